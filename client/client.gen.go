@@ -215,8 +215,8 @@ type ValidationErrorResponse struct {
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
 
-// IfMatch defines model for IfMatch.
-type IfMatch = string
+// IfMatchHeader defines model for IfMatchHeader.
+type IfMatchHeader = string
 
 // ProviderID defines model for ProviderId.
 type ProviderID = openapi_types.UUID
@@ -257,7 +257,7 @@ type ValidationFailed = ValidationErrorResponse
 // UpdateCustomerProviderParams defines parameters for UpdateCustomerProvider.
 type UpdateCustomerProviderParams struct {
 	// IfMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
-	IfMatch *IfMatch `json:"If-Match,omitempty"`
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 
 // UpdateCustomerProviderJSONRequestBody defines body for UpdateCustomerProvider for application/json ContentType.

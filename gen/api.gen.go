@@ -213,8 +213,8 @@ type ValidationErrorResponse struct {
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
 
-// IfMatch defines model for IfMatch.
-type IfMatch = string
+// IfMatchHeader defines model for IfMatchHeader.
+type IfMatchHeader = string
 
 // ProviderID defines model for ProviderId.
 type ProviderID = openapi_types.UUID
@@ -255,7 +255,7 @@ type ValidationFailed = ValidationErrorResponse
 // UpdateCustomerProviderParams defines parameters for UpdateCustomerProvider.
 type UpdateCustomerProviderParams struct {
 	// IfMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
-	IfMatch *IfMatch `json:"If-Match,omitempty"`
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 
 // UpdateCustomerProviderJSONRequestBody defines body for UpdateCustomerProvider for application/json ContentType.
@@ -298,7 +298,7 @@ func (w *ServerInterfaceWrapper) UpdateCustomerProvider(ctx echo.Context) error 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
-		var IfMatch IfMatch
+		var IfMatch IfMatchHeader
 		n := len(valueList)
 		if n != 1 {
 			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))

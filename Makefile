@@ -1,0 +1,33 @@
+# What a person and CI run alike. `make` alone lists it.
+
+GENERATED := gen/api.gen.go client/client.gen.go
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check generate fresh build
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## serve the demo on the embedded store, and print a command that works
+	@go run ./server serve --demo
+
+test: ## run every test, with the race detector
+	go test -race ./...
+
+check: fresh ## check format, vet, lint, module files and generated code
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck ./...
+	go mod tidy -diff
+
+generate: ## write gen/ and client/ anew from openapi.yaml
+	go generate ./...
+
+fresh:
+	@before=$$(mktemp -d) && cp --parents $(GENERATED) "$$before" && go generate ./... && status=0 && \
+	for file in $(GENERATED); do \
+		cmp -s "$$file" "$$before/$$file" || { echo "$$file was stale: openapi.yaml or its generator settings changed; commit the file as it is now written"; status=1; }; \
+	done; rm -r "$$before"; exit $$status
+
+build: ## build bin/server
+	go build -o bin/server ./server

@@ -1,0 +1,151 @@
+// Package command is the program's command line: serve, keys, import, migrate, version. Each command opens the store that
+// --database names, does its work through the packages beside this one, and closes it. Nothing but package main
+// stands before it.
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Exit codes.
+const (
+	Done    = 0
+	Failure = 1 // one line on standard error says what and what to do
+	Usage   = 2 // wrong usage
+)
+
+// defaultDatabase is used where neither --database nor CARECYCLE_DATABASE names another.
+const defaultDatabase = "data/carecycle.db"
+
+type commands struct {
+	Database string `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
+
+	Serve   serve   `cmd:"" help:"Serve the API."`
+	Keys    keys    `cmd:"" help:"Create, list, rotate and revoke API keys."`
+	Import  imports `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
+	Migrate migrate `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
+	Version version `cmd:"" help:"Print the version."`
+}
+
+// streams are the standard streams of a command.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Run runs the command that the arguments name, until it is done or ctx is, and returns the exit code. Every flag can
+// be given as an environment variable instead: --rate-limit as CARECYCLE_RATE_LIMIT.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	type exit int
+	defer func() {
+		if e := recover(); e != nil {
+			asked, ok := e.(exit)
+			if !ok {
+				panic(e)
+			}
+			code = int(asked)
+		}
+	}()
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("server"),
+		kong.Description("The careCycle customer provider API: one endpoint, a durable store, and the keys to it."),
+		kong.Vars{"database": defaultDatabase},
+		kong.DefaultEnvars("CARECYCLE"),
+		kong.Writers(stdout, stderr),
+		kong.UsageOnError(),
+		kong.Exit(func(code int) { panic(exit(code)) }), // --help
+		kong.NamedMapper("days", kong.MapperFunc(mapDays)),
+	)
+	if err != nil {
+		panic(err) // the declarations above are wrong
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "server: %v; see server --help\n", err)
+		return Usage
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(&c, streams{stdin, stdout, stderr})
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(stderr, "server: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return Failure
+	}
+	return Done
+}
+
+// store is what the commands need of a database.
+type store interface {
+	provider.Store
+	apikey.Store
+	Ping(context.Context) error
+	Close() error
+}
+
+// open opens the store that a --database names. The folder of the default file is made; a folder that was named must be there.
+func open(ctx context.Context, database string) (store, error) {
+	if scheme, _, found := strings.Cut(database, "://"); found {
+		return nil, fmt.Errorf("open database: the scheme %s:// is not known; name a file", scheme)
+	}
+	if database == defaultDatabase || database == demoDatabase {
+		if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {
+			return nil, fmt.Errorf("open database: %w", err)
+		}
+	}
+	return sqlite.Open(ctx, database, sqlite.Options{})
+}
+
+// with opens the store, runs f with it and closes it.
+func with(ctx context.Context, database string, f func(store) error) error {
+	s, err := open(ctx, database)
+	if err != nil {
+		return err
+	}
+	err = f(s)
+	if closing := s.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
+
+func contract() (*openapi3.T, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		return nil, fmt.Errorf("read openapi.yaml: %w", err)
+	}
+	return doc, nil
+}
+
+// mapDays reads a duration that may count days: 14d, 24h, 90m.
+func mapDays(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	duration, err := time.ParseDuration(text)
+	if days, found := strings.CutSuffix(text, "d"); found {
+		var n int64
+		n, err = strconv.ParseInt(days, 10, 32)
+		duration = time.Duration(n) * 24 * time.Hour
+	}
+	if err != nil || duration < 0 {
+		return fmt.Errorf("%q is no duration; write 14d, 24h or 90m", text)
+	}
+	target.SetInt(int64(duration))
+	return nil
+}

@@ -1,0 +1,162 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+)
+
+type keys struct {
+	Create createKey `cmd:"" help:"Create a key, and print it: it cannot be shown again."`
+	List   listKeys  `cmd:"" help:"List the keys of every organization, a line each, the ID first."`
+	Rotate rotateKey `cmd:"" help:"Replace a key by a new one, and print that; the old one keeps working for the overlap."`
+	Revoke revokeKey `cmd:"" help:"End a key. Running servers refuse it within 5 seconds."`
+}
+
+type createKey struct {
+	Organization string        `required:"" placeholder:"NAME" help:"The organization that the key belongs to; made if there is none of that name."`
+	Name         string        `required:"" placeholder:"TEXT" help:"What the key is for."`
+	Permission   []string      `placeholder:"P" default:"providers:read,providers:write" help:"What the key may do: providers:read, providers:write. Default: both."`
+	Expires      time.Duration `type:"days" placeholder:"14d" help:"How long the key works. Default: until it is revoked."`
+	RateLimit    int           `default:"60" placeholder:"N" help:"Requests a minute; 0 for no limit. Default: 60."`
+}
+
+func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
+	if err := errors.Join(checkName("--organization", k.Organization), checkName("--name", k.Name)); err != nil {
+		return err
+	}
+	if k.RateLimit < 0 {
+		return errors.New("--rate-limit must be 0 or more")
+	}
+	key := apikey.Key{Name: k.Name, RateLimit: k.RateLimit}
+	for _, name := range k.Permission {
+		permission, err := apikey.ParsePermission(name)
+		if err != nil {
+			return fmt.Errorf("--permission: %w", err)
+		}
+		key.Permissions = append(key.Permissions, permission)
+	}
+	now := time.Now()
+	if k.Expires > 0 {
+		key.ExpiresAt = now.Add(k.Expires)
+	}
+	return with(ctx, c.Database, func(s store) (err error) {
+		key.OrganizationName = k.Organization
+		if key.Organization, err = s.Organization(ctx, k.Organization); err != nil {
+			return fmt.Errorf("create key: %w", err)
+		}
+		secret, key, err := apikey.Create(ctx, s, key, now)
+		if err != nil {
+			return fmt.Errorf("create key: %w", err)
+		}
+		return show(io, "created", secret, key)
+	})
+}
+
+// checkName refuses names that would make a mess of a list.
+func checkName(flag, name string) error {
+	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
+		return fmt.Errorf("%s must be 1 to 100 printable characters", flag)
+	}
+	return nil
+}
+
+func show(io streams, what, secret string, key apikey.Key) error {
+	fmt.Fprintf(io.err, "%s %s\nkeep the key, it cannot be shown again:\n", what, line(key, key.CreatedAt))
+	_, err := fmt.Fprintln(io.out, secret)
+	return err
+}
+
+// line is a key on one line, its ID first.
+func line(key apikey.Key, now time.Time) string {
+	permissions := make([]string, len(key.Permissions))
+	for i, p := range key.Permissions {
+		permissions[i] = string(p)
+	}
+	limit := "no limit"
+	if key.RateLimit > 0 {
+		limit = fmt.Sprintf("%d/min", key.RateLimit)
+	}
+	state := "active"
+	switch {
+	case key.Active(now) && !key.RevokedAt.IsZero():
+		state = "revoked from " + key.RevokedAt.Format(time.DateTime)
+	case key.Active(now):
+	case !key.RevokedAt.IsZero() && !now.Before(key.RevokedAt):
+		state = "revoked"
+	default:
+		state = "expired"
+	}
+	return strings.Join([]string{
+		key.ID, key.Prefix + "…", fmt.Sprintf("%q", key.OrganizationName), fmt.Sprintf("%q", key.Name), strings.Join(permissions, ","), limit,
+		"created " + day(key.CreatedAt), "expires " + day(key.ExpiresAt), "used " + day(key.LastUsedAt), state,
+	}, "\t")
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format(time.DateTime)
+}
+
+type listKeys struct{}
+
+func (listKeys) Run(ctx context.Context, c *commands, io streams) error {
+	return with(ctx, c.Database, func(s store) error {
+		keys, err := s.ListKeys(ctx)
+		if err != nil {
+			return fmt.Errorf("list keys: %w", err)
+		}
+		now := time.Now()
+		for _, key := range keys {
+			if _, err := fmt.Fprintln(io.out, line(key, now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type rotateKey struct {
+	ID      string        `arg:"" help:"The ID of the key, key_…"`
+	Overlap time.Duration `type:"days" default:"24h" placeholder:"24h" help:"How long the old key keeps working. Default: 24h."`
+}
+
+func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
+	return with(ctx, c.Database, func(s store) error {
+		secret, key, err := apikey.Rotate(ctx, s, r.ID, r.Overlap, time.Now())
+		if err != nil {
+			return noSuchKey("rotate key", err)
+		}
+		return show(io, "created", secret, key)
+	})
+}
+
+type revokeKey struct {
+	ID string `arg:"" help:"The ID of the key, key_…"`
+}
+
+func (r revokeKey) Run(ctx context.Context, c *commands, io streams) error {
+	return with(ctx, c.Database, func(s store) error {
+		if err := s.RevokeKey(ctx, r.ID, time.Now()); err != nil {
+			return noSuchKey("revoke key", err)
+		}
+		_, err := fmt.Fprintln(io.err, "revoked; running servers refuse the key within 5 seconds")
+		return err
+	})
+}
+
+// noSuchKey does not repeat the ID: it may be a key that was pasted in its place.
+func noSuchKey(doing string, err error) error {
+	if errors.Is(err, apikey.ErrNotFound) {
+		return fmt.Errorf("%s: there is no key of that ID; IDs begin with key_ and are listed by keys list", doing)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -1,0 +1,193 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/docs"
+	"github.com/carecycle/provider-api/server/internal/metrics"
+	"golang.org/x/term"
+)
+
+// The limits of a connection. A request of the contract is small and quick.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second // headers and body
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+	stopTimeout       = 30 * time.Second // for the requests under way when the server is told to stop
+)
+
+type serve struct {
+	Addr      string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API. Default: 127.0.0.1:8080."`
+	AdminAddr string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where to serve /metrics and /debug/pprof/; keep it private. Default: 127.0.0.1:9090."`
+	Demo      bool   `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
+}
+
+// Run serves until ctx is done. Then it takes no more connections, finishes the requests under way, and returns.
+func (s serve) Run(ctx context.Context, c *commands, io streams) error {
+	database := c.Database
+	if s.Demo {
+		if err := onLoopback(s.Addr); err != nil {
+			return err
+		}
+		database = demoDatabase
+	}
+	log := slog.New(logHandler(io.err))
+	public, err := listen("--addr", s.Addr)
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	admin, err := listen("--admin-addr", s.AdminAddr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+
+	return with(ctx, database, func(st store) error {
+		if s.Demo {
+			if err := demo(ctx, st, public.Addr().String(), io.out); err != nil {
+				return fmt.Errorf("prepare the demo: %w", err)
+			}
+		}
+		verifier := apikey.NewVerifier(st, time.Now, log)
+		defer verifier.Close()
+		var stopping atomic.Bool
+		recorder := metrics.New()
+		handler, err := publicHandler(st, verifier, recorder, &stopping, log)
+		if err != nil {
+			return err
+		}
+		log.Info("listening", "address", public.Addr().String(), "admin", admin.Addr().String(), "version", programVersion())
+		return serveUntilDone(ctx, log, &stopping,
+			site{public, httpServer(handler, log)}, site{admin, adminServer(recorder, log)})
+	})
+}
+
+func publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, stopping *atomic.Bool, log *slog.Logger) (http.Handler, error) {
+	doc, err := contract()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := docs.New(providerapi.Contract)
+	if err != nil {
+		return nil, err
+	}
+	return api.New(api.Config{
+		Contract: doc,
+		Docs:     pages,
+		Store:    st,
+		Ready: func(ctx context.Context) error {
+			if stopping.Load() {
+				return errors.New("the server is stopping")
+			}
+			return st.Ping(ctx)
+		},
+		Keys:    verifier,
+		Limiter: apikey.NewLimiter(time.Now),
+		Metrics: recorder,
+		Log:     log,
+	})
+}
+
+func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // malformed requests, quoted: not for a log
+	}
+}
+
+func adminServer(recorder *metrics.Metrics, log *slog.Logger) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", recorder.Handler())
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	server := httpServer(mux, log)
+	server.WriteTimeout = 0 // a profile takes as long as it is asked to
+	return server
+}
+
+// site is a server and where it listens.
+type site struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// serveUntilDone serves the sites until ctx is done or one of them fails, then stops them all.
+func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, sites ...site) error {
+	failed := make(chan error, len(sites))
+	for _, s := range sites {
+		go func() { failed <- s.server.Serve(s.listener) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+	case err = <-failed:
+	}
+	stopping.Store(true)
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	for _, s := range sites {
+		if stopErr := s.server.Shutdown(patience); stopErr != nil {
+			err = errors.Join(err, fmt.Errorf("stop: requests were still under way after %v: %w", stopTimeout, stopErr), s.server.Close())
+		}
+	}
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+func listen(flag, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s %s is in use by another program; stop that, or choose another address, port 0 for any that is free", flag, address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return listener, nil
+}
+
+func onLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--addr: %w", err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--demo serves on loopback only, such as 127.0.0.1:8080, not on %s", address)
+	}
+	return nil
+}
+
+// logHandler writes for people on a terminal, and JSON for programs elsewhere.
+func logHandler(w io.Writer) slog.Handler {
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return slog.NewTextHandler(w, nil)
+	}
+	return slog.NewJSONHandler(w, nil)
+}

@@ -1,0 +1,48 @@
+package sqlite
+
+import (
+	"fmt"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"zombiezen.com/go/sqlite"
+)
+
+// failure puts what SQLite answers into the domain's errors. Of SQLite's words only the name of the result code is
+// kept, since the rest could quote a statement's values. Errors that are not SQLite's stay as they are.
+func failure(err error) error {
+	code := sqlite.ErrCode(err)
+	if code == sqlite.ResultOK || code == sqlite.ResultError { // none, not SQLite's, or a statement's, whose values are not in it
+		return err
+	}
+	cause := fmt.Errorf("sqlite: %v", code)
+	switch code.ToPrimary() {
+	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultInterrupt:
+		return provider.Busy(cause)
+	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem, sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return provider.Down(cause)
+	}
+	return provider.Broken(cause)
+}
+
+// commitFailure is failure for a COMMIT: an input or output error leaves it open whether the transaction is on disk.
+func commitFailure(err error) error {
+	if code := sqlite.ErrCode(err); code.ToPrimary() == sqlite.ResultIOErr {
+		return provider.Unknown(fmt.Errorf("sqlite: %v", code))
+	}
+	return failure(err)
+}
+
+// explain adds to an error at the start what the operator can do about it.
+func explain(err error) error {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultNotADB:
+		return fmt.Errorf("it is not a SQLite database; name another file with --database: %w", err)
+	case sqlite.ResultCorrupt:
+		return fmt.Errorf("it is damaged; restore a backup: %w", err)
+	case sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultPerm:
+		return fmt.Errorf("it cannot be written; give this user the right to write the file and its folder: %w", err)
+	case sqlite.ResultBusy, sqlite.ResultLocked:
+		return fmt.Errorf("another process holds it; wait until that has ended: %w", err)
+	}
+	return err
+}

@@ -1,0 +1,119 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+var _ apikey.Store = (*Store)(nil)
+
+// CreateKey is apikey.Store's.
+func (s *Store) CreateKey(_ context.Context, key apikey.Key, hash apikey.Hash) error {
+	permissions := make([]string, len(key.Permissions))
+	for i, p := range key.Permissions {
+		permissions[i] = string(p)
+	}
+	return s.write(func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, `INSERT INTO api_keys (id, organization_id, name, prefix, hash, permissions, rate_limit, created_at, expires_at, revoked_at)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`, &sqlitex.ExecOptions{Args: []any{
+			key.ID, key.Organization, key.Name, key.Prefix, hash[:], strings.Join(permissions, " "), key.RateLimit,
+			key.CreatedAt.UnixMilli(), milliseconds(key.ExpiresAt), milliseconds(key.RevokedAt),
+		}})
+	})
+}
+
+const selectKeys = `SELECT api_keys.id, organization_id, organizations.name, api_keys.name, prefix, permissions, rate_limit,
+	created_at, expires_at, revoked_at, last_used_at
+	FROM api_keys JOIN organizations ON organizations.id = organization_id `
+
+// KeyByHash is apikey.Store's.
+func (s *Store) KeyByHash(ctx context.Context, hash apikey.Hash) (apikey.Key, error) {
+	return s.key(ctx, selectKeys+"WHERE hash = ?1", hash[:])
+}
+
+// KeyByID is apikey.Store's.
+func (s *Store) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
+	return s.key(ctx, selectKeys+"WHERE api_keys.id = ?1", id)
+}
+
+func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key, error) {
+	keys, err := s.keys(ctx, query, argument)
+	if err == nil && len(keys) == 0 {
+		err = apikey.ErrNotFound
+	}
+	if err != nil {
+		return apikey.Key{}, err
+	}
+	return keys[0], nil
+}
+
+// ListKeys is apikey.Store's.
+func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
+	return s.keys(ctx, selectKeys+"ORDER BY created_at, api_keys.id")
+}
+
+func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]apikey.Key, error) {
+	var keys []apikey.Key
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
+			key := apikey.Key{
+				ID:               s.ColumnText(0),
+				Organization:     s.ColumnInt64(1),
+				OrganizationName: s.ColumnText(2),
+				Name:             s.ColumnText(3),
+				Prefix:           s.ColumnText(4),
+				RateLimit:        s.ColumnInt(6),
+				CreatedAt:        time.UnixMilli(s.ColumnInt64(7)).UTC(),
+				ExpiresAt:        columnTime(s, 8),
+				RevokedAt:        columnTime(s, 9),
+				LastUsedAt:       columnTime(s, 10),
+			}
+			for name := range strings.FieldsSeq(s.ColumnText(5)) {
+				key.Permissions = append(key.Permissions, apikey.Permission(name))
+			}
+			keys = append(keys, key)
+			return nil
+		}})
+	})
+	return keys, err
+}
+
+// RevokeKey is apikey.Store's.
+func (s *Store) RevokeKey(_ context.Context, id string, at time.Time) error {
+	return s.write(func(c *sqlite.Conn) error {
+		err := sqlitex.Execute(c, "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
+			&sqlitex.ExecOptions{Args: []any{id, at.UnixMilli()}})
+		if err == nil && c.Changes() == 0 {
+			err = apikey.ErrNotFound
+		}
+		return err
+	})
+}
+
+// TouchKey is apikey.Store's.
+func (s *Store) TouchKey(_ context.Context, id string, at time.Time) error {
+	return s.write(func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, ?2), ?2) WHERE id = ?1",
+			&sqlitex.ExecOptions{Args: []any{id, at.UnixMilli()}})
+	})
+}
+
+// milliseconds is a time as the database keeps it; a zero one is null.
+func milliseconds(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
+func columnTime(s *sqlite.Stmt, column int) time.Time {
+	if s.ColumnIsNull(column) {
+		return time.Time{}
+	}
+	return time.UnixMilli(s.ColumnInt64(column)).UTC()
+}

@@ -1,0 +1,66 @@
+-- +goose Up
+
+CREATE TABLE organizations (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE api_keys (
+    id              TEXT PRIMARY KEY,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    prefix          TEXT NOT NULL,
+    hash            BLOB NOT NULL UNIQUE, -- SHA-256 of the key; the key itself is nowhere
+    permissions     TEXT NOT NULL,        -- separated by spaces
+    rate_limit      INTEGER NOT NULL,     -- requests a minute, 0 for none
+    created_at      INTEGER NOT NULL,     -- this and every time below: milliseconds since 1970, UTC
+    expires_at      INTEGER,
+    revoked_at      INTEGER,
+    last_used_at    INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE customers (
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    id              BLOB NOT NULL,
+    PRIMARY KEY (organization_id, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE providers (
+    organization_id     INTEGER NOT NULL,
+    id                  BLOB NOT NULL,
+    customer_id         BLOB NOT NULL,
+    version             INTEGER NOT NULL,
+    created_at          INTEGER NOT NULL,
+    updated_at          INTEGER NOT NULL,
+    provider_type       TEXT NOT NULL,
+    specialty           TEXT,
+    provider_name       TEXT,
+    practice_name       TEXT,
+    npi                 TEXT,
+    phone               TEXT,
+    fax                 TEXT,
+    email               TEXT,
+    address             TEXT,
+    address2            TEXT,
+    city                TEXT,
+    state               TEXT,
+    postal_code         TEXT,
+    is_primary_provider INTEGER,
+    is_active           INTEGER,
+    notes               TEXT,
+    PRIMARY KEY (organization_id, id),
+    FOREIGN KEY (organization_id, customer_id) REFERENCES customers (organization_id, id)
+) STRICT, WITHOUT ROWID;
+
+-- A record's events stay when the record goes.
+CREATE TABLE provider_events (
+    organization_id INTEGER NOT NULL,
+    provider_id     BLOB NOT NULL,
+    version         INTEGER NOT NULL,
+    at              INTEGER NOT NULL,
+    action          TEXT NOT NULL,
+    key_id          TEXT NOT NULL, -- empty for the operator
+    request_id      TEXT NOT NULL, -- empty where there was no request
+    changes         TEXT NOT NULL, -- a JSON array of {field, from, to}
+    PRIMARY KEY (organization_id, provider_id, version)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,159 @@
+// Package sqlite keeps providers, their history and API keys in one SQLite file: the store for one machine.
+//
+// It stands at the end of a request's way. Writes go through one connection, the only one that SQLite would let
+// write at a time anyway; concurrent updates share its transactions (package batch). Reads have connections of
+// their own and never wait for a write. While the file is in use, no other program may open it but through SQLite,
+// and its -wal and -shm companions belong to it.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// busyTimeout bounds how long a write waits for another process, an import for example, to end its transaction.
+const busyTimeout = 5 * time.Second
+
+// Options are what a test or a benchmark varies.
+type Options struct {
+	Now   func() time.Time // the clock; nil for the machine's
+	Batch batch.Options
+}
+
+// Store is a SQLite file. It is safe for concurrent use.
+type Store struct {
+	now     func() time.Time
+	updates *batch.Batch[provider.Update, provider.Provider]
+	readers *sqlitex.Pool
+
+	mu     sync.Mutex // held for the length of a transaction
+	writer *sqlite.Conn
+}
+
+// Open opens the file at path, makes it if there is none, and brings its schema up to date. The folder must exist.
+// The file is made readable for its owner alone.
+//
+// Errors say what to do, for the operator: no such folder, no permission, not a database, made by a newer version.
+func Open(ctx context.Context, path string, o Options) (*Store, error) {
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	s := &Store{now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	writer, err := sqlite.OpenConn(path, sqlite.OpenReadWrite, sqlite.OpenWAL)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, explain(err))
+	}
+	s.writer = writer
+	if err := configureWriter(writer); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), writer.Close())
+	}
+	if err := migrate(ctx, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("migrate database %s: %w", path, explain(err)), writer.Close())
+	}
+	s.readers, err = sqlitex.NewPool(path, sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly, PrepareConn: configureReader})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), writer.Close())
+	}
+	s.updates = batch.New(s.runUpdates, o.Batch)
+	return s, nil
+}
+
+// create makes an empty file, which is what SQLite takes for a new database, so that it is nobody else's to read.
+// SQLite gives its companions the same permissions.
+func create(path string) error {
+	folder := filepath.Dir(path)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return fmt.Errorf("the folder %s does not exist; create it, or name another file with --database", folder)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func configureWriter(c *sqlite.Conn) error {
+	c.SetBusyTimeout(busyTimeout)
+	return execute(c,
+		"PRAGMA synchronous = FULL",  // a commit is on disk before it is acknowledged
+		"PRAGMA foreign_keys = ON",   // per connection, off by default
+		"PRAGMA temp_store = MEMORY", // no record leaves the database's own files
+	)
+}
+
+func configureReader(c *sqlite.Conn) error {
+	c.SetBusyTimeout(busyTimeout)
+	return execute(c, "PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
+}
+
+func execute(c *sqlite.Conn, statements ...string) error {
+	for _, statement := range statements {
+		if err := sqlitex.ExecuteTransient(c, statement, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close finishes the updates under way and closes the file.
+func (s *Store) Close() error {
+	s.updates.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.readers.Close(), s.writer.Close())
+}
+
+// Ping reports whether the file can be read.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, "SELECT 1 FROM organizations LIMIT 1", nil)
+	})
+}
+
+// write runs f in a transaction, alone, and returns when it is committed and on disk. If f fails, the transaction is
+// undone and f's error returned: a *provider.Error as it is, any other as failure puts it.
+func (s *Store) write(f func(*sqlite.Conn) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := execute(s.writer, "BEGIN IMMEDIATE")
+	if err != nil {
+		return failure(err)
+	}
+	if err = f(s.writer); err == nil {
+		if err = execute(s.writer, "COMMIT"); err != nil {
+			err = commitFailure(err)
+		}
+	}
+	if !s.writer.AutocommitEnabled() { // a failed commit may or may not have ended the transaction
+		if undo := execute(s.writer, "ROLLBACK"); undo != nil {
+			err = errors.Join(err, failure(undo))
+		}
+	}
+	return failure(err)
+}
+
+func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {
+	c, err := s.readers.Take(ctx)
+	if err != nil {
+		return failure(err)
+	}
+	defer s.readers.Put(c)
+	return failure(f(c))
+}

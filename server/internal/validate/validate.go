@@ -1,0 +1,172 @@
+// Package validate refuses the requests that break the contract, before a handler sees them: path, headers, content
+// type and body, with all the faults of a request in one answer.
+//
+// It stands on each generated route, behind authentication and in front of the strict handler. The verdict is
+// kin-openapi's, on openapi.yaml itself; what this package adds is a strict reading of JSON in front of it, and
+// words that never repeat a submitted value behind it. A body that passed is bound to its Go type by Binder.
+package validate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/go-json-experiment/json"
+	"github.com/labstack/echo/v4"
+)
+
+// MaxBody is the size of the largest body that is read, in bytes. The largest one that the contract allows is
+// smaller even with every character escaped.
+const MaxBody = 64 << 10
+
+// Operation checks the requests of one operation of the contract.
+type Operation struct {
+	parameters []*openapi3.Parameter
+	body       *Schema
+	route      *routers.Route
+}
+
+// Operations returns the operations of a contract by operationId.
+func Operations(contract *openapi3.T) (map[string]*Operation, error) {
+	operations := map[string]*Operation{}
+	for path, item := range contract.Paths.Map() {
+		for method, spec := range item.Operations() {
+			o, err := newOperation(contract, path, method, item, spec)
+			if err != nil {
+				return nil, fmt.Errorf("operation %s %s: %w", method, path, err)
+			}
+			operations[spec.OperationID] = o
+		}
+	}
+	return operations, nil
+}
+
+func newOperation(contract *openapi3.T, path, method string, item *openapi3.PathItem, spec *openapi3.Operation) (*Operation, error) {
+	if spec.OperationID == "" {
+		return nil, errors.New("it has no operationId")
+	}
+	o := &Operation{route: &routers.Route{Spec: contract, Path: path, PathItem: item, Method: method, Operation: spec}}
+	for _, list := range []openapi3.Parameters{item.Parameters, spec.Parameters} {
+		for _, ref := range list {
+			o.parameters = append(o.parameters, ref.Value)
+		}
+	}
+	if spec.RequestBody != nil {
+		media := spec.RequestBody.Value.Content["application/json"]
+		if media == nil || media.Schema == nil || !spec.RequestBody.Value.Required {
+			return nil, errors.New("its request body is not a required application/json with a schema")
+		}
+		o.body = &Schema{media.Schema.Value}
+	}
+	return o, nil
+}
+
+// Middleware lets only valid requests through to next. Others end with an error: Faults, Malformed, MediaType, or
+// http.MaxBytesError.
+func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		var text []byte
+		if o.body != nil {
+			var err error
+			if text, err = read(c); err != nil {
+				return err
+			}
+		}
+		faults := o.checkParameters(c)
+		if o.body != nil {
+			err := o.body.Check(text)
+			if bodyFaults, ok := err.(Faults); ok {
+				faults = append(faults, bodyFaults...)
+			} else if err != nil {
+				return err
+			}
+			c.Request().Body = &valid{Reader: bytes.NewReader(text), text: text}
+		}
+		if len(faults) > 0 {
+			return faults.sorted()
+		}
+		return next(c)
+	}
+}
+
+func (o *Operation) checkParameters(c echo.Context) Faults {
+	request := c.Request()
+	values := map[string]string{}
+	for i, name := range c.ParamNames() {
+		values[name] = c.ParamValues()[i]
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: request, PathParams: values, Route: o.route,
+		Options: &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true, SchemaValidationOptions: options},
+	}
+	var faults Faults
+	for _, parameter := range o.parameters {
+		if lines := request.Header.Values(parameter.Name); parameter.In == openapi3.ParameterInHeader && len(lines) > 1 {
+			request.Header.Set(parameter.Name, strings.Join(lines, ", ")) // RFC 9110, 5.3: the same list, in several lines
+		}
+		if err := openapi3filter.ValidateParameter(request.Context(), input, parameter); err != nil {
+			var cause = err
+			if refused, ok := err.(*openapi3filter.RequestError); ok {
+				cause = refused.Err
+			}
+			faults = append(faults, translate([]string{parameter.Name}, cause)...)
+		}
+	}
+	return faults
+}
+
+func read(c echo.Context) ([]byte, error) {
+	request := c.Request()
+	if err := checkMediaType(request.Header); err != nil {
+		return nil, err
+	}
+	body := http.MaxBytesReader(c.Response(), request.Body, MaxBody)
+	text, err := io.ReadAll(body)
+	var tooLarge *http.MaxBytesError
+	if err != nil && !errors.As(err, &tooLarge) {
+		return nil, Malformed("The body did not arrive whole.")
+	}
+	return text, err
+}
+
+func checkMediaType(header http.Header) error {
+	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return MediaType("Send the body as it is, without Content-Encoding.")
+	}
+	media, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
+	charset, hasCharset := parameters["charset"]
+	if err != nil || media != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") || len(header.Values("Content-Type")) != 1 {
+		return MediaType("Send the body as JSON in UTF-8, with the header Content-Type: application/json.")
+	}
+	return nil
+}
+
+// valid is the body of a request that passed, for Binder.
+type valid struct {
+	io.Reader
+	text []byte
+}
+
+func (*valid) Close() error { return nil }
+
+// Binder binds the body that Middleware let through, and no other, matching names exactly.
+type Binder struct{}
+
+// Bind decodes the request's body into target.
+func (Binder) Bind(target any, c echo.Context) error {
+	body, ok := c.Request().Body.(*valid)
+	if !ok {
+		return errors.New("bind a body that was not validated")
+	}
+	if err := json.Unmarshal(body.text, target); err != nil {
+		return fmt.Errorf("bind a validated body to %T", target) // the cause quotes the body
+	}
+	return nil
+}

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/server/internal/command"
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+)
+
+// server is a running server with a database of its own, as its operator and its callers see it.
+type server struct {
+	t        testing.TB
+	database string
+	url      string // of the public listener
+	admin    string // of the admin listener
+	log      *buffer
+	stop     func() int // as SIGTERM does; returns the exit code
+}
+
+// newServer serves an empty database until the test ends.
+func newServer(t testing.TB) *server {
+	t.Helper()
+	return serve(t, filepath.Join(t.TempDir(), "test.db"))
+}
+
+func serve(t testing.TB, database string) *server {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &server{t: t, database: database, log: newBuffer()}
+	exited := make(chan int, 1)
+	go func() {
+		exited <- command.Run(ctx, []string{"serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, nil, io.Discard, s.log)
+	}()
+	s.stop = sync.OnceValue(func() int { cancel(); return <-exited })
+	t.Cleanup(func() {
+		if code := s.stop(); code != 0 {
+			t.Errorf("the server ended with exit code %d:\n%s", code, s.log)
+		}
+	})
+	var listening struct{ Address, Admin string }
+	if err := json.Unmarshal([]byte(s.log.waitFor(t, `"listening"`)), &listening); err != nil {
+		t.Fatal(err)
+	}
+	s.url, s.admin = "http://"+listening.Address, "http://"+listening.Admin
+	return s
+}
+
+// run runs another command on the server's database.
+func (s *server) run(stdin string, args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	var out, err bytes.Buffer
+	code = command.Run(context.Background(), append(args, "--database", s.database), strings.NewReader(stdin), &out, &err)
+	return out.String(), err.String(), code
+}
+
+func (s *server) mustRun(stdin string, args ...string) string {
+	s.t.Helper()
+	stdout, stderr, code := s.run(stdin, args...)
+	if code != 0 {
+		s.t.Fatalf("%q: exit code %d: %s", args, code, stderr)
+	}
+	return stdout
+}
+
+// newKey makes a key without a rate limit.
+func (s *server) newKey(organization string, flags ...string) string {
+	s.t.Helper()
+	args := append([]string{"keys", "create", "--organization", organization, "--name", "test", "--rate-limit", "0"}, flags...)
+	return strings.TrimSpace(s.mustRun("", args...))
+}
+
+// importLines imports records, each given as JSON.
+func (s *server) importLines(organization string, lines ...string) {
+	s.t.Helper()
+	s.mustRun(strings.Join(lines, "\n"), "import", "-", "--organization", organization)
+}
+
+// client returns a client of the server with that key.
+func (s *server) client(key string) *client.Client {
+	s.t.Helper()
+	c, err := client.New(key, client.WithBaseURL(s.url))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+// request is what a test sends; a zero Method is PATCH, and a body is announced as JSON unless Header says otherwise.
+type request struct {
+	Method string
+	Path   string
+	Key    string
+	Header http.Header
+	Body   string
+	Stream bool // send the body chunked, without its length
+}
+
+// answer is what came back.
+type answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// send sends a request and holds the answer against the contract.
+func (s *server) send(r request) answer {
+	s.t.Helper()
+	a, err := s.try(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+func (s *server) try(r request) (answer, error) {
+	if r.Method == "" {
+		r.Method = http.MethodPatch
+	}
+	var body io.Reader = strings.NewReader(r.Body)
+	if r.Stream {
+		body = io.MultiReader(body) // hides the length
+	}
+	sent, err := http.NewRequest(r.Method, s.url+r.Path, body)
+	if err != nil {
+		return answer{}, err
+	}
+	sent.Header.Set("Content-Type", "application/json")
+	if r.Key != "" {
+		sent.Header.Set("x-api-key", r.Key)
+	}
+	for name, values := range r.Header {
+		sent.Header[name] = values
+	}
+	response, err := http.DefaultTransport.RoundTrip(sent)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	a := answer{response.StatusCode, response.Header, string(text)}
+	if err != nil {
+		return a, err
+	}
+	return a, keepsContract(sent, a)
+}
+
+// keepsContract holds an answer against openapi.yaml with kin-openapi. What the contract does not list by path must
+// at least be an error in the contract's form.
+func keepsContract(sent *http.Request, a answer) error {
+	doc, router, err := contract()
+	if err != nil {
+		return err
+	}
+	if a.Header.Get("X-Request-Id") == "" || a.Header.Get("Cache-Control") == "" {
+		return fmt.Errorf("%s %s: headers are missing in %v", sent.Method, sent.URL.Path, a.Header)
+	}
+	plain := sent.Clone(context.Background())
+	plain.URL.Scheme, plain.URL.Host, plain.Host = "https", "api.carecycle.ai", "api.carecycle.ai"
+	route, parameters, err := router.FindRoute(plain)
+	if err == nil {
+		err = openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
+			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: plain, PathParams: parameters, Route: route},
+			Status:                 a.Status, Header: a.Header, Body: io.NopCloser(strings.NewReader(a.Body)),
+			Options: &openapi3filter.Options{MultiError: true, IncludeResponseStatus: true, SchemaValidationOptions: []openapi3.SchemaValidationOption{
+				openapi3.WithStringFormatValidator("uuid", openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC9562)),
+			}},
+		})
+	} else if err = nil; a.Status >= 400 && sent.Method != http.MethodHead {
+		var body any
+		if err = json.Unmarshal([]byte(a.Body), &body); err == nil {
+			err = doc.Components.Schemas["ErrorResponse"].Value.VisitJSON(body)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: the answer %d breaks the contract: %w\n%s", sent.Method, sent.URL.Path, a.Status, err, a.Body)
+	}
+	return nil
+}
+
+func contract() (*openapi3.T, routers.Router, error) {
+	doc, err := document()
+	if err != nil {
+		return nil, nil, err
+	}
+	router, err := router()
+	return doc, router, err
+}
+
+var document = sync.OnceValues(func() (*openapi3.T, error) {
+	return openapi3.NewLoader().LoadFromData(providerapi.Contract)
+})
+
+var router = sync.OnceValues(func() (routers.Router, error) {
+	doc, err := document()
+	if err != nil {
+		return nil, err
+	}
+	return legacy.NewRouter(doc)
+})
+
+// buffer is a log that a test can wait on.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{} // closed and made anew at each write
+}
+
+func newBuffer() *buffer { return &buffer{more: make(chan struct{})} }
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.more)
+	b.more = make(chan struct{})
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// waitFor returns the first line that has the text.
+func (b *buffer) waitFor(t testing.TB, text string) string {
+	t.Helper()
+	patience := time.After(30 * time.Second)
+	for {
+		b.mu.Lock()
+		more, lines := b.more, b.text.String()
+		b.mu.Unlock()
+		for scanner := bufio.NewScanner(strings.NewReader(lines)); scanner.Scan(); {
+			if strings.Contains(scanner.Text(), text) {
+				return scanner.Text()
+			}
+		}
+		select {
+		case <-more:
+		case <-patience:
+			t.Fatalf("no line with %q in:\n%s", text, lines)
+		}
+	}
+}
+
+func TestMain(m *testing.M) {
+	// The commands read these; a developer's own must not change what is tested.
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "CARECYCLE_") {
+			os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
