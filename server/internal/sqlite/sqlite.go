@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
-	"github.com/carecycle/provider-api/server/internal/provider"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -34,8 +33,9 @@ type Options struct {
 // Store is a SQLite file. It is safe for concurrent use.
 type Store struct {
 	now     func() time.Time
-	updates *batch.Batch[provider.Update, provider.Provider]
+	updates *batch.Updates
 	readers *sqlitex.Pool
+	checks  *checkpointer
 
 	mu     sync.Mutex // held for the length of a transaction
 	writer *sqlite.Conn
@@ -68,7 +68,11 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), writer.Close())
 	}
-	s.updates = batch.New(s.runUpdates, o.Batch)
+	s.checks, err = newCheckpointer(s, path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), s.readers.Close(), writer.Close())
+	}
+	s.updates = batch.NewUpdates(s.runUpdates, o.Batch)
 	return s, nil
 }
 
@@ -91,33 +95,41 @@ func create(path string) error {
 
 func configureWriter(c *sqlite.Conn) error {
 	c.SetBusyTimeout(busyTimeout)
-	return execute(c,
-		"PRAGMA synchronous = FULL",  // a commit is on disk before it is acknowledged
-		"PRAGMA foreign_keys = ON",   // per connection, off by default
-		"PRAGMA temp_store = MEMORY", // no record leaves the database's own files
+	return pragmas(c,
+		"synchronous = FULL",     // a commit is on disk before it is acknowledged
+		"foreign_keys = ON",      // per connection, off by default
+		"temp_store = MEMORY",    // no record leaves the database's own files
+		"cache_size = -65536",    // KiB
+		"wal_autocheckpoint = 0", // see checkpoint.go
 	)
 }
 
 func configureReader(c *sqlite.Conn) error {
 	c.SetBusyTimeout(busyTimeout)
-	return execute(c, "PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
+	return pragmas(c, "query_only = ON", "temp_store = MEMORY")
 }
 
-func execute(c *sqlite.Conn, statements ...string) error {
-	for _, statement := range statements {
-		if err := sqlitex.ExecuteTransient(c, statement, nil); err != nil {
+func pragmas(c *sqlite.Conn, settings ...string) error {
+	for _, setting := range settings {
+		if err := sqlitex.ExecuteTransient(c, "PRAGMA "+setting, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// execute runs one statement that returns no rows the caller wants; it stays prepared.
+func execute(c *sqlite.Conn, statement string, arguments ...any) error {
+	return sqlitex.Execute(c, statement, &sqlitex.ExecOptions{Args: arguments})
+}
+
 // Close finishes the updates under way and closes the file.
 func (s *Store) Close() error {
 	s.updates.Close()
+	err := s.checks.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.readers.Close(), s.writer.Close())
+	return errors.Join(err, s.readers.Close(), s.writer.Close()) // the last one copies what is left in the log
 }
 
 // Ping reports whether the file can be read.
@@ -128,25 +140,26 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // write runs f in a transaction, alone, and returns when it is committed and on disk. If f fails, the transaction is
-// undone and f's error returned: a *provider.Error as it is, any other as failure puts it.
-func (s *Store) write(f func(*sqlite.Conn) error) error {
+// undone and f's error returned, put into the domain's words.
+func (s *Store) write(f func(*sqlite.Conn) error) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := execute(s.writer, "BEGIN IMMEDIATE")
-	if err != nil {
+	if err := execute(s.writer, "BEGIN IMMEDIATE"); err != nil {
 		return failure(err)
 	}
-	if err = f(s.writer); err == nil {
-		if err = execute(s.writer, "COMMIT"); err != nil {
-			err = commitFailure(err)
+	defer func() { // also when f panics; a commit that failed may or may not have ended the transaction
+		if !s.writer.AutocommitEnabled() {
+			err = errors.Join(err, failure(execute(s.writer, "ROLLBACK")))
 		}
+	}()
+	if err := f(s.writer); err != nil {
+		return failure(err)
 	}
-	if !s.writer.AutocommitEnabled() { // a failed commit may or may not have ended the transaction
-		if undo := execute(s.writer, "ROLLBACK"); undo != nil {
-			err = errors.Join(err, failure(undo))
-		}
+	if err := execute(s.writer, "COMMIT"); err != nil {
+		return commitFailure(err)
 	}
-	return failure(err)
+	s.checks.written.Store(true)
+	return nil
 }
 
 func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {

@@ -13,6 +13,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -63,7 +64,7 @@ func newOperation(contract *openapi3.T, path, method string, item *openapi3.Path
 		if media == nil || media.Schema == nil || !spec.RequestBody.Value.Required {
 			return nil, errors.New("its request body is not a required application/json with a schema")
 		}
-		o.body = &Schema{media.Schema.Value}
+		o.body = newSchema(media.Schema.Value)
 	}
 	return o, nil
 }
@@ -87,7 +88,7 @@ func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 			} else if err != nil {
 				return err
 			}
-			c.Request().Body = &valid{Reader: bytes.NewReader(text), text: text}
+			c.Request().Body = &valid{text: text}
 		}
 		if len(faults) > 0 {
 			return faults.sorted()
@@ -97,6 +98,9 @@ func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 func (o *Operation) checkParameters(c echo.Context) Faults {
+	if !slices.ContainsFunc(o.parameters, func(p *openapi3.Parameter) bool { return !plainlyValid(c, p) }) {
+		return nil
+	}
 	request := c.Request()
 	values := map[string]string{}
 	for i, name := range c.ParamNames() {
@@ -122,23 +126,39 @@ func (o *Operation) checkParameters(c echo.Context) Faults {
 	return faults
 }
 
+// plainlyValid reports whether a parameter is certainly valid: a UUID in the path, or an optional header that is not
+// there. As with a body's quick, it leaves all else to kin-openapi.
+func plainlyValid(c echo.Context, p *openapi3.Parameter) bool {
+	switch p.In {
+	case openapi3.ParameterInPath:
+		return p.Schema != nil && p.Schema.Value.Type.Is("string") && p.Schema.Value.Format == "uuid" && isUUID(c.Param(p.Name))
+	case openapi3.ParameterInHeader:
+		return !p.Required && len(c.Request().Header.Values(p.Name)) == 0
+	}
+	return false
+}
+
 func read(c echo.Context) ([]byte, error) {
 	request := c.Request()
 	if err := checkMediaType(request.Header); err != nil {
 		return nil, err
 	}
 	body := http.MaxBytesReader(c.Response(), request.Body, MaxBody)
-	text, err := io.ReadAll(body)
+	text := bytes.NewBuffer(make([]byte, 0, max(0, min(request.ContentLength, MaxBody))+bytes.MinRead))
+	_, err := text.ReadFrom(body)
 	var tooLarge *http.MaxBytesError
 	if err != nil && !errors.As(err, &tooLarge) {
 		return nil, Malformed("The body did not arrive whole.")
 	}
-	return text, err
+	return text.Bytes(), err
 }
 
 func checkMediaType(header http.Header) error {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return MediaType("Send the body as it is, without Content-Encoding.")
+	}
+	if types := header.Values("Content-Type"); len(types) == 1 && types[0] == "application/json" {
+		return nil
 	}
 	media, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
 	charset, hasCharset := parameters["charset"]
@@ -150,11 +170,9 @@ func checkMediaType(header http.Header) error {
 
 // valid is the body of a request that passed, for Binder.
 type valid struct {
-	io.Reader
-	text []byte
+	io.ReadCloser // none
+	text          []byte
 }
-
-func (*valid) Close() error { return nil }
 
 // Binder binds the body that Middleware let through, and no other, matching names exactly.
 type Binder struct{}

@@ -11,26 +11,26 @@ import (
 	"github.com/google/uuid"
 )
 
-// Patch returns the change that a validated request body asks for.
+// Patch returns the change that a validated request body asks for. It refers to the body, which must not change afterwards.
 func Patch(u *gen.ProviderUpdate) provider.Patch {
 	return provider.Patch{
 		CustomerID:        required(u.CustomerID),
 		Type:              required((*provider.Type)(u.ProviderType)),
-		Specialty:         nullable(u.Specialty),
-		ProviderName:      nullable(u.ProviderName),
-		PracticeName:      nullable(u.PracticeName),
-		NPI:               nullable(u.NPI),
-		Phone:             nullable(u.Phone),
-		Fax:               nullable(u.Fax),
-		Email:             nullable(u.Email),
-		Address:           nullable(u.Address),
-		Address2:          nullable(u.Address2),
-		City:              nullable(u.City),
-		State:             nullable(u.State),
-		PostalCode:        nullable(u.PostalCode),
-		IsPrimaryProvider: nullable(u.IsPrimaryProvider),
-		IsActive:          nullable(u.IsActive),
-		Notes:             nullable(u.Notes),
+		Specialty:         nullable(&u.Specialty),
+		ProviderName:      nullable(&u.ProviderName),
+		PracticeName:      nullable(&u.PracticeName),
+		NPI:               nullable(&u.NPI),
+		Phone:             nullable(&u.Phone),
+		Fax:               nullable(&u.Fax),
+		Email:             nullable(&u.Email),
+		Address:           nullable(&u.Address),
+		Address2:          nullable(&u.Address2),
+		City:              nullable(&u.City),
+		State:             nullable(&u.State),
+		PostalCode:        nullable(&u.PostalCode),
+		IsPrimaryProvider: nullable(&u.IsPrimaryProvider),
+		IsActive:          nullable(&u.IsActive),
+		Notes:             nullable(&u.Notes),
 	}
 }
 
@@ -42,8 +42,11 @@ func required[T any](v *T) provider.Field[T] {
 	return provider.Field[T]{Set: true, Value: *v}
 }
 
-func nullable[T any](f gen.Field[T]) provider.Field[*T] {
-	return provider.Field[*T]{Set: f.Set, Value: f.Value}
+func nullable[T any](f *gen.Field[T]) provider.Field[*T] {
+	if !f.Set {
+		return provider.Field[*T]{}
+	}
+	return provider.Field[*T]{Set: true, Value: f.Pointer()}
 }
 
 // Provider returns a record as the contract shows it.

@@ -26,8 +26,10 @@ CREATE TABLE customers (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE providers (
+    row                 INTEGER PRIMARY KEY,
     organization_id     INTEGER NOT NULL,
     id                  BLOB NOT NULL,
+    last_event          INTEGER NOT NULL, -- provider_events.row
     customer_id         BLOB NOT NULL,
     version             INTEGER NOT NULL,
     created_at          INTEGER NOT NULL,
@@ -48,19 +50,19 @@ CREATE TABLE providers (
     is_primary_provider INTEGER,
     is_active           INTEGER,
     notes               TEXT,
-    PRIMARY KEY (organization_id, id),
+    UNIQUE (organization_id, id),
     FOREIGN KEY (organization_id, customer_id) REFERENCES customers (organization_id, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
--- A record's events stay when the record goes.
+-- The history. Events are appended and never change. Each names the one before it of the same record, and the record
+-- names its last, so that writing an event touches no index: an update costs one page of providers and a part of one here.
 CREATE TABLE provider_events (
-    organization_id INTEGER NOT NULL,
-    provider_id     BLOB NOT NULL,
+    row             INTEGER PRIMARY KEY,
+    previous        INTEGER,       -- null for the record's first
     version         INTEGER NOT NULL,
     at              INTEGER NOT NULL,
     action          TEXT NOT NULL,
     key_id          TEXT NOT NULL, -- empty for the operator
     request_id      TEXT NOT NULL, -- empty where there was no request
-    changes         TEXT NOT NULL, -- a JSON array of {field, from, to}
-    PRIMARY KEY (organization_id, provider_id, version)
-) STRICT, WITHOUT ROWID;
+    changes         TEXT NOT NULL  -- a JSON array of {field, from, to}
+) STRICT;

@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+)
+
+const (
+	benchID   = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+	benchPath = "/v2/customers/" + benchID + "/providers/" + benchID
+	benchBody = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Primary Care","specialty":"Internal medicine",
+"providerName":"Dr. Ada Example","practiceName":"Example Family Practice","npi":"1234567893","phone":"+1 555 0100","fax":"+1 555 0101",
+"email":"office@example.org","address":"1 Main Street","address2":"Suite 200","city":"Springfield","state":"IL","postalCode":"62701",
+"isPrimaryProvider":true,"isActive":true,"notes":"Prefers to be called in the morning."}`
+)
+
+// BenchmarkRequest compares a PATCH of all 17 fields through everything but a database with a bare net/http handler
+// that decodes the same body into a struct and encodes the record, without any validation.
+func BenchmarkRequest(b *testing.B) {
+	b.Run("bare", func(b *testing.B) { benchmark(b, http.HandlerFunc(bare), "") })
+	b.Run("full", func(b *testing.B) {
+		keys := &oneKey{}
+		secret, key, err := apikey.Create(b.Context(), keys, apikey.Key{Organization: 1, Permissions: apikey.Permissions()}, time.Now())
+		if err != nil {
+			b.Fatal(err)
+		}
+		keys.key = key
+		doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+		if err != nil {
+			b.Fatal(err)
+		}
+		verifier := apikey.NewVerifier(keys, time.Now, slog.New(slog.DiscardHandler))
+		b.Cleanup(verifier.Close)
+		handler, err := New(Config{
+			Contract: doc, Docs: http.NotFoundHandler(), Store: memory{}, Ready: func(context.Context) error { return nil },
+			Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchmark(b, handler, secret)
+	})
+}
+
+func benchmark(b *testing.B, handler http.Handler, secret string) {
+	b.ReportAllocs()
+	request, err := http.NewRequest(http.MethodPatch, benchPath, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	request.RemoteAddr = "127.0.0.1:50000"
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-Api-Key", secret)
+	request.ContentLength = int64(len(benchBody))
+	w := &discard{header: http.Header{}}
+	for b.Loop() {
+		clear(w.header)
+		w.status = 0
+		request.Body = io.NopCloser(strings.NewReader(benchBody))
+		handler.ServeHTTP(w, request)
+		if w.status != http.StatusOK {
+			b.Fatalf("status %d", w.status)
+		}
+	}
+}
+
+type bareRecord struct {
+	ID                uuid.UUID `json:"id"`
+	CreatedAt         *string   `json:"createdAt"`
+	UpdatedAt         *string   `json:"updatedAt"`
+	CustomerID        uuid.UUID `json:"customerId"`
+	ProviderType      string    `json:"providerType"`
+	Specialty         *string   `json:"specialty"`
+	ProviderName      *string   `json:"providerName"`
+	PracticeName      *string   `json:"practiceName"`
+	NPI               *string   `json:"npi"`
+	Phone             *string   `json:"phone"`
+	Fax               *string   `json:"fax"`
+	Email             *string   `json:"email"`
+	Address           *string   `json:"address"`
+	Address2          *string   `json:"address2"`
+	City              *string   `json:"city"`
+	State             *string   `json:"state"`
+	PostalCode        *string   `json:"postalCode"`
+	IsPrimaryProvider *bool     `json:"isPrimaryProvider"`
+	IsActive          *bool     `json:"isActive"`
+	Notes             *string   `json:"notes"`
+}
+
+func bare(w http.ResponseWriter, r *http.Request) {
+	var record bareRecord
+	if err := json.NewDecoder(r.Body).Decode(&record); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	now := "2026-06-17T19:07:23.709Z"
+	record.CreatedAt, record.UpdatedAt = &now, &now
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	json.NewEncoder(w).Encode(record)
+}
+
+// memory answers each update with a record that it changes.
+type memory struct{ provider.Store }
+
+func (memory) Update(_ context.Context, u provider.Update) (provider.Provider, error) {
+	record, _, err := u.Apply(&provider.Provider{ID: u.ID, CustomerID: u.CustomerID, Version: 1, Type: provider.Hospital}, time.Now())
+	return record, err
+}
+
+type oneKey struct {
+	apikey.Store
+	key  apikey.Key
+	hash apikey.Hash
+}
+
+func (k *oneKey) CreateKey(_ context.Context, _ apikey.Key, hash apikey.Hash) error {
+	k.hash = hash
+	return nil
+}
+
+func (k *oneKey) KeyByHash(_ context.Context, hash apikey.Hash) (apikey.Key, error) {
+	if hash != k.hash {
+		return apikey.Key{}, apikey.ErrNotFound
+	}
+	return k.key, nil
+}
+
+func (*oneKey) TouchKey(context.Context, string, time.Time) error { return nil }
+
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }

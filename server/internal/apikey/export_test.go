@@ -1,0 +1,16 @@
+package apikey
+
+// Bounds and sizes for the tests.
+const (
+	MaxCached   = maxCached
+	MaxFailures = maxFailures
+)
+
+// Cached returns how many keys the verifier remembers.
+func (v *Verifier) Cached() int { return len(v.cache) }
+
+// Senders returns how many buckets the limiter keeps for senders of wrong keys.
+func (l *Limiter) Senders() int { return len(l.failures.recent) + len(l.failures.older) }
+
+// Keys returns how many buckets the limiter keeps for keys.
+func (l *Limiter) Keys() int { return len(l.keys.recent) + len(l.keys.older) }

@@ -1,0 +1,145 @@
+// Package apikey makes, checks and limits the keys that callers send as x-api-key.
+//
+// It is the first thing of substance on the way of a request, before its body is read: the HTTP layer hands the
+// header to a Verifier, asks the Key what it Allows, and asks a Limiter whether it may be used now; a refused key
+// goes to Limiter.Failed. The operator's commands Create, Rotate and revoke keys in a Store. The package knows
+// neither HTTP nor a database.
+//
+// A key's secret is seen by whoever creates it and by whoever sends it. It is never kept, and no error or log line of
+// this package holds one; a Store gets its Hash.
+package apikey
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Key is what is known of a key, without its secret. Times are UTC, whole milliseconds; a zero one means never.
+type Key struct {
+	ID               string // as from NewID
+	Organization     int64  // the one organization that the key sees
+	OrganizationName string
+	Name             string // what the operator calls it; need not be unique
+	Prefix           string // the start of the secret, for people to recognise it by: cc_Ab3dE6
+	Permissions      []Permission
+	RateLimit        int // requests a minute, 0 for no limit
+	CreatedAt        time.Time
+	ExpiresAt        time.Time // from then on the key is refused
+	RevokedAt        time.Time // from then on the key is refused; in the future while its replacement is being rolled out
+	LastUsedAt       time.Time // about: noted at most once in TouchInterval
+}
+
+// Allows reports whether the key has the permission.
+func (k *Key) Allows(p Permission) bool { return slices.Contains(k.Permissions, p) }
+
+// Active reports whether the key works at that time: neither expired nor revoked.
+func (k *Key) Active(now time.Time) bool {
+	return (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt)) && (k.RevokedAt.IsZero() || now.Before(k.RevokedAt))
+}
+
+// Permission is something that a key may be used for.
+type Permission string
+
+// The permissions.
+const (
+	ProvidersRead  Permission = "providers:read"
+	ProvidersWrite Permission = "providers:write"
+)
+
+// Permissions returns every permission there is.
+func Permissions() []Permission { return []Permission{ProvidersRead, ProvidersWrite} }
+
+// ErrUnknownPermission says that a text is none of the Permissions.
+var ErrUnknownPermission = errors.New("unknown permission: providers:read and providers:write exist")
+
+// ParsePermission returns the permission of that name. Errors: ErrUnknownPermission.
+func ParsePermission(name string) (Permission, error) {
+	if p := Permission(name); slices.Contains(Permissions(), p) {
+		return p, nil
+	}
+	return "", ErrUnknownPermission
+}
+
+// A secret is start, random characters and the checksum of both, all of them ASCII.
+const (
+	start        = "cc_"
+	randomLen    = 30 // 178 bits
+	checksumLen  = 6  // the fewest that hold 32 bits
+	payloadLen   = len(start) + randomLen
+	secretLen    = payloadLen + checksumLen
+	prefixLen    = len(start) + 6
+	idStart      = "key_"
+	idRandomLen  = 12 // 71 bits
+	base62       = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	unbiasedByte = 256 / len(base62) * len(base62) // below it, each digit has equally many bytes
+)
+
+// Generate returns the secret of a new key.
+func Generate() string {
+	payload := start + random(randomLen)
+	sum := checksum(payload)
+	return payload + string(sum[:])
+}
+
+// Prefix returns the part of a secret that may be shown.
+func Prefix(secret string) string { return secret[:min(prefixLen, len(secret))] }
+
+// NewID returns the ID of a new key.
+func NewID() string { return idStart + random(idRandomLen) }
+
+// Hash is the SHA-256 of a secret. Secrets are random, so it needs neither salt nor stretching.
+type Hash [sha256.Size]byte
+
+// HashOf returns the hash of a secret, and false if it cannot be one of Generate's: then a character is wrong, or
+// more, and there is no need to look it up. Every wrong character and every swap of two neighbours is noticed.
+func HashOf(secret string) (Hash, bool) {
+	if len(secret) != secretLen || secret[:len(start)] != start || strings.ContainsFunc(secret[len(start):], notBase62) {
+		return Hash{}, false
+	}
+	if sum := checksum(secret[:payloadLen]); string(sum[:]) != secret[payloadLen:] {
+		return Hash{}, false
+	}
+	var whole [secretLen]byte
+	copy(whole[:], secret)
+	return sha256.Sum256(whole[:]), true
+}
+
+// checksum returns the CRC-32 (IEEE) of s in base62, the highest digit first. It is crc32.ChecksumIEEE, which would
+// move every key to the heap.
+func checksum(s string) (sum [checksumLen]byte) {
+	crc := ^uint32(0)
+	for i := range len(s) {
+		crc = crc32.IEEETable[byte(crc)^s[i]] ^ crc>>8
+	}
+	crc = ^crc
+	for i := range sum {
+		sum[checksumLen-1-i] = base62[crc%uint32(len(base62))]
+		crc /= uint32(len(base62))
+	}
+	return sum
+}
+
+func notBase62(c rune) bool {
+	return (c < '0' || '9' < c) && (c < 'a' || 'z' < c) && (c < 'A' || 'Z' < c)
+}
+
+func random(n int) string {
+	digits := make([]byte, 0, n)
+	var pool [64]byte
+	for {
+		rand.Read(pool[:]) // never fails: the program ends if the system has no randomness
+		for _, b := range pool {
+			if len(digits) == n {
+				return string(digits)
+			}
+			if int(b) < unbiasedByte {
+				digits = append(digits, base62[int(b)%len(base62)])
+			}
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package apikey
+
+import (
+	"math"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	failuresPerMinute = 10
+	maxFailures       = 10_000 // networks
+)
+
+// Limiter says how often a key may be used, and a wrong one tried. It counts in this process alone and is safe for
+// concurrent use.
+type Limiter struct {
+	now      func() time.Time
+	keys     buckets[string] // by ID: no more than the store has
+	failures buckets[netip.Prefix]
+}
+
+// NewLimiter returns a Limiter. now is the clock, time.Now outside of tests.
+func NewLimiter(now func() time.Time) *Limiter {
+	return &Limiter{now: now, keys: buckets[string]{max: math.MaxInt}, failures: buckets[netip.Prefix]{max: maxFailures}}
+}
+
+// Allow reports whether the key may be used now, and counts the use if so: its RateLimit at once, then evenly over
+// the minute. If not, a use will be allowed after retryAfter, in whole seconds, at least one. A key's RateLimit may
+// change from one call to the next.
+func (l *Limiter) Allow(key *Key) (retryAfter time.Duration, ok bool) {
+	if key.RateLimit == 0 {
+		return 0, true
+	}
+	return l.keys.take(key.ID, key.RateLimit, l.now())
+}
+
+// Failed counts a request with a wrong key and reports whether its sender may be told so: 10 at once, then one every
+// 6 seconds. If not, it is to come back after retryAfter, in whole seconds, at least one. A valid key does not come
+// here: it is good whatever else its sender tries.
+//
+// addr is an IP address without port. An IPv6 network of 64 bits counts as one sender, who can use all of it; so does
+// everything that is not an address. When more than some thousand senders fail within a minute, those longest silent
+// start afresh.
+func (l *Limiter) Failed(addr string) (retryAfter time.Duration, ok bool) {
+	return l.failures.take(network(addr), failuresPerMinute, l.now())
+}
+
+func network(addr string) netip.Prefix {
+	ip, err := netip.ParseAddr(addr)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	ip = ip.Unmap()
+	bits := 64
+	if ip.Is4() {
+		bits = 32
+	}
+	prefix, _ := ip.Prefix(bits) // fails for a wrong number of bits only
+	return prefix
+}
+
+// buckets are token buckets that fill up within a minute. One unused for a minute is as good as new and can be
+// forgotten: recent holds the buckets used since turned, older those used before and not since.
+type buckets[K comparable] struct {
+	max int
+
+	mu            sync.Mutex
+	turned        time.Time
+	recent, older map[K]*rate.Limiter
+}
+
+// take takes a token from the bucket of k, which holds perMinute of them.
+func (b *buckets[K]) take(k K, perMinute int, now time.Time) (retryAfter time.Duration, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bucket := b.bucket(k, perMinute, now)
+	if bucket.Burst() != perMinute {
+		bucket.SetLimitAt(now, perSecond(perMinute))
+		bucket.SetBurstAt(now, perMinute)
+	}
+	if bucket.AllowN(now, 1) {
+		return 0, true
+	}
+	missing := 1 - bucket.TokensAt(now)
+	wait := time.Duration(missing * float64(time.Minute) / float64(perMinute))
+	return max(time.Second, (wait + time.Second - 1).Truncate(time.Second)), false
+}
+
+func (b *buckets[K]) bucket(k K, perMinute int, now time.Time) *rate.Limiter {
+	if b.recent == nil || now.Sub(b.turned) >= time.Minute || len(b.recent) >= b.max/2 {
+		b.recent, b.older, b.turned = map[K]*rate.Limiter{}, b.recent, now
+	}
+	if bucket, ok := b.recent[k]; ok {
+		return bucket
+	}
+	bucket, ok := b.older[k]
+	if !ok {
+		bucket = rate.NewLimiter(perSecond(perMinute), perMinute)
+	}
+	b.recent[k] = bucket
+	return bucket
+}
+
+func perSecond(perMinute int) rate.Limit { return rate.Limit(perMinute) / 60 }

@@ -1,0 +1,251 @@
+// Package batch collects concurrent calls into one run.
+//
+// It stands between a store's method and its transaction: the method calls Do with one change, and the run saves the
+// changes of many callers with one commit. The batching is natural and has no timer: while a run is under way the
+// calls that arrive are gathered and become the next, so a lone call waits for nothing and a crowd shares one fsync.
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The errors of Do that are not the run's own.
+var (
+	ErrFull     = errors.New("batch: too many calls are waiting")
+	ErrClosed   = errors.New("batch: closed")
+	ErrUnderway = errors.New("batch: the caller left while its run was under way")
+	ErrPanicked = errors.New("batch: the run panicked")
+)
+
+// Options bound a Batch and let it be watched. The zero value is good.
+type Options struct {
+	MaxBatch int // most calls in one run; 1 switches batching off, 0 means 256
+	MaxQueue int // most calls that wait for a run, beyond the one under way; 0 means 4096
+
+	// Observe, if not nil, is told of every run: how many calls it had and how long it took. The next run waits for it.
+	Observe func(size int, took time.Duration)
+
+	// Panicked, if not nil, is given the place where a run panicked, for the operator's log: a line for each function.
+	// What it panicked with is told to nobody, as it could hold a value of a record.
+	Panicked func(trace string)
+}
+
+// Result is what a run answers to one call.
+type Result[R any] struct {
+	Value R
+	Err   error
+}
+
+// Batch runs calls together. It is safe for concurrent use; New makes one.
+type Batch[Q, R any] struct {
+	run     func(calls []Q) []Result[R]
+	o       Options
+	waiters sync.Pool
+	over    chan struct{} // closed after the last run
+
+	mu      sync.Mutex
+	arrived sync.Cond // the queue has a call, or is closed
+	queue   []*waiter[Q, R]
+	closed  bool
+
+	// The run under way, known to the serving goroutine alone. The slices are used again for the next.
+	started []*waiter[Q, R]
+	calls   []Q
+}
+
+// waiter is a call and where its caller waits.
+type waiter[Q, R any] struct {
+	ctx     context.Context
+	call    Q
+	started bool           // its run has begun; guarded by Batch.mu
+	result  chan Result[R] // holds one, so that a run never waits for a caller who left
+}
+
+// New returns a Batch whose calls are answered by run, and starts the goroutine that calls run, once at a time.
+// Close ends it.
+//
+// Run is given calls in the order of their arrival, at least one and at most MaxBatch, and returns exactly one result
+// for each, in that order. It must not keep the calls; its results are read before the next run. It has no context:
+// to bound the time that it takes is its own business. If it panics or miscounts, its calls get ErrPanicked and
+// the next run goes ahead.
+func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = 256
+	}
+	if o.MaxQueue <= 0 {
+		o.MaxQueue = 4096
+	}
+	b := &Batch[Q, R]{run: run, o: o, over: make(chan struct{})}
+	b.arrived.L = &b.mu
+	b.waiters.New = func() any { return &waiter[Q, R]{result: make(chan Result[R], 1)} }
+	go b.serve()
+	return b
+}
+
+// Do has the call run and returns its own result, whatever becomes of its neighbours.
+//
+// A caller may leave. If ctx is done before the run starts, the call is dropped and Do returns ctx.Err(). If ctx is
+// done later, the run goes on all the same, and Do returns an error that is both ErrUnderway and ctx.Err().
+//
+// Errors: those of the run; ErrFull, at once, if MaxQueue calls are waiting; ErrClosed after Close; ErrUnderway;
+// ErrPanicked. With the last two it is not known what was done; with ErrFull, ErrClosed and ctx.Err() alone, nothing was.
+func (b *Batch[Q, R]) Do(ctx context.Context, call Q) (R, error) {
+	w := b.waiters.Get().(*waiter[Q, R])
+	w.ctx, w.call = ctx, call
+	if err := b.enter(w); err != nil {
+		b.recycle(w)
+		return *new(R), err
+	}
+	select {
+	case r := <-w.result:
+		b.recycle(w)
+		return r.Value, r.Err
+	case <-ctx.Done():
+	}
+	if b.leave(w) {
+		b.recycle(w)
+		return *new(R), ctx.Err()
+	}
+	select {
+	case r := <-w.result: // came at the same moment, and says more
+		b.recycle(w)
+		return r.Value, r.Err
+	default: // the run still holds w, which must not be used again
+		return *new(R), fmt.Errorf("%w: %w", ErrUnderway, ctx.Err())
+	}
+}
+
+// Queued returns how many calls wait for a run, beyond the one under way.
+func (b *Batch[Q, R]) Queued() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.queue)
+}
+
+// Close refuses new calls, has those that wait run, and returns when the last run is over. It can be called again.
+func (b *Batch[Q, R]) Close() {
+	b.mu.Lock()
+	b.closed = true
+	b.arrived.Signal()
+	b.mu.Unlock()
+	<-b.over
+}
+
+func (b *Batch[Q, R]) enter(w *waiter[Q, R]) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	if len(b.queue) >= b.o.MaxQueue {
+		return ErrFull
+	}
+	b.queue = append(b.queue, w)
+	b.arrived.Signal()
+	return nil
+}
+
+// leave makes sure that the call is never run, or reports false if it is too late for that.
+func (b *Batch[Q, R]) leave(w *waiter[Q, R]) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w.started {
+		return false
+	}
+	if i := slices.Index(b.queue, w); i >= 0 {
+		b.queue = slices.Delete(b.queue, i, i+1)
+	}
+	return true
+}
+
+// recycle keeps the waiter for another call, and nothing of this one.
+func (b *Batch[Q, R]) recycle(w *waiter[Q, R]) {
+	*w = waiter[Q, R]{result: w.result}
+	b.waiters.Put(w)
+}
+
+func (b *Batch[Q, R]) serve() {
+	defer close(b.over)
+	for b.start() {
+		begin := time.Now()
+		results := b.results()
+		took := time.Since(begin)
+		for i, w := range b.started {
+			if results == nil {
+				w.result <- Result[R]{Err: ErrPanicked}
+				continue
+			}
+			w.result <- results[i]
+		}
+		if b.o.Observe != nil {
+			b.o.Observe(len(b.calls), took)
+		}
+		// Those who are ready to call go first. A lone caller has its answer by now; of 64 callers that call again
+		// at once, 46 share a run instead of 32.
+		runtime.Gosched()
+	}
+}
+
+// start waits for calls and makes them the run under way. After Close, when there are no more, it returns false.
+func (b *Batch[Q, R]) start() bool {
+	clear(b.started)
+	clear(b.calls)
+	b.started, b.calls = b.started[:0], b.calls[:0]
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.calls) == 0 {
+		for len(b.queue) == 0 {
+			if b.closed {
+				return false
+			}
+			b.arrived.Wait()
+		}
+		n := 0
+		for ; n < len(b.queue) && len(b.calls) < b.o.MaxBatch; n++ {
+			w := b.queue[n]
+			if w.ctx.Err() != nil {
+				continue // its Do is about to see that too
+			}
+			w.started = true
+			b.started = append(b.started, w)
+			b.calls = append(b.calls, w.call)
+		}
+		b.queue = slices.Delete(b.queue, 0, n)
+	}
+	return true
+}
+
+// results calls run, and returns nil if it panicked.
+func (b *Batch[Q, R]) results() []Result[R] {
+	defer func() {
+		if v := recover(); v != nil && b.o.Panicked != nil {
+			b.o.Panicked(trace())
+		}
+	}()
+	results := b.run(b.calls)
+	if len(results) != len(b.calls) {
+		panic("run must return one result for each call")
+	}
+	return results
+}
+
+// trace names the functions that panicked. The runtime's own trace will not do: it shows arguments.
+func trace() string {
+	var s strings.Builder
+	pc := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(4, pc)]) // less Callers, trace, the deferred function, gopanic
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		fmt.Fprintf(&s, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
+	}
+	return s.String()
+}

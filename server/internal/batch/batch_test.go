@@ -1,0 +1,454 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/carecycle/provider-api/server/internal/batch"
+)
+
+// What a run answers to a call: its number in words, but for these.
+const (
+	bad      = -1 // errBad
+	panics   = -2 // the run panics
+	miscount = -3 // the run forgets a result
+)
+
+var errBad = errors.New("bad call")
+
+func answer(calls []int) []batch.Result[string] {
+	var results []batch.Result[string]
+	for _, c := range calls {
+		switch c {
+		case bad:
+			results = append(results, batch.Result[string]{Err: errBad})
+		case panics:
+			panic("Jane Doe, 555-0100")
+		case miscount:
+		default:
+			results = append(results, batch.Result[string]{Value: fmt.Sprint("answer ", c)})
+		}
+	}
+	return results
+}
+
+// held is a Batch, in a synctest bubble, whose runs each wait to be released.
+type held struct {
+	*batch.Batch[int, string]
+	gate chan struct{}
+	runs [][]int // all that have started
+}
+
+func newHeld(o batch.Options) *held {
+	h := &held{gate: make(chan struct{})}
+	h.Batch = batch.New(func(calls []int) []batch.Result[string] {
+		h.runs = append(h.runs, slices.Clone(calls))
+		<-h.gate
+		return answer(calls)
+	}, o)
+	return h
+}
+
+// outcome is what Do returned, or nothing yet.
+type outcome struct {
+	returned bool
+	value    string
+	err      error
+}
+
+// call starts a Do and returns when it has got as far as it can.
+func (h *held) call(ctx context.Context, call int) *outcome {
+	var o outcome
+	go func() {
+		value, err := h.Do(ctx, call)
+		o = outcome{true, value, err}
+	}()
+	synctest.Wait()
+	return &o
+}
+
+func (h *held) calls(calls ...int) []*outcome {
+	var os []*outcome
+	for _, c := range calls {
+		os = append(os, h.call(context.Background(), c))
+	}
+	return os
+}
+
+// release ends the run under way.
+func (h *held) release() {
+	h.gate <- struct{}{}
+	synctest.Wait()
+}
+
+// close ends every run, and the Batch.
+func (h *held) close() {
+	close(h.gate)
+	h.Close()
+}
+
+func wantRuns(t *testing.T, h *held, want ...[]int) {
+	t.Helper()
+	if !slices.EqualFunc(h.runs, want, slices.Equal) {
+		t.Errorf("runs: got %v, want %v", h.runs, want)
+	}
+}
+
+func wantOutcome(t *testing.T, got *outcome, value string, err error) {
+	t.Helper()
+	if !got.returned || got.value != value || !errors.Is(got.err, err) {
+		t.Errorf("got %+v, want %q and error %v", *got, value, err)
+	}
+}
+
+func TestRuns(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options batch.Options
+		calls   []int // the first has a run of its own; the others arrive during it
+		runs    [][]int
+	}{
+		{"a lone call starts at once", batch.Options{}, []int{1}, [][]int{{1}}},
+		{"calls during a run share the next, in order", batch.Options{}, []int{1, 2, 3, 4}, [][]int{{1}, {2, 3, 4}}},
+		{"no run is larger than MaxBatch", batch.Options{MaxBatch: 2}, []int{1, 2, 3, 4, 5, 6}, [][]int{{1}, {2, 3}, {4, 5}, {6}}},
+		{"MaxBatch 1 switches batching off", batch.Options{MaxBatch: 1}, []int{1, 2, 3}, [][]int{{1}, {2}, {3}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHeld(test.options)
+				outcomes := h.calls(test.calls...)
+				wantRuns(t, h, test.runs[0])
+				if got, want := h.Queued(), len(test.calls)-1; got != want {
+					t.Errorf("queued: got %d, want %d", got, want)
+				}
+				for range test.runs {
+					h.release()
+				}
+				wantRuns(t, h, test.runs...)
+				for i, o := range outcomes {
+					wantOutcome(t, o, fmt.Sprint("answer ", test.calls[i]), nil)
+				}
+				h.close()
+			})
+		})
+	}
+}
+
+func TestNeighbours(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		calls []int // of one run
+		errs  []error
+	}{
+		{"a bad call fails alone", []int{2, bad, 3}, []error{nil, errBad, nil}},
+		{"all may fail", []int{bad, bad}, []error{errBad, errBad}},
+		{"a panic is every call's error", []int{2, panics, 3}, []error{batch.ErrPanicked, batch.ErrPanicked, batch.ErrPanicked}},
+		{"so is a missing result", []int{2, miscount}, []error{batch.ErrPanicked, batch.ErrPanicked}},
+		{"even if none is left", []int{miscount}, []error{batch.ErrPanicked}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHeld(batch.Options{})
+				h.calls(1)
+				outcomes := h.calls(test.calls...)
+				h.release()
+				h.release()
+				for i, o := range outcomes {
+					value := ""
+					if test.errs[i] == nil {
+						value = fmt.Sprint("answer ", test.calls[i])
+					}
+					wantOutcome(t, o, value, test.errs[i])
+				}
+				after := h.call(t.Context(), 9)
+				h.release()
+				wantOutcome(t, after, "answer 9", nil)
+				h.close()
+			})
+		})
+	}
+}
+
+func TestPanicTellsThePlaceAndNoValue(t *testing.T) {
+	var trace string
+	b := batch.New(answer, batch.Options{Panicked: func(s string) { trace = s }})
+	_, err := b.Do(t.Context(), panics)
+	b.Close()
+	if !strings.HasPrefix(trace, "github.com/carecycle/provider-api/server/internal/batch_test.answer\n") {
+		t.Errorf("the trace does not start in the function that panicked:\n%s", trace)
+	}
+	if strings.Contains(trace+err.Error(), "Jane") {
+		t.Errorf("the panic's value got out: %v\n%s", err, trace)
+	}
+}
+
+func TestLeaving(t *testing.T) {
+	deadline := func(h *held, call int, d time.Duration) *outcome {
+		ctx, cancel := context.WithTimeout(context.Background(), d)
+		context.AfterFunc(ctx, cancel)
+		return h.call(ctx, call)
+	}
+	for _, test := range []struct {
+		name string
+		do   func(t *testing.T, h *held)
+	}{
+		{"before it calls: dropped", func(t *testing.T, h *held) {
+			gone := deadline(h, 1, 0)
+			if gone.err != context.DeadlineExceeded {
+				t.Errorf("got %v, want the plain error of the context", gone.err)
+			}
+			wantRuns(t, h)
+		}},
+		{"before the run starts: dropped, and its place is free", func(t *testing.T, h *held) {
+			h.calls(1, 2)
+			gone := deadline(h, 3, time.Second)
+			h.calls(4)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if gone.err != context.DeadlineExceeded {
+				t.Errorf("got %v, want the plain error of the context", gone.err)
+			}
+			if got := h.Queued(); got != 2 {
+				t.Errorf("queued: got %d, want 2", got)
+			}
+			h.release()
+			wantRuns(t, h, []int{1}, []int{2, 4})
+		}},
+		{"after the run starts: it is finished", func(t *testing.T, h *held) {
+			gone := deadline(h, 1, time.Second)
+			next := h.call(context.Background(), 2)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			wantOutcome(t, gone, "", batch.ErrUnderway)
+			wantOutcome(t, gone, "", context.DeadlineExceeded)
+			h.release()
+			h.release()
+			wantRuns(t, h, []int{1}, []int{2})
+			wantOutcome(t, next, "answer 2", nil)
+		}},
+		{"all of them: no run is empty", func(t *testing.T, h *held) {
+			h.calls(1)
+			deadline(h, 2, time.Second)
+			deadline(h, 3, time.Second)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			h.release()
+			h.calls(4)
+			wantRuns(t, h, []int{1}, []int{4})
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHeld(batch.Options{})
+				test.do(t, h)
+				h.close()
+			})
+		})
+	}
+}
+
+// A context can be done before the goroutine that waits on it has noticed; such a call must not slip into the run.
+func TestDoneButNotYetLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld(batch.Options{})
+		h.calls(1)
+		ctx := &unnoticed{Context: t.Context(), done: make(chan struct{})}
+		gone := h.call(ctx, 2)
+		next := h.call(t.Context(), 3)
+		ctx.err = context.Canceled
+		h.release()
+		wantRuns(t, h, []int{1}, []int{3})
+		close(ctx.done)
+		h.release()
+		if gone.err != context.Canceled {
+			t.Errorf("got %v, want the plain error of the context", gone.err)
+		}
+		wantOutcome(t, next, "answer 3", nil)
+		h.close()
+	})
+}
+
+// unnoticed is a context that is done some time before its channel says so.
+type unnoticed struct {
+	context.Context
+	err  error
+	done chan struct{}
+}
+
+func (c *unnoticed) Err() error            { return c.err }
+func (c *unnoticed) Done() <-chan struct{} { return c.done }
+
+func TestFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld(batch.Options{MaxQueue: 2})
+		waiting := h.calls(1, 2, 3)
+		wantOutcome(t, h.call(t.Context(), 4), "", batch.ErrFull)
+		h.release()
+		waiting = append(waiting, h.calls(5)...)
+		h.release()
+		h.release()
+		wantRuns(t, h, []int{1}, []int{2, 3}, []int{5})
+		for i, o := range waiting {
+			wantOutcome(t, o, fmt.Sprint("answer ", []int{1, 2, 3, 5}[i]), nil)
+		}
+		h.close()
+	})
+}
+
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld(batch.Options{MaxBatch: 2})
+		waiting := h.calls(1, 2, 3, 4)
+		var closed atomic.Int32
+		for range 2 {
+			go func() { h.Close(); closed.Add(1) }()
+		}
+		synctest.Wait()
+		wantOutcome(t, h.call(t.Context(), 5), "", batch.ErrClosed)
+		h.release()
+		h.release()
+		if closed.Load() != 0 {
+			t.Error("Close returned before the last run was over")
+		}
+		h.release()
+		if got := closed.Load(); got != 2 {
+			t.Errorf("%d of 2 Close returned after the last run", got)
+		}
+		wantRuns(t, h, []int{1}, []int{2, 3}, []int{4})
+		for i, o := range waiting {
+			wantOutcome(t, o, fmt.Sprint("answer ", i+1), nil)
+		}
+		wantOutcome(t, h.call(t.Context(), 6), "", batch.ErrClosed)
+	})
+}
+
+func TestObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		h := newHeld(batch.Options{Observe: func(size int, took time.Duration) { got = append(got, fmt.Sprint(size, " in ", took)) }})
+		h.calls(1, 2, panics)
+		time.Sleep(time.Millisecond)
+		h.release()
+		time.Sleep(2 * time.Millisecond)
+		h.release()
+		if want := []string{"1 in 1ms", "2 in 2ms"}; !slices.Equal(got, want) {
+			t.Errorf("observed: got %v, want %v", got, want)
+		}
+		h.close()
+	})
+}
+
+// Whatever the bounds, and whoever leaves, what Do says of a call is what happened to it.
+func TestEveryCallIsAccountedFor(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := batch.Options{
+			MaxBatch: rapid.IntRange(1, 20).Draw(t, "MaxBatch"),
+			MaxQueue: rapid.IntRange(1, 40).Draw(t, "MaxQueue"),
+		}
+		callers := rapid.IntRange(1, 64).Draw(t, "callers")
+		leave := rapid.IntRange(2, 10).Draw(t, "one in so many leaves")
+		panicking := rapid.IntRange(20, 200).Draw(t, "one in so many panics")
+		const each = 50
+
+		ran := make([]int, callers*each) // times that each call was in a run; all are over when it is read
+		observed := 0
+		o.Observe = func(size int, _ time.Duration) {
+			observed += size
+			if size < 1 || size > o.MaxBatch {
+				t.Errorf("a run of %d, with MaxBatch %d", size, o.MaxBatch)
+			}
+		}
+		b := batch.New(func(calls []int) []batch.Result[string] {
+			for _, c := range calls {
+				ran[c]++
+			}
+			runtime.Gosched()
+			for _, c := range calls {
+				if c%panicking == 0 {
+					panic("as asked")
+				}
+			}
+			return answer(calls)
+		}, o)
+
+		outcomes := make([]outcome, len(ran))
+		var wg sync.WaitGroup
+		for first := range callers {
+			wg.Go(func() {
+				for c := first; c < len(ran); c += callers {
+					ctx, cancel := context.WithCancel(context.Background())
+					if c%leave == 0 {
+						go cancel()
+					}
+					value, err := b.Do(ctx, c)
+					outcomes[c] = outcome{true, value, err}
+					cancel()
+				}
+			})
+		}
+		wg.Wait()
+		b.Close()
+
+		total := 0
+		for c, got := range outcomes {
+			want := 0
+			switch {
+			case got.err == nil:
+				want = 1
+				if answer := fmt.Sprint("answer ", c); got.value != answer {
+					t.Errorf("call %d: got %q, want %q", c, got.value, answer)
+				}
+			case errors.Is(got.err, batch.ErrUnderway), got.err == batch.ErrPanicked:
+				want = 1
+			case got.err != context.Canceled && got.err != batch.ErrFull:
+				t.Errorf("call %d: unexpected error %v", c, got.err)
+			}
+			if ran[c] != want {
+				t.Errorf("call %d: ran %d times, want %d: %+v", c, ran[c], want, got)
+			}
+			total += ran[c]
+		}
+		if observed != total {
+			t.Errorf("observed %d calls, want %d", observed, total)
+		}
+	})
+}
+
+func BenchmarkDo(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			var results []batch.Result[int]
+			batch := batch.New(func(calls []int) []batch.Result[int] {
+				results = slices.Grow(results[:0], len(calls))[:len(calls)]
+				return results
+			}, batch.Options{})
+			defer batch.Close()
+			ctx, cancel := context.WithCancel(context.Background()) // a request's can be done, unlike Background
+			defer cancel()
+			b.ReportAllocs()
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for i := range callers {
+				wg.Go(func() {
+					for n := i; n < b.N; n += callers {
+						if _, err := batch.Do(ctx, n); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package batch
+
+import (
+	"context"
+	"errors"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+)
+
+// Updates is the Update of a provider.Store whose transactions each take many of them.
+type Updates struct {
+	batch *Batch[provider.Update, provider.Provider]
+}
+
+// Transaction makes the changes of a batch in one transaction and returns a result for each call, once all of it is
+// durable; a call that its record refuses fails alone, in its result. An error means that the transaction failed as a
+// whole: Unavailable is then every call's answer; after any other, which one of the calls may have caused, nothing was
+// changed and each call is given a transaction of its own.
+type Transaction func(calls []provider.Update) ([]Result[provider.Provider], error)
+
+// NewUpdates returns an Updates that hands its calls to run.
+func NewUpdates(run Transaction, o Options) *Updates {
+	return &Updates{New(run.results, o)}
+}
+
+func (run Transaction) results(calls []provider.Update) []Result[provider.Provider] {
+	results, err := run(calls)
+	if err == nil {
+		return results
+	}
+	results = make([]Result[provider.Provider], len(calls))
+	var whole *provider.Error
+	if unavailable := errors.As(err, &whole) && whole.Code == provider.Unavailable; len(calls) > 1 && !unavailable {
+		for i := range calls {
+			results[i] = run.results(calls[i : i+1])[0]
+		}
+		return results
+	}
+	for i := range results {
+		results[i].Err = err
+	}
+	return results
+}
+
+// Update is provider.Store's.
+func (u *Updates) Update(ctx context.Context, call provider.Update) (provider.Provider, error) {
+	record, err := u.batch.Do(ctx, call)
+	switch {
+	case errors.Is(err, ErrUnderway), errors.Is(err, ErrPanicked):
+		return record, provider.Unknown(err)
+	case errors.Is(err, ErrFull):
+		return record, provider.Busy(err)
+	case errors.Is(err, ErrClosed):
+		return record, provider.Down(err)
+	}
+	return record, err
+}
+
+// Close finishes the updates that wait and refuses new ones.
+func (u *Updates) Close() { u.batch.Close() }

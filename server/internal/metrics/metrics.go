@@ -1,0 +1,117 @@
+// Package metrics counts and times what the server does, for Prometheus to fetch from the admin listener.
+//
+// It stands beside a request: the middleware that logs a request records it here, and a store records each commit. No
+// label takes anything that a caller sends, so a caller can neither be read in the metrics nor make them grow.
+package metrics
+
+import (
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics holds the server's metrics. It is safe for concurrent use; New makes one.
+type Metrics struct {
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	inFlight  prometheus.Gauge
+	batchSize prometheus.Histogram
+	commit    prometheus.Histogram
+}
+
+// New returns metrics of their own, all zero, with those of the process and of the Go runtime beside them.
+func New() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "carecycle_http_requests_total",
+			Help: "Requests answered, by the contract's operation, method and status.",
+		}, []string{"operation", "method", "status"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "carecycle_http_request_duration_seconds",
+			Help:    "Time to answer a request, by the contract's operation.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"operation"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "carecycle_http_requests_in_flight",
+			Help: "Requests being answered.",
+		}),
+		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "carecycle_store_batch_size",
+			Help:    "Changes that shared one transaction.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 11), // 1 to 1024
+		}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "carecycle_store_commit_duration_seconds",
+			Help:    "Time that the transaction of a batch took, commit included.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}),
+	}
+	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.batchSize, m.commit, build(),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler answers with every metric, in the format that the caller asks for.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// Started counts a request as in flight. The function that it returns is to be called once, when the request has
+// been answered; it takes the request out again and records it as Request does.
+func (m *Metrics) Started() func(operation, method string, status int, took time.Duration) {
+	m.inFlight.Inc()
+	return func(operation, method string, status int, took time.Duration) {
+		m.inFlight.Dec()
+		m.Request(operation, method, status, took)
+	}
+}
+
+// Request records a request that was answered. The operation is the contract's operationId, or "other" outside the
+// contract's paths; it must never be taken from the request. The method can be: one that HTTP does not define counts
+// as "other".
+func (m *Metrics) Request(operation, method string, status int, took time.Duration) {
+	m.requests.WithLabelValues(operation, methodLabel(method), strconv.Itoa(status)).Inc()
+	m.durations.WithLabelValues(operation).Observe(took.Seconds())
+}
+
+// Batch records a transaction of size changes that took so long.
+func (m *Metrics) Batch(size int, took time.Duration) {
+	m.batchSize.Observe(float64(size))
+	m.commit.Observe(took.Seconds())
+}
+
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
+}
+
+// build is a gauge that is always 1 and says in its labels what is running.
+func build() prometheus.Gauge {
+	labels := prometheus.Labels{"version": "unknown", "revision": "unknown", "goversion": "unknown"}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		labels["version"], labels["goversion"] = info.Main.Version, info.GoVersion
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				labels["revision"] = s.Value
+			}
+		}
+	}
+	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "carecycle_build_info",
+		Help:        "Always 1; the labels say what is running.",
+		ConstLabels: labels,
+	})
+	gauge.Set(1)
+	return gauge
+}

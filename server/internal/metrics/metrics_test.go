@@ -1,0 +1,164 @@
+package metrics_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRequest(t *testing.T) {
+	m := metrics.New()
+	m.Request("updateCustomerProvider", "PATCH", 200, 3*time.Millisecond)
+	m.Request("updateCustomerProvider", "PATCH", 200, 300*time.Millisecond)
+	m.Request("updateCustomerProvider", "PATCH", 422, 100*time.Microsecond)
+	m.Request("other", "GET", 404, time.Minute)
+	m.Request("other", "BREW", 405, time.Millisecond)
+	m.Request("other", "patch", 405, time.Millisecond)
+
+	same(t, scrape(t, m, "carecycle_http_requests_total"), `
+carecycle_http_requests_total{method="GET",operation="other",status="404"} 1
+carecycle_http_requests_total{method="PATCH",operation="updateCustomerProvider",status="200"} 2
+carecycle_http_requests_total{method="PATCH",operation="updateCustomerProvider",status="422"} 1
+carecycle_http_requests_total{method="other",operation="other",status="405"} 2
+`)
+	same(t, scrape(t, m, `carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider"`), `
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="+Inf"} 3
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.0005"} 1
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.001"} 1
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.0025"} 1
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.005"} 2
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.01"} 2
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.025"} 2
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.05"} 2
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.1"} 2
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.25"} 2
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="0.5"} 3
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="1"} 3
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="10"} 3
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="2.5"} 3
+carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="5"} 3
+`)
+	same(t, scrape(t, m, "carecycle_http_request_duration_seconds_count"), `
+carecycle_http_request_duration_seconds_count{operation="other"} 3
+carecycle_http_request_duration_seconds_count{operation="updateCustomerProvider"} 3
+`)
+}
+
+func TestStarted(t *testing.T) {
+	m := metrics.New()
+	first, second := m.Started(), m.Started()
+	same(t, scrape(t, m, "carecycle_http_requests_in_flight"), "carecycle_http_requests_in_flight 2")
+	same(t, scrape(t, m, "carecycle_http_requests_total"), "")
+
+	first("updateCustomerProvider", "PATCH", 200, time.Millisecond)
+	same(t, scrape(t, m, "carecycle_http_requests_in_flight"), "carecycle_http_requests_in_flight 1")
+	second("other", "GET", 404, time.Millisecond)
+	same(t, scrape(t, m, "carecycle_http_requests_in_flight"), "carecycle_http_requests_in_flight 0")
+	same(t, scrape(t, m, "carecycle_http_requests_total"), `
+carecycle_http_requests_total{method="GET",operation="other",status="404"} 1
+carecycle_http_requests_total{method="PATCH",operation="updateCustomerProvider",status="200"} 1
+`)
+}
+
+func TestBatch(t *testing.T) {
+	m := metrics.New()
+	m.Batch(1, 250*time.Microsecond)
+	m.Batch(64, 750*time.Microsecond)
+	same(t, scrape(t, m, "carecycle_store_batch_size"), `
+carecycle_store_batch_size_bucket{le="+Inf"} 2
+carecycle_store_batch_size_bucket{le="1"} 1
+carecycle_store_batch_size_bucket{le="1024"} 2
+carecycle_store_batch_size_bucket{le="128"} 2
+carecycle_store_batch_size_bucket{le="16"} 1
+carecycle_store_batch_size_bucket{le="2"} 1
+carecycle_store_batch_size_bucket{le="256"} 2
+carecycle_store_batch_size_bucket{le="32"} 1
+carecycle_store_batch_size_bucket{le="4"} 1
+carecycle_store_batch_size_bucket{le="512"} 2
+carecycle_store_batch_size_bucket{le="64"} 2
+carecycle_store_batch_size_bucket{le="8"} 1
+carecycle_store_batch_size_count 2
+carecycle_store_batch_size_sum 65
+`)
+	same(t, scrape(t, m, "carecycle_store_commit_duration_seconds_count"), "carecycle_store_commit_duration_seconds_count 2")
+	same(t, scrape(t, m, "carecycle_store_commit_duration_seconds_sum"), "carecycle_store_commit_duration_seconds_sum 0.001")
+}
+
+func TestNewHasWhatPrometheusExpects(t *testing.T) {
+	m := metrics.New()
+	for _, name := range []string{
+		"carecycle_build_info{", "carecycle_http_requests_in_flight ", "carecycle_store_batch_size_count ",
+		"go_goroutines ", "process_cpu_seconds_total ", "process_open_fds ", "promhttp_metric_handler_errors_total{",
+	} {
+		if scrape(t, m, name) == "" {
+			t.Errorf("%s: got no such metric", name)
+		}
+	}
+	if line := scrape(t, m, "carecycle_build_info"); !strings.HasSuffix(line, "} 1") {
+		t.Errorf("carecycle_build_info: got %s, want the value 1", line)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	m := metrics.New()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 100 {
+				m.Started()("updateCustomerProvider", "PATCH", 200, time.Millisecond)
+				m.Batch(2, time.Millisecond)
+			}
+			scrape(t, m, "")
+		})
+	}
+	wg.Wait()
+	same(t, scrape(t, m, "carecycle_http_requests"), `
+carecycle_http_requests_in_flight 0
+carecycle_http_requests_total{method="PATCH",operation="updateCustomerProvider",status="200"} 800
+`)
+	same(t, scrape(t, m, "carecycle_store_batch_size_count"), "carecycle_store_batch_size_count 800")
+}
+
+func BenchmarkStarted(b *testing.B) {
+	m := metrics.New()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			m.Started()("updateCustomerProvider", "PATCH", 200, time.Millisecond)
+		}
+	})
+}
+
+// scrape returns the lines of the metrics that begin with prefix, sorted, without their comments.
+func scrape(t *testing.T, m *metrics.Metrics, prefix string) string {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	m.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	if answer.Code != http.StatusOK {
+		t.Errorf("status: got %d, want 200", answer.Code)
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	lines := slices.DeleteFunc(strings.Split(string(body), "\n"), func(line string) bool {
+		return strings.HasPrefix(line, "#") || !strings.HasPrefix(line, prefix)
+	})
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func same(t *testing.T, got, want string) {
+	t.Helper()
+	if diff := cmp.Diff(strings.TrimSpace(want), got); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,72 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+)
+
+// BenchmarkUpdate changes all text of random records, by 1 and by 64 callers, with batches of one and as they come.
+func BenchmarkUpdate(b *testing.B) {
+	for _, maxBatch := range []int{1, 0} {
+		for _, callers := range []int{1, 64} {
+			b.Run(fmt.Sprintf("batch=%d/callers=%d", maxBatch, callers), func(b *testing.B) {
+				s, ids := filled(b, 10_000, Options{Batch: batch.Options{MaxBatch: maxBatch}})
+				b.ReportAllocs()
+				b.SetParallelism(callers)
+				b.ResetTimer()
+				b.RunParallel(func(p *testing.PB) {
+					for p.Next() {
+						id := ids[rand.IntN(len(ids))]
+						if _, err := s.Update(context.Background(), provider.Update{Organization: 1, CustomerID: ids[0], ID: id, Patch: textPatch(rand.Int())}); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func filled(b *testing.B, n int, o Options) (*Store, []uuid.UUID) {
+	b.Helper()
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	organization, err := s.Organization(b.Context(), "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ids := make([]uuid.UUID, n)
+	imports := make([]provider.Import, n)
+	for i := range ids {
+		ids[i] = uuid.New()
+		imports[i] = provider.Import{ID: ids[i], Patch: textPatch(i)}
+		imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: ids[0]}
+		imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+	}
+	if err := s.Import(b.Context(), organization, imports); err != nil {
+		b.Fatal(err)
+	}
+	return s, ids
+}
+
+func textPatch(n int) provider.Patch {
+	text := func(s string) provider.Field[*string] {
+		s = fmt.Sprintf("%s %d", s, n)
+		return provider.Field[*string]{Set: true, Value: &s}
+	}
+	return provider.Patch{
+		Specialty: text("Cardiology"), ProviderName: text("Dr. Example"), PracticeName: text("Practice"), NPI: text("1234567890"),
+		Phone: text("+1 555"), Fax: text("+1 555"), Email: text("a@example.org"), Address: text("1 Main Street"), City: text("Springfield"),
+		State: text("IL"), PostalCode: text("62701"), Notes: text("notes"),
+	}
+}

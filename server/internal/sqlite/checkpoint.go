@@ -1,0 +1,89 @@
+package sqlite
+
+import (
+	"sync/atomic"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// What is committed is on disk in the write-ahead log; a checkpoint copies it into the database file. SQLite would
+// have the writer do that inside a commit, every thousand pages. Here it is done beside the writer, which is stopped only
+// when the log has grown long, and then for the little that is left to copy, so that the log can start over.
+const (
+	checkpointInterval = time.Second
+	longLog            = 32 << 10 // pages, 128 MiB
+	littleLeft         = 1 << 10  // pages
+	maxPasses          = 5        // copies in a row, each of what came during the one before
+)
+
+// checkpointer copies the log into the database file until it is closed.
+type checkpointer struct {
+	store   *Store
+	conn    *sqlite.Conn
+	written atomic.Bool // something was committed since the last look
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+func newCheckpointer(s *Store, path string) (*checkpointer, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetBusyTimeout(100 * time.Millisecond) // a reader may hold the log back; the next look is soon enough
+	c := &checkpointer{store: s, conn: conn, stop: make(chan struct{}), stopped: make(chan struct{})}
+	go c.run()
+	return c, nil
+}
+
+func (c *checkpointer) run() {
+	defer close(c.stopped)
+	ticker := time.NewTicker(checkpointInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-ticker.C:
+			if c.written.Swap(false) {
+				c.look()
+			}
+		}
+	}
+}
+
+// look copies what is in the log. An error, a full disk for example, is the next look's to overcome: the log keeps
+// what is committed, and if the log itself can no longer grow, the writer reports that.
+func (c *checkpointer) look() {
+	var inLog, left int
+	for range maxPasses {
+		var err error
+		if inLog, left, err = c.checkpoint("PASSIVE"); err != nil || inLog < longLog {
+			return
+		}
+		if left < littleLeft {
+			break
+		}
+	}
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
+	c.checkpoint("RESTART")
+}
+
+// checkpoint returns how many pages the log has and how many of them are not copied yet.
+func (c *checkpointer) checkpoint(mode string) (inLog, left int, err error) {
+	err = sqlitex.Execute(c.conn, "PRAGMA wal_checkpoint("+mode+")", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+		inLog = s.ColumnInt(1)
+		left = inLog - s.ColumnInt(2)
+		return nil
+	}})
+	return inLog, left, err
+}
+
+func (c *checkpointer) close() error {
+	close(c.stop)
+	<-c.stopped
+	return c.conn.Close()
+}

@@ -1,0 +1,165 @@
+package validate
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+)
+
+// quick accepts most of the bodies that are valid, flat objects of text and truth values, in one pass over their
+// bytes. It never refuses: what it does not accept, kin-openapi decides on. It must accept nothing that kin-openapi
+// would not; a fuzz test holds the two against each other.
+type quick map[string]rule // by name, as JSON writes it: "phone" with its quotes
+
+type rule struct {
+	position  uint // of its bit
+	text      bool
+	flag      bool
+	nullable  bool
+	uuid      bool
+	maxLength int      // of text, in code points; -1 for none
+	enum      []string // as JSON writes them; nil for any text
+}
+
+// newQuick returns a quick for a schema, nil if the schema asks for anything that quick does not know.
+func newQuick(schema *openapi3.Schema) quick {
+	closed := schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has
+	known := openapi3.Schema{
+		Type: schema.Type, Properties: schema.Properties, AdditionalProperties: schema.AdditionalProperties,
+		Description: schema.Description, Origin: schema.Origin,
+	}
+	if !closed || !schema.Type.Is("object") || len(schema.Properties) > 64 || !same(schema, &known) {
+		return nil
+	}
+	q := quick{}
+	for name, property := range schema.Properties {
+		r, ok := newRule(property.Value, uint(len(q)))
+		if !ok {
+			return nil
+		}
+		q[`"`+name+`"`] = r
+	}
+	return q
+}
+
+func newRule(schema *openapi3.Schema, position uint) (rule, bool) {
+	known := openapi3.Schema{
+		Type: schema.Type, Nullable: schema.Nullable, MaxLength: schema.MaxLength, Enum: schema.Enum, Format: schema.Format,
+		Description: schema.Description, Example: schema.Example, Origin: schema.Origin,
+	}
+	r := rule{
+		position: position, text: schema.Type.Is("string"), flag: schema.Type.Is("boolean"),
+		nullable: schema.Nullable && schema.Enum == nil, uuid: schema.Format == "uuid", maxLength: -1,
+	}
+	if schema.MaxLength != nil {
+		r.maxLength = int(*schema.MaxLength)
+	}
+	for _, value := range schema.Enum {
+		word, ok := value.(string)
+		if !ok {
+			return r, false
+		}
+		r.enum = append(r.enum, `"`+word+`"`)
+	}
+	formatKnown := schema.Format == "" || r.uuid && r.text
+	return r, (r.text || r.flag && r.enum == nil) && formatKnown && same(schema, &known)
+}
+
+// same reports whether two schemas say the same, as JSON.
+func same(a, b *openapi3.Schema) bool {
+	x, errX := a.MarshalJSON()
+	y, errY := b.MarshalJSON()
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+type scanner struct {
+	buffer  bytes.Buffer
+	decoder *jsontext.Decoder
+}
+
+var scanners = sync.Pool{New: func() any {
+	s := &scanner{}
+	s.decoder = jsontext.NewDecoder(&s.buffer)
+	return s
+}}
+
+// accepts reports whether the text is certainly valid.
+func (q quick) accepts(text []byte) bool {
+	if q == nil {
+		return false
+	}
+	s := scanners.Get().(*scanner)
+	defer scanners.Put(s)
+	s.buffer = *bytes.NewBuffer(text)
+	s.decoder.Reset(&s.buffer, jsontext.AllowDuplicateNames(true)) // seen does it cheaper
+	defer func() { s.buffer = bytes.Buffer{} }()
+
+	if start, err := s.decoder.ReadToken(); err != nil || start.Kind() != '{' {
+		return false
+	}
+	seen := uint64(0)
+	for s.decoder.PeekKind() == '"' {
+		name, err := s.decoder.ReadValue()
+		if err != nil {
+			return false
+		}
+		r, known := q[string(name)]
+		if !known || seen&(1<<r.position) != 0 {
+			return false
+		}
+		seen |= 1 << r.position
+		value, err := s.decoder.ReadValue()
+		if err != nil || !r.accepts(value) {
+			return false
+		}
+	}
+	if end, err := s.decoder.ReadToken(); err != nil || end.Kind() != '}' {
+		return false
+	}
+	rest := text[s.decoder.InputOffset():]
+	return len(bytes.TrimLeft(rest, " \t\r\n")) == 0
+}
+
+func (r *rule) accepts(value jsontext.Value) bool {
+	switch value.Kind() {
+	case 'n':
+		return r.nullable
+	case 't', 'f':
+		return r.flag
+	case '"':
+		return r.text && r.acceptsText(value)
+	}
+	return false
+}
+
+func (r *rule) acceptsText(value jsontext.Value) bool {
+	inner := value[1 : len(value)-1]
+	switch {
+	case r.enum != nil:
+		for _, word := range r.enum {
+			if string(value) == word {
+				return true
+			}
+		}
+		return false
+	case r.uuid:
+		return isUUID(string(inner))
+	case bytes.Contains(inner, []byte(`\u`)): // the NUL character, for one
+		return false
+	}
+	// An escape takes more bytes than the one character it stands for.
+	return r.maxLength < 0 || len(inner) <= r.maxLength || utf8.RuneCount(inner) <= r.maxLength
+}
+
+// isUUID reports whether the text is a UUID of version 1 to 8 (RFC 9562) in its usual form.
+func isUUID(text string) bool {
+	if len(text) != 36 || strings.IndexByte("12345678", text[14]) < 0 || strings.IndexByte("89abAB", text[19]) < 0 {
+		return false
+	}
+	return uuid.Validate(text) == nil
+}
