@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
+	"strings"
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -49,6 +51,7 @@ func New(config Config) (http.Handler, error) {
 	e.Binder = validate.Binder{}
 	e.HTTPErrorHandler = a.handleError
 	e.IPExtractor = echo.ExtractIPDirect()
+	e.Pre(decodePath)
 	e.Use(a.identify, a.observe, a.recover)
 
 	validators, err := validate.Operations(config.Contract)
@@ -67,6 +70,12 @@ func New(config Config) (http.Handler, error) {
 		}
 	}
 	gen.RegisterHandlersWithOptions(e, gen.NewStrictHandler(a, nil), gen.RegisterHandlersOptions{OperationMiddlewares: guards})
+	for _, route := range e.Routes() {
+		if strings.HasPrefix(path.Base(route.Path), ":") {
+			// Echo lets a parameter at the end of a route take all that follows, unless something lies below it.
+			e.RouteNotFound(route.Path+"/*", echo.NotFoundHandler)
+		}
+	}
 
 	for _, path := range []string{"/docs", "/docs/*", "/openapi.yaml", "/openapi.json"} {
 		e.Match([]string{http.MethodGet, http.MethodHead}, path, echo.WrapHandler(config.Docs))
@@ -74,6 +83,15 @@ func New(config Config) (http.Handler, error) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/livez", ok)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", a.ready)
 	return e, nil
+}
+
+// decodePath has Echo route by the decoded path: %61 is a (RFC 3986, 6.2.2.2), and no parameter of the contract has a
+// slash in it.
+func decodePath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Request().URL.RawPath = ""
+		return next(c)
+	}
 }
 
 // permission returns what the contract says that an operation's key must be allowed to do. An operation that does not

@@ -8,12 +8,12 @@ import (
 	"net/http"
 	"regexp"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/stack"
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
@@ -111,29 +111,25 @@ func describe(err error) string {
 	return strings.Join(types, ": ")
 }
 
-// recover turns a panic into an error, with its stack, whose arguments are addresses, and without its value, unless
-// it is the runtime's own.
+// recover turns a panic into an error, with where it came from, and without its value, unless it is the runtime's own.
 func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
 			switch value := recover().(type) {
 			case nil:
 			case runtime.Error:
-				err = &panicked{value.Error(), debug.Stack()}
+				err = &panicked{value.Error(), stack.Trace()}
 			default:
 				if value == http.ErrAbortHandler {
 					panic(value)
 				}
-				err = &panicked{fmt.Sprintf("%T", value), debug.Stack()}
+				err = &panicked{fmt.Sprintf("%T", value), stack.Trace()}
 			}
 		}()
 		return next(c)
 	}
 }
 
-type panicked struct {
-	what  string
-	stack []byte
-}
+type panicked struct{ what, trace string }
 
-func (p *panicked) Error() string { return "panic: " + p.what + "\n" + string(p.stack) }
+func (p *panicked) Error() string { return "panic: " + p.what + "\n" + p.trace }

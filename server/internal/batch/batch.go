@@ -11,9 +11,10 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/carecycle/provider-api/server/internal/stack"
 )
 
 // The errors of Do that are not the run's own.
@@ -227,7 +228,7 @@ func (b *Batch[Q, R]) start() bool {
 func (b *Batch[Q, R]) results() []Result[R] {
 	defer func() {
 		if v := recover(); v != nil && b.o.Panicked != nil {
-			b.o.Panicked(trace())
+			b.o.Panicked(stack.Trace())
 		}
 	}()
 	results := b.run(b.calls)
@@ -235,17 +236,4 @@ func (b *Batch[Q, R]) results() []Result[R] {
 		panic("run must return one result for each call")
 	}
 	return results
-}
-
-// trace names the functions that panicked. The runtime's own trace will not do: it shows arguments.
-func trace() string {
-	var s strings.Builder
-	pc := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pc[:runtime.Callers(4, pc)]) // less Callers, trace, the deferred function, gopanic
-	for more := true; more; {
-		var f runtime.Frame
-		f, more = frames.Next()
-		fmt.Fprintf(&s, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
-	}
-	return s.String()
 }

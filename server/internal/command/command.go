@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 	"github.com/getkin/kin-openapi/openapi3"
@@ -65,7 +66,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	parser, err := kong.New(&c,
 		kong.Name("server"),
 		kong.Description("The careCycle customer provider API: one endpoint, a durable store, and the keys to it."),
-		kong.Vars{"database": defaultDatabase},
+		kong.Vars{"database": defaultDatabase, "permissions": list(apikey.Permissions())},
 		kong.DefaultEnvars("CARECYCLE"),
 		kong.Writers(stdout, stderr),
 		kong.UsageOnError(),
@@ -98,7 +99,7 @@ type store interface {
 }
 
 // open opens the store that a --database names. The folder of the default file is made; a folder that was named must be there.
-func open(ctx context.Context, database string) (store, error) {
+func open(ctx context.Context, database string, o batch.Options) (store, error) {
 	if scheme, _, found := strings.Cut(database, "://"); found {
 		return nil, fmt.Errorf("open database: the scheme %s:// is not known; name a file", scheme)
 	}
@@ -107,12 +108,16 @@ func open(ctx context.Context, database string) (store, error) {
 			return nil, fmt.Errorf("open database: %w", err)
 		}
 	}
-	return sqlite.Open(ctx, database, sqlite.Options{})
+	return sqlite.Open(ctx, database, sqlite.Options{Batch: o})
 }
 
 // with opens the store, runs f with it and closes it.
 func with(ctx context.Context, database string, f func(store) error) error {
-	s, err := open(ctx, database)
+	return withObserved(ctx, database, batch.Options{}, f)
+}
+
+func withObserved(ctx context.Context, database string, o batch.Options, f func(store) error) error {
+	s, err := open(ctx, database, o)
 	if err != nil {
 		return err
 	}
@@ -140,7 +145,7 @@ func mapDays(ctx *kong.DecodeContext, target reflect.Value) error {
 	duration, err := time.ParseDuration(text)
 	if days, found := strings.CutSuffix(text, "d"); found {
 		var n int64
-		n, err = strconv.ParseInt(days, 10, 32)
+		n, err = strconv.ParseInt(days, 10, 16) // at most 89 years: a Duration holds 292
 		duration = time.Duration(n) * 24 * time.Hour
 	}
 	if err != nil || duration < 0 {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -42,7 +43,8 @@ func demo(ctx context.Context, s store, address string, out io.Writer) error {
 	return err
 }
 
-// demoRecords makes the example provider and a few more, each under a customer of its own; those that are there stay as they are.
+// demoRecords makes the example provider and a few more, each under a customer of its own; those that are there stay as
+// they are, and those that were moved away come back.
 func demoRecords(ctx context.Context, s store, organization int64) error {
 	examples := []provider.Import{{ID: demoID, Patch: example(demoID, provider.PrimaryCare, "Dr. Ada Example", "Example Family Practice")}}
 	for i, more := range []struct {
@@ -57,14 +59,12 @@ func demoRecords(ctx context.Context, s store, organization int64) error {
 		examples = append(examples, provider.Import{ID: id, Patch: example(id, more.kind, more.name, more.practice)})
 	}
 	for _, one := range examples {
-		events, err := s.History(ctx, one.ID)
+		_, err := s.Update(ctx, provider.Update{Organization: organization, CustomerID: one.Patch.CustomerID.Value, ID: one.ID})
+		var refused *provider.Error
+		if errors.As(err, &refused) && refused.Code == provider.NotFound {
+			err = s.Import(ctx, organization, []provider.Import{one})
+		}
 		if err != nil {
-			return err
-		}
-		if len(events) > 0 {
-			continue
-		}
-		if err := s.Import(ctx, organization, []provider.Import{one}); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 type imports struct {
 	File         string `arg:"" placeholder:"FILE|-" help:"The file to import, or - for standard input."`
-	Organization string `required:"" placeholder:"NAME" help:"The organization that the records belong to; made if there is none of that name."`
+	Organization name   `required:"" placeholder:"NAME" help:"The organization that the records belong to; made if there is none of that name."`
 	SkipInvalid  bool   `help:"Import the valid lines although others are not. Without it, one invalid line keeps all from being imported."`
 }
 
@@ -21,9 +21,6 @@ type imports struct {
 const maxReported = 100
 
 func (i imports) Run(ctx context.Context, c *commands, std streams) error {
-	if err := checkName("--organization", i.Organization); err != nil {
-		return err
-	}
 	doc, err := contract()
 	if err != nil {
 		return err
@@ -58,7 +55,7 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 	}
 	return with(ctx, c.Database, func(s store) error {
 		importer.Store = s
-		if importer.Organization, err = s.Organization(ctx, i.Organization); err != nil {
+		if importer.Organization, err = s.Organization(ctx, string(i.Organization)); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
 		result, err := importer.Import(ctx, lines)

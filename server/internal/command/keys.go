@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,35 +21,24 @@ type keys struct {
 }
 
 type createKey struct {
-	Organization string        `required:"" placeholder:"NAME" help:"The organization that the key belongs to; made if there is none of that name."`
-	Name         string        `required:"" placeholder:"TEXT" help:"What the key is for."`
-	Permission   []string      `placeholder:"P" default:"providers:read,providers:write" help:"What the key may do: providers:read, providers:write. Default: both."`
+	Organization name          `required:"" placeholder:"NAME" help:"The organization that the key belongs to; made if there is none of that name."`
+	Name         name          `required:"" placeholder:"TEXT" help:"What the key is for."`
+	Permission   []string      `placeholder:"P" default:"${permissions}" enum:"${permissions}" help:"What the key may do: providers:read, providers:write. Default: both."`
 	Expires      time.Duration `type:"days" placeholder:"14d" help:"How long the key works. Default: until it is revoked."`
-	RateLimit    int           `default:"60" placeholder:"N" help:"Requests a minute; 0 for no limit. Default: 60."`
+	RateLimit    uint32        `default:"60" placeholder:"N" help:"Requests a minute; 0 for no limit. Default: 60."`
 }
 
 func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
-	if err := errors.Join(checkName("--organization", k.Organization), checkName("--name", k.Name)); err != nil {
-		return err
-	}
-	if k.RateLimit < 0 {
-		return errors.New("--rate-limit must be 0 or more")
-	}
-	key := apikey.Key{Name: k.Name, RateLimit: k.RateLimit}
-	for _, name := range k.Permission {
-		permission, err := apikey.ParsePermission(name)
-		if err != nil {
-			return fmt.Errorf("--permission: %w", err)
-		}
-		key.Permissions = append(key.Permissions, permission)
+	key := apikey.Key{OrganizationName: string(k.Organization), Name: string(k.Name), RateLimit: int(k.RateLimit)}
+	for _, permission := range k.Permission {
+		key.Permissions = append(key.Permissions, apikey.Permission(permission))
 	}
 	now := time.Now()
 	if k.Expires > 0 {
 		key.ExpiresAt = now.Add(k.Expires)
 	}
 	return with(ctx, c.Database, func(s store) (err error) {
-		key.OrganizationName = k.Organization
-		if key.Organization, err = s.Organization(ctx, k.Organization); err != nil {
+		if key.Organization, err = s.Organization(ctx, key.OrganizationName); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
 		secret, key, err := apikey.Create(ctx, s, key, now)
@@ -59,10 +49,14 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	})
 }
 
-// checkName refuses names that would make a mess of a list.
-func checkName(flag, name string) error {
-	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
-		return fmt.Errorf("%s must be 1 to 100 printable characters", flag)
+// name is what an organization or a key is called. One that would make a mess of a list is refused.
+type name string
+
+// UnmarshalText reads a flag's value.
+func (n *name) UnmarshalText(text []byte) error {
+	*n = name(text)
+	if len(bytes.TrimSpace(text)) == 0 || utf8.RuneCount(text) > 100 || bytes.ContainsFunc(text, unicode.IsControl) || !utf8.Valid(text) {
+		return errors.New("it must be 1 to 100 printable characters")
 	}
 	return nil
 }
@@ -75,10 +69,6 @@ func show(io streams, what, secret string, key apikey.Key) error {
 
 // line is a key on one line, its ID first.
 func line(key apikey.Key, now time.Time) string {
-	permissions := make([]string, len(key.Permissions))
-	for i, p := range key.Permissions {
-		permissions[i] = string(p)
-	}
 	limit := "no limit"
 	if key.RateLimit > 0 {
 		limit = fmt.Sprintf("%d/min", key.RateLimit)
@@ -94,9 +84,17 @@ func line(key apikey.Key, now time.Time) string {
 		state = "expired"
 	}
 	return strings.Join([]string{
-		key.ID, key.Prefix + "…", fmt.Sprintf("%q", key.OrganizationName), fmt.Sprintf("%q", key.Name), strings.Join(permissions, ","), limit,
+		key.ID, key.Prefix + "…", fmt.Sprintf("%q", key.OrganizationName), fmt.Sprintf("%q", key.Name), list(key.Permissions), limit,
 		"created " + day(key.CreatedAt), "expires " + day(key.ExpiresAt), "used " + day(key.LastUsedAt), state,
 	}, "\t")
+}
+
+func list(permissions []apikey.Permission) string {
+	names := make([]string, len(permissions))
+	for i, p := range permissions {
+		names[i] = string(p)
+	}
+	return strings.Join(names, ",")
 }
 
 func day(t time.Time) string {

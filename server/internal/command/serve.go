@@ -17,6 +17,7 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"golang.org/x/term"
@@ -38,13 +39,18 @@ type serve struct {
 	Demo      bool   `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
 }
 
+// Validate checks what the flags mean together.
+func (s serve) Validate() error {
+	if !s.Demo {
+		return nil
+	}
+	return onLoopback(s.Addr)
+}
+
 // Run serves until ctx is done. Then it takes no more connections, finishes the requests under way, and returns.
 func (s serve) Run(ctx context.Context, c *commands, io streams) error {
 	database := c.Database
 	if s.Demo {
-		if err := onLoopback(s.Addr); err != nil {
-			return err
-		}
 		database = demoDatabase
 	}
 	log := slog.New(logHandler(io.err))
@@ -59,7 +65,12 @@ func (s serve) Run(ctx context.Context, c *commands, io streams) error {
 	}
 	defer admin.Close()
 
-	return with(ctx, database, func(st store) error {
+	recorder := metrics.New()
+	watched := batch.Options{
+		Observe:  recorder.Batch,
+		Panicked: func(trace string) { log.Error("a transaction panicked", "trace", trace) },
+	}
+	return withObserved(ctx, database, watched, func(st store) error {
 		if s.Demo {
 			if err := demo(ctx, st, public.Addr().String(), io.out); err != nil {
 				return fmt.Errorf("prepare the demo: %w", err)
@@ -68,7 +79,6 @@ func (s serve) Run(ctx context.Context, c *commands, io streams) error {
 		verifier := apikey.NewVerifier(st, time.Now, log)
 		defer verifier.Close()
 		var stopping atomic.Bool
-		recorder := metrics.New()
 		handler, err := publicHandler(st, verifier, recorder, &stopping, log)
 		if err != nil {
 			return err
@@ -114,6 +124,8 @@ func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // malformed requests, quoted: not for a log
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like every other path that is not there
 	}
 }
 

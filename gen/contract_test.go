@@ -1,0 +1,441 @@
+package gen_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+)
+
+// The reference page "Update customer provider", read from top to bottom, a line for each thing that it says.
+const page = `
+operation PATCH /v2/customers/{id}/providers/{providerId} "Update customer provider"
+server https://api.carecycle.ai
+
+header x-api-key string required
+header x-api-key begins with cc_
+header x-api-key comes from the Developer Dashboard
+
+path id string format="uuid" required "Customer ID"
+path providerId string format="uuid" required "Provider ID"
+
+request application/json
+request.body object
+request.body customerId string format="uuid"
+request.body providerType string enum=["Primary Care","Specialist","Hospital","Pharmacy"]
+request.body specialty string nullable maxLength=255
+request.body providerName string nullable maxLength=255
+request.body practiceName string nullable maxLength=255
+request.body npi string nullable maxLength=50
+request.body phone string nullable maxLength=50
+request.body fax string nullable maxLength=50
+request.body email string nullable maxLength=255
+request.body address string nullable maxLength=255
+request.body address2 string nullable maxLength=255
+request.body city string nullable maxLength=100
+request.body state string nullable maxLength=50
+request.body postalCode string nullable maxLength=20
+request.body isPrimaryProvider boolean nullable
+request.body isActive boolean nullable
+request.body notes string nullable maxLength=1000
+
+response application/json
+response.body object
+response.body id string format="uuid" required
+response.body createdAt string nullable required
+response.body updatedAt string nullable required
+response.body customerId string format="uuid" required
+response.body providerType string enum=["Primary Care","Specialist","Hospital","Pharmacy"] required
+response.body specialty string nullable maxLength=255 required
+response.body providerName string nullable maxLength=255 required
+response.body practiceName string nullable maxLength=255 required
+response.body npi string nullable maxLength=50 required
+response.body phone string nullable maxLength=50 required
+response.body fax string nullable maxLength=50 required
+response.body email string nullable maxLength=255 required
+response.body address string nullable maxLength=255 required
+response.body address2 string nullable maxLength=255 required
+response.body city string nullable maxLength=100 required
+response.body state string nullable maxLength=50 required
+response.body postalCode string nullable maxLength=20 required
+response.body isPrimaryProvider boolean nullable required
+response.body isActive boolean nullable required
+response.body notes string nullable maxLength=1000 required
+`
+
+// What the contract says beyond the page, in the places that the page describes.
+const ours = `
+header If-Match string pattern="^[ \\t]*(\\*|(W/)?\"[!#-~]*\"([ \\t]*,[ \\t]*(W/)?\"[!#-~]*\")*)[ \\t]*$"
+request required
+request.body additionalProperties=false
+`
+
+func TestContractIsThePage(t *testing.T) {
+	doc := contract(t)
+	var got []string
+	add := func(format string, args ...any) { got = append(got, fmt.Sprintf(format, args...)) }
+	for _, s := range doc.Servers {
+		add("server %s", s.URL)
+	}
+	for _, o := range operations(t, doc) {
+		add("operation %s %s %q", o.method, o.path, o.Summary)
+	}
+
+	update := updateOperation(t, doc)
+	security := update.Security
+	if security == nil {
+		security = &doc.Security
+	}
+	for _, requirement := range *security {
+		for name := range requirement {
+			got = append(got, securityFacts(doc.Components.SecuritySchemes[name].Value, len(*security) == 1)...)
+		}
+	}
+	for _, p := range update.parameters() {
+		described := ""
+		if p.In == "path" {
+			described = fmt.Sprintf(" %q", p.Description)
+		}
+		add("%s %s %s%s", p.In, p.Name, describe(t, p.Schema.Value, p.Required), described)
+	}
+	if update.RequestBody.Value.Required {
+		add("request required")
+	}
+	got = append(got, contentFacts(t, "request", update.RequestBody.Value.Content)...)
+	got = append(got, contentFacts(t, "response", update.Responses.Value("200").Value.Content)...)
+	compare(t, got, lines(page+ours))
+}
+
+// TestExamplesAreThePages knows one difference: in the answer the page writes times as <string>, the contract shows
+// their form.
+func TestExamplesAreThePages(t *testing.T) {
+	const fields = `
+		"customerId": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "providerType": "Primary Care", "specialty": "<string>",
+		"providerName": "<string>", "practiceName": "<string>", "npi": "<string>", "phone": "<string>", "fax": "<string>",
+		"email": "<string>", "address": "<string>", "address2": "<string>", "city": "<string>", "state": "<string>",
+		"postalCode": "<string>", "isPrimaryProvider": true, "isActive": true, "notes": "<string>"`
+	update := updateOperation(t, contract(t))
+	for _, tt := range []struct {
+		place   string
+		content openapi3.Content
+		want    string
+	}{
+		{"request", update.RequestBody.Value.Content, `{` + fields + `}`},
+		{"response", update.Responses.Value("200").Value.Content, `{"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+			"createdAt": "2026-06-17T19:07:23.709Z", "updatedAt": "2026-06-18T08:30:00.000Z",` + fields + `}`},
+	} {
+		var want any
+		if err := json.Unmarshal([]byte(tt.want), &want); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, tt.content["application/json"].Example); diff != "" {
+			t.Errorf("example of the %s (-want +got):\n%s", tt.place, diff)
+		}
+	}
+}
+
+// TestResponses has the vendor's eight responses, whose bodies CONTRACT-FACTS.md describes, and those that the
+// contract adds.
+func TestResponses(t *testing.T) {
+	plain := []string{"object", "code string required", "message string required"}
+	bodies := map[string][]string{
+		"200": nil, // the page's, see TestContractIsThePage
+		"400": plain,
+		"401": plain,
+		"403": plain,
+		"404": plain,
+		"422": {
+			"object", "code string required", "message string required", "errors array minItems=1 required",
+			"errors[] object", "errors[] path array required", "errors[] path[] string", "errors[] message string required",
+			"errors[] expected string required", "errors[] received string required", "errors[] code string required",
+		},
+		"429": {"object", "code string required", "message string required", "retryAfter integer minimum=1 required"},
+		"500": plain,
+
+		"412": plain,
+		"413": plain,
+		"415": plain,
+		"503": plain,
+	}
+	var want []string
+	for status, body := range bodies {
+		want = append(want, status+" application/json")
+		for _, fact := range body {
+			want = append(want, status+".body "+fact)
+		}
+	}
+	for _, o := range operations(t, contract(t)) {
+		t.Run(o.OperationID, func(t *testing.T) {
+			var got []string
+			for status, response := range o.Responses.Map() {
+				if bodies[status] == nil && response.Value.Content["application/json"] != nil {
+					got = append(got, status+" application/json")
+					continue
+				}
+				got = append(got, contentFacts(t, status, response.Value.Content)...)
+			}
+			compare(t, got, want)
+		})
+	}
+}
+
+func TestContractIsValid(t *testing.T) {
+	doc := contract(t)
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.0.") {
+		t.Errorf("openapi: got %s, want 3.0.x", doc.OpenAPI)
+	}
+}
+
+func TestExamplesAreValid(t *testing.T) {
+	for _, o := range operations(t, contract(t)) {
+		for _, p := range o.parameters() {
+			if p.Example != nil {
+				validate(t, "parameter "+p.Name, p.Schema.Value, p.Example)
+			}
+		}
+		for status, response := range o.Responses.Map() {
+			for name, header := range response.Value.Headers {
+				if header.Value.Example != nil {
+					validate(t, status+" header "+name, header.Value.Schema.Value, header.Value.Example)
+				}
+			}
+			for contentType, media := range response.Value.Content {
+				for name, example := range examples(media) {
+					validate(t, status+" "+contentType+name, media.Schema.Value, example)
+				}
+			}
+		}
+		if o.RequestBody == nil {
+			continue
+		}
+		for contentType, media := range o.RequestBody.Value.Content {
+			for name, example := range examples(media) {
+				validate(t, "request "+contentType+name, media.Schema.Value, example)
+			}
+		}
+	}
+}
+
+func TestEveryOperationNamesItsPermission(t *testing.T) {
+	for _, o := range operations(t, contract(t)) {
+		got, want := o.Extensions["x-required-permission"], []any{"providers:read", "providers:write"}
+		if !slices.Contains(want, got) {
+			t.Errorf("%s %s: x-required-permission: got %v, want one of %v", o.method, o.path, got, want)
+		}
+	}
+}
+
+// What Go needs to know beyond the contract is in overlay.yaml.
+func TestContractIsNotAboutGo(t *testing.T) {
+	got := regexp.MustCompile(`\bx-[a-z0-9-]+["']?\s*:`).FindAllString(string(providerapi.Contract), -1)
+	slices.Sort(got)
+	want := []string{"x-required-permission:"}
+	if diff := cmp.Diff(want, slices.Compact(got)); diff != "" {
+		t.Errorf("extensions (-want +got):\n%s", diff)
+	}
+}
+
+// operation is an operation of the contract and where it is.
+type operation struct {
+	*openapi3.Operation
+	path, method string
+	item         *openapi3.PathItem
+}
+
+func (o operation) parameters() []*openapi3.Parameter {
+	var all []*openapi3.Parameter
+	for _, p := range slices.Concat(o.item.Parameters, o.Parameters) {
+		all = append(all, p.Value)
+	}
+	return all
+}
+
+func contract(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func operations(t *testing.T, doc *openapi3.T) []operation {
+	t.Helper()
+	var all []operation
+	for path, item := range doc.Paths.Map() {
+		for method, o := range item.Operations() {
+			all = append(all, operation{o, path, method, item})
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("the contract has no operations")
+	}
+	return all
+}
+
+// updateOperation returns the page's operation, which has a body and a 200.
+func updateOperation(t *testing.T, doc *openapi3.T) operation {
+	t.Helper()
+	for _, o := range operations(t, doc) {
+		if o.OperationID != "updateCustomerProvider" {
+			continue
+		}
+		if o.RequestBody == nil || o.Responses.Value("200") == nil {
+			t.Fatal("updateCustomerProvider lacks its body or its 200")
+		}
+		return o
+	}
+	t.Fatal("the contract lacks updateCustomerProvider")
+	return operation{}
+}
+
+func securityFacts(s *openapi3.SecurityScheme, required bool) []string {
+	name := s.In + " " + s.Name
+	fact := name + " " + s.Type
+	if s.Type == "apiKey" {
+		fact = name + " string" // what a key is, by definition
+	}
+	if required {
+		fact += " required"
+	}
+	facts := []string{fact}
+	if strings.Contains(s.Description, "Keys begin with `cc_`") {
+		facts = append(facts, name+" begins with cc_")
+	}
+	if strings.Contains(s.Description, "Developer Dashboard") {
+		facts = append(facts, name+" comes from the Developer Dashboard")
+	}
+	return facts
+}
+
+func contentFacts(t *testing.T, place string, content openapi3.Content) []string {
+	t.Helper()
+	var facts []string
+	for contentType, media := range content {
+		facts = append(facts, place+" "+contentType)
+		if media.Schema != nil {
+			facts = append(facts, schemaFacts(t, place+".body", media.Schema.Value, false)...)
+		}
+	}
+	return facts
+}
+
+// schemaFacts has a line for the schema and one for everything within it. What limits an object has lines of its own.
+func schemaFacts(t *testing.T, place string, s *openapi3.Schema, required bool) []string {
+	t.Helper()
+	if !s.Type.Is("object") {
+		facts := []string{place + " " + describe(t, s, required)}
+		if s.Items != nil {
+			facts = append(facts, schemaFacts(t, place+"[]", s.Items.Value, false)...)
+		}
+		return facts
+	}
+	fact := place + " object"
+	if s.Nullable {
+		fact += " nullable"
+	}
+	if required {
+		fact += " required"
+	}
+	facts := []string{fact}
+	for _, limit := range limits(t, s) {
+		facts = append(facts, place+" "+limit)
+	}
+	for name, property := range s.Properties {
+		facts = append(facts, schemaFacts(t, place+" "+name, property.Value, slices.Contains(s.Required, name))...)
+	}
+	return facts
+}
+
+// describe says all that a schema asks of a value, whatever keyword says it.
+func describe(t *testing.T, s *openapi3.Schema, required bool) string {
+	t.Helper()
+	words := slices.Clone(s.Type.Slice())
+	if s.Nullable {
+		words = append(words, "nullable")
+	}
+	words = append(words, limits(t, s)...)
+	if required {
+		words = append(words, "required")
+	}
+	return strings.Join(words, " ")
+}
+
+// limits returns a schema's keywords but for those that describe and schemaFacts write in words of their own.
+func limits(t *testing.T, s *openapi3.Schema) []string {
+	t.Helper()
+	data, err := s.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keywords map[string]json.RawMessage
+	if err := json.Unmarshal(data, &keywords); err != nil {
+		t.Fatal(err)
+	}
+	for _, written := range []string{"type", "nullable", "description", "example", "items", "properties", "required"} {
+		delete(keywords, written)
+	}
+	var limits []string
+	for _, keyword := range slices.Sorted(maps.Keys(keywords)) {
+		limits = append(limits, keyword+"="+string(keywords[keyword]))
+	}
+	return limits
+}
+
+// examples returns what there is to hold against the schema: nothing without one.
+func examples(media *openapi3.MediaType) map[string]any {
+	all := map[string]any{}
+	if media.Schema == nil {
+		return all
+	}
+	if media.Example != nil {
+		all[""] = media.Example
+	}
+	for name, example := range media.Examples {
+		all[" "+name] = example.Value.Value
+	}
+	return all
+}
+
+func validate(t *testing.T, place string, s *openapi3.Schema, example any) {
+	t.Helper()
+	if err := s.VisitJSON(example, openapi3.MultiErrors()); err != nil {
+		t.Errorf("example of %s: %v", place, err)
+	}
+}
+
+// lines returns the lines of a table that are not empty.
+func lines(table string) []string {
+	return slices.DeleteFunc(strings.Split(table, "\n"), func(line string) bool { return line == "" })
+}
+
+// compare reports the facts that are in one set only, side by side where they are about the same thing.
+func compare(t *testing.T, got, want []string) {
+	t.Helper()
+	var differences []string
+	for _, fact := range want {
+		if !slices.Contains(got, fact) {
+			differences = append(differences, fact+"\x00want")
+		}
+	}
+	for _, fact := range got {
+		if !slices.Contains(want, fact) {
+			differences = append(differences, fact+"\x00got")
+		}
+	}
+	slices.Sort(differences)
+	for _, d := range slices.Compact(differences) {
+		fact, side, _ := strings.Cut(d, "\x00")
+		t.Errorf("%4s: %s", side, fact)
+	}
+}

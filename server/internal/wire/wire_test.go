@@ -1,0 +1,89 @@
+package wire_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/gen"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
+	"github.com/getkin/kin-openapi/openapi3"
+	strict "github.com/go-json-experiment/json"
+)
+
+// TestContractReachesTheDomain fails for a property that the contract has and that is lost on its way through the domain:
+// out of a change, into a record, and out of that again.
+func TestContractReachesTheDomain(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schemas := doc.Components.Schemas
+	for name, property := range schemas["ProviderUpdate"].Value.Properties {
+		value := sample(property.Value)
+		record, changes := apply(t, map[string]any{name: value}, provider.Provider{})
+		if got := show(t, record)[name]; got != value {
+			t.Errorf("%s: set to %v, the record shows %v", name, value, got)
+		}
+		if len(changes) != 1 || changes[0].Field != name || changes[0].From != nil && name != "customerId" {
+			t.Errorf("%s: the history shows %+v", name, changes)
+		}
+		if !property.Value.Nullable {
+			continue
+		}
+		record, changes = apply(t, map[string]any{name: nil}, record)
+		if got, there := show(t, record)[name]; !there || got != nil {
+			t.Errorf("%s: cleared, the record shows %v", name, got)
+		}
+		if len(changes) != 1 || changes[0].To != nil {
+			t.Errorf("%s: cleared, the history shows %+v", name, changes)
+		}
+	}
+	got := slices.Sorted(maps.Keys(show(t, provider.Provider{})))
+	want := slices.Sorted(maps.Keys(schemas["Provider"].Value.Properties))
+	if !slices.Equal(got, want) {
+		t.Errorf("a record shows %v, the contract %v", got, want)
+	}
+}
+
+func sample(schema *openapi3.Schema) any {
+	switch {
+	case schema.Type.Is("boolean"):
+		return true
+	case schema.Format == "uuid":
+		return "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+	case schema.Enum != nil:
+		return schema.Enum[0]
+	}
+	return "text"
+}
+
+func apply(t *testing.T, body map[string]any, r provider.Provider) (provider.Provider, []provider.Change) {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var update gen.ProviderUpdate
+	if err := strict.Unmarshal(text, &update); err != nil {
+		t.Fatal(err)
+	}
+	patch := wire.Patch(&update)
+	return patch.Apply(r)
+}
+
+func show(t *testing.T, r provider.Provider) map[string]any {
+	t.Helper()
+	text, err := json.Marshal(wire.Provider(&r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown map[string]any
+	if err := json.Unmarshal(text, &shown); err != nil {
+		t.Fatal(err)
+	}
+	return shown
+}
