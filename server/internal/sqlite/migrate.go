@@ -10,6 +10,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // goose speaks database/sql
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 //go:embed migrations/*.sql
@@ -17,42 +19,54 @@ var migrations embed.FS
 
 // migrate brings the schema up to date. Of several processes that start at once, one makes each change: the
 // transactions of the others fail and find it made when they look again.
-func migrate(ctx context.Context, path string) error {
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func migrate(ctx context.Context, c *sqlite.Conn, path string) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
 	const looks = 5
 	for look := 1; ; look++ {
-		if err = up(ctx, db, files); err == nil || look == looks {
+		err := migrateOnce(ctx, c, path, files)
+		if err == nil || look == looks || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
-func up(ctx context.Context, db *sql.DB, files fs.FS) error {
+func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) error {
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
 	migrator, err := goose.NewProvider(goose.DialectSQLite3, db, files)
 	if err != nil {
 		return err
 	}
 	sources := migrator.ListSources()
 	newest := sources[len(sources)-1].Version
-	version, err := migrator.GetDBVersion(ctx)
-	if err != nil {
+	version, err := schemaVersion(c)
+	switch {
+	case err != nil || version == newest:
 		return err
-	}
-	if version > newest {
+	case version > newest:
 		return fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newest)
-	}
-	if version == newest {
-		return nil
 	}
 	_, err = migrator.Up(ctx)
 	return err
+}
+
+// schemaVersion returns the version that goose has noted, 0 in a new file.
+func schemaVersion(c *sqlite.Conn) (version int64, err error) {
+	get := func(query string) error {
+		return sqlitex.ExecuteTransient(c, query, &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+			version = s.ColumnInt64(0)
+			return nil
+		}})
+	}
+	if err := get("SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'"); err != nil || version == 0 {
+		return 0, err
+	}
+	err = get("SELECT max(version_id) FROM goose_db_version WHERE is_applied")
+	return version, err
 }

@@ -53,7 +53,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	writer, err := sqlite.OpenConn(path, sqlite.OpenReadWrite, sqlite.OpenWAL)
+	writer, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, explain(err))
 	}
@@ -61,7 +61,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := configureWriter(writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), writer.Close())
 	}
-	if err := migrate(ctx, path); err != nil {
+	if err := migrate(ctx, writer, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate database %s: %w", path, explain(err)), writer.Close())
 	}
 	s.readers, err = sqlitex.NewPool(path, sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly, PrepareConn: configureReader})
@@ -96,6 +96,7 @@ func create(path string) error {
 func configureWriter(c *sqlite.Conn) error {
 	c.SetBusyTimeout(busyTimeout)
 	return pragmas(c,
+		"journal_mode = WAL",
 		"synchronous = FULL",     // a commit is on disk before it is acknowledged
 		"foreign_keys = ON",      // per connection, off by default
 		"temp_store = MEMORY",    // no record leaves the database's own files

@@ -50,6 +50,11 @@ func (s *Schema) Check(text []byte) error {
 	if s.quick.accepts(text) {
 		return nil
 	}
+	return s.check(text)
+}
+
+// check is Check without quick.
+func (s *Schema) check(text []byte) error {
 	value, faults, err := parse(text)
 	if err != nil {
 		return err

@@ -1,0 +1,241 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/google/uuid"
+)
+
+func TestOpenSaysWhatToDo(t *testing.T) {
+	tests := []struct {
+		name  string
+		path  func(t *testing.T) string
+		wants string // in the error
+	}{
+		{"no such folder", func(t *testing.T) string { return filepath.Join(t.TempDir(), "missing", "x.db") }, "missing does not exist; create it"},
+		{"a folder", func(t *testing.T) string { return t.TempDir() }, "cannot be written"},
+		{"not a database", func(t *testing.T) string { return file(t, strings.Repeat("not a database ", 1000)) }, "it is not a SQLite database"},
+		{"damaged", damaged, "it is damaged; restore a backup"},
+		{"newer", newer, "version 999, was made by a newer version of this program"},
+		{"read-only", readOnly, "cannot be written"},
+		{"locked", locked, "another process holds it"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			path := test.path(t)
+			s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+			if err == nil {
+				s.Close()
+				t.Fatal("it opened")
+			}
+			if !strings.Contains(err.Error(), test.wants) || !strings.HasPrefix(err.Error(), "open database") && !strings.HasPrefix(err.Error(), "migrate database") {
+				t.Errorf("error %q, want one with %q", err, test.wants)
+			}
+		})
+	}
+}
+
+func file(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "x.db")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// closed makes a database and closes it.
+func closed(t *testing.T, path string) string {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// damaged makes a database whose pages after the first are noise.
+func damaged(t *testing.T) string {
+	path := closed(t, filepath.Join(t.TempDir(), "x.db"))
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 4096; i < len(content); i++ {
+		content[i] = 0xff
+	}
+	return file(t, string(content))
+}
+
+func newer(t *testing.T) string {
+	path := closed(t, filepath.Join(t.TempDir(), "x.db"))
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// locked makes a database that another connection keeps for itself, as a tool could.
+func locked(t *testing.T) string {
+	path := closed(t, filepath.Join(t.TempDir(), "x.db"))
+	db, err := sql.Open("sqlite", path+"?_pragma=locking_mode(EXCLUSIVE)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("UPDATE organizations SET name = name"); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func readOnly(t *testing.T) string {
+	folder := mount(t, "size=8m")
+	path := closed(t, filepath.Join(folder, "x.db"))
+	if out, err := exec.Command("mount", "-o", "remount,ro", folder).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+// mount mounts an empty file system in memory until the test ends.
+func mount(t *testing.T, options string) string {
+	t.Helper()
+	folder := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder).CombinedOutput(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("mount a file system: %v: %s", err, out)
+		}
+		t.Skip("this test mounts a file system of its own; run it as root on Linux")
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+	return folder
+}
+
+func TestFileIsItsOwnersAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Organization(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			t.Errorf("%s has the mode %o, want 600", path+suffix, mode)
+		}
+	}
+}
+
+func TestManyOpenAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	opened := make(chan error)
+	const openers = 8
+	for range openers {
+		go func() {
+			s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+			if err == nil {
+				_, err = s.Organization(context.Background(), "acme")
+				err = errors.Join(err, s.Close())
+			}
+			opened <- err
+		}()
+	}
+	for range openers {
+		if err := <-opened; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A full disk fails changes, not reads, and they go on once there is room.
+func TestDiskFull(t *testing.T) {
+	folder := mount(t, "size=4m")
+	s, err := sqlite.Open(t.Context(), filepath.Join(folder, "x.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	organization, err := s.Organization(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := uuid.New()
+	set := func(notes string) provider.Patch {
+		return provider.Patch{Notes: provider.Field[*string]{Set: true, Value: &notes}}
+	}
+	born := set("first")
+	born.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: id}
+	born.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+	if err := s.Import(t.Context(), organization, []provider.Import{{ID: id, Patch: born}}); err != nil {
+		t.Fatal(err)
+	}
+	update := func(n int) error {
+		_, err := s.Update(t.Context(), provider.Update{Organization: organization, CustomerID: id, ID: id, Patch: set(strings.Repeat("x", n))})
+		return err
+	}
+
+	ballast := filepath.Join(folder, "ballast")
+	os.WriteFile(ballast, make([]byte, 8<<20), 0o600) // as much as there is room for
+	saved := 1
+	var refused *provider.Error
+	for n := 1; ; n++ { // what room SQLite had left is used up
+		err := update(n % 1000)
+		if errors.As(err, &refused) {
+			break
+		}
+		if err != nil || n > 10_000 {
+			t.Fatalf("update %d: %v", n, err)
+		}
+		saved++
+	}
+	if refused.Code != provider.Unavailable || refused.RetryAfter <= 0 {
+		t.Errorf("a change on a full disk: %+v", refused)
+	}
+	events, err := s.History(t.Context(), id)
+	if err != nil || len(events) != saved {
+		t.Errorf("%d events and error %v, want %d", len(events), err, saved)
+	}
+
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for n := 2000; ; n++ {
+		if err := update(1000); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("with room again: %v", err)
+		}
+	}
+}
