@@ -1,0 +1,94 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/google/uuid"
+)
+
+// Acknowledged means durable: each commit is followed by an fsync of the log before the caller has its answer. Killing
+// the process cannot show that, so the system calls are counted.
+func TestEachCommitIsSynced(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("strace is not installed; apt-get install strace")
+		}
+		t.Skip("this test counts system calls with strace; apt-get install strace")
+	}
+	syncs := func(changes, repeats int) int {
+		t.Helper()
+		log := filepath.Join(t.TempDir(), "strace")
+		command := exec.Command(strace, "-f", "-y", "-e", "trace=fsync,fdatasync", "-o", log, os.Args[0], filepath.Join(t.TempDir(), "strace.db"))
+		command.Env = append(os.Environ(), fmt.Sprintf("CHANGES=%d", changes), fmt.Sprintf("REPEATS=%d", repeats))
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(text, []byte("strace.db-wal>"))
+	}
+	const n = 20
+	none, changed, repeated := syncs(0, 0), syncs(n, 0), syncs(n, n)
+	if got := changed - none; got < n {
+		t.Errorf("%d changes made %d fsyncs", n, got)
+	}
+	if got := repeated - changed; got > n/4 { // the checkpointer may sync once or twice
+		t.Errorf("%d repetitions, which change nothing, made %d fsyncs", n, got)
+	}
+}
+
+// TestMain lets the test binary be the process whose system calls TestEachCommitIsSynced counts.
+func TestMain(m *testing.M) {
+	if os.Getenv("CHANGES") == "" {
+		os.Exit(m.Run())
+	}
+	if err := updates(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// updates changes one record as often as CHANGES says, then repeats the last change as often as REPEATS says.
+func updates(path string) error {
+	ctx := context.Background()
+	changes, _ := strconv.Atoi(os.Getenv("CHANGES"))
+	repeats, _ := strconv.Atoi(os.Getenv("REPEATS"))
+	s, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	organization, err := s.Organization(ctx, "acme")
+	if err != nil {
+		return err
+	}
+	id := uuid.New()
+	phone := func(n int) provider.Patch {
+		return provider.Patch{Phone: provider.Field[*string]{Set: true, Value: new(strconv.Itoa(n))}}
+	}
+	born := phone(0)
+	born.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: id}
+	born.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+	if err := s.Import(ctx, organization, []provider.Import{{ID: id, Patch: born}}); err != nil {
+		return err
+	}
+	for n := 1; n <= changes+repeats; n++ {
+		u := provider.Update{Organization: organization, CustomerID: id, ID: id, Patch: phone(min(n, changes))}
+		if _, err := s.Update(ctx, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
