@@ -4,7 +4,7 @@
 //   - command: the command line; it wires the others together;
 //   - api, validate, apikey, wire, docs, metrics: a request's way in, in this order;
 //   - provider: the domain; every record is changed by it, whichever way the change came;
-//   - batch, sqlite: the way to the disk;
+//   - batch, sqlite, postgres: the way to the disk;
 //   - ndjson: the import.
 package main
 

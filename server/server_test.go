@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -65,8 +66,12 @@ func serve(t testing.TB, database string) *server {
 // run runs another command on the server's database.
 func (s *server) run(stdin string, args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
+	return run(stdin, append(args, "--database", s.database)...)
+}
+
+func run(stdin string, args ...string) (stdout, stderr string, code int) {
 	var out, err bytes.Buffer
-	code = command.Run(context.Background(), append(args, "--database", s.database), strings.NewReader(stdin), &out, &err)
+	code = command.Run(context.Background(), args, strings.NewReader(stdin), &out, &err)
 	return out.String(), err.String(), code
 }
 
@@ -159,6 +164,46 @@ func (s *server) try(r request) (answer, error) {
 		return a, err
 	}
 	return a, keepsContract(sent, a)
+}
+
+// connection is a connection to the public listener, for what http.NewRequest cannot say.
+type connection struct {
+	net.Conn
+	t       testing.TB
+	answers *bufio.Reader
+}
+
+func (s *server) connect() connection {
+	s.t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	return connection{c, s.t, bufio.NewReader(c)}
+}
+
+// say sends text as it is.
+func (c connection) say(format string, args ...any) {
+	c.t.Helper()
+	if _, err := fmt.Fprintf(c, format, args...); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// hear waits for an answer.
+func (c connection) hear() answer {
+	c.t.Helper()
+	response, err := http.ReadResponse(c.answers, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, string(body)}
 }
 
 // keepsContract holds an answer against openapi.yaml with kin-openapi. What the contract does not list by path must
@@ -265,6 +310,9 @@ func TestMain(m *testing.M) {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "CARECYCLE_") {
 			os.Unsetenv(name)
 		}
+	}
+	if os.Getenv(asProgram) != "" {
+		main()
 	}
 	os.Exit(m.Run())
 }

@@ -18,6 +18,7 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 	"github.com/getkin/kin-openapi/openapi3"
@@ -100,8 +101,11 @@ type store interface {
 
 // open opens the store that a --database names. The folder of the default file is made; a folder that was named must be there.
 func open(ctx context.Context, database string, o batch.Options) (store, error) {
-	if scheme, _, found := strings.Cut(database, "://"); found {
-		return nil, fmt.Errorf("open database: the scheme %s:// is not known; name a file", scheme)
+	switch scheme, _, found := strings.Cut(database, "://"); {
+	case scheme == "postgres" && found, scheme == "postgresql" && found:
+		return postgres.Open(ctx, database, postgres.Options{Batch: o})
+	case found:
+		return nil, fmt.Errorf("open database: the scheme %s:// is not known; name a file, or a database as postgres://…", scheme)
 	}
 	if database == defaultDatabase || database == demoDatabase {
 		if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {

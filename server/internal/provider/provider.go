@@ -89,16 +89,21 @@ type Change struct {
 // The record's version and times are the caller's business.
 func (p *Patch) Apply(r Provider) (Provider, []Change) {
 	c := changes{}
-	if p.CustomerID.Set && p.CustomerID.Value != r.CustomerID {
-		c = append(c, Change{"customerId", r.CustomerID.String(), p.CustomerID.Value.String()})
+	made := r.Type == "" // the record is being made: it has had no customer and no type before
+	if p.CustomerID.Set && (made || p.CustomerID.Value != r.CustomerID) {
+		change := Change{"customerId", nil, p.CustomerID.Value.String()}
+		if !made {
+			change.From = r.CustomerID.String()
+		}
+		c = append(c, change)
 		r.CustomerID = p.CustomerID.Value
 	}
 	if p.Type.Set && p.Type.Value != r.Type {
-		from := any(string(r.Type))
-		if r.Type == "" { // a record that is being made
-			from = nil
+		change := Change{"providerType", nil, string(p.Type.Value)}
+		if !made {
+			change.From = string(r.Type)
 		}
-		c = append(c, Change{"providerType", from, string(p.Type.Value)})
+		c = append(c, change)
 		r.Type = p.Type.Value
 	}
 	replace(&c, "specialty", &r.Specialty, p.Specialty)

@@ -70,7 +70,7 @@ func (i *Import) Apply(current *Provider, now time.Time) (Provider, *Event, erro
 		return amend(*current, &i.Patch, Actor{}, now)
 	}
 	now = clock(now)
-	record := Provider{ID: i.ID, CustomerID: i.Patch.CustomerID.Value, Version: 1, CreatedAt: now, UpdatedAt: now}
+	record := Provider{ID: i.ID, Version: 1, CreatedAt: now, UpdatedAt: now}
 	record, changes := i.Patch.Apply(record)
 	return record, &Event{ProviderID: i.ID, Version: 1, At: now, Action: Created, Changes: changes}, nil
 }

@@ -13,12 +13,12 @@ import (
 var _ apikey.Store = (*Store)(nil)
 
 // CreateKey is apikey.Store's.
-func (s *Store) CreateKey(_ context.Context, key apikey.Key, hash apikey.Hash) error {
+func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
 	permissions := make([]string, len(key.Permissions))
 	for i, p := range key.Permissions {
 		permissions[i] = string(p)
 	}
-	return s.write(func(c *sqlite.Conn) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
 		return sqlitex.Execute(c, `INSERT INTO api_keys (id, organization_id, name, prefix, hash, permissions, rate_limit, created_at, expires_at, revoked_at)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`, &sqlitex.ExecOptions{Args: []any{
 			key.ID, key.Organization, key.Name, key.Prefix, hash[:], strings.Join(permissions, " "), key.RateLimit,
@@ -84,8 +84,8 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 }
 
 // RevokeKey is apikey.Store's.
-func (s *Store) RevokeKey(_ context.Context, id string, at time.Time) error {
-	return s.write(func(c *sqlite.Conn) error {
+func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
 		err := sqlitex.Execute(c, "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
 			&sqlitex.ExecOptions{Args: []any{id, at.UnixMilli()}})
 		if err == nil && c.Changes() == 0 {
@@ -96,8 +96,8 @@ func (s *Store) RevokeKey(_ context.Context, id string, at time.Time) error {
 }
 
 // TouchKey is apikey.Store's.
-func (s *Store) TouchKey(_ context.Context, id string, at time.Time) error {
-	return s.write(func(c *sqlite.Conn) error {
+func (s *Store) TouchKey(ctx context.Context, id string, at time.Time) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
 		return sqlitex.Execute(c, "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, ?2), ?2) WHERE id = ?1",
 			&sqlitex.ExecOptions{Args: []any{id, at.UnixMilli()}})
 	})

@@ -23,7 +23,7 @@ func (s *Store) Update(ctx context.Context, u provider.Update) (provider.Provide
 // runUpdates is the transaction of a batch.
 func (s *Store) runUpdates(calls []provider.Update) ([]batch.Result[provider.Provider], error) {
 	results := make([]batch.Result[provider.Provider], len(calls))
-	err := s.write(func(c *sqlite.Conn) error {
+	err := s.write(context.Background(), func(c *sqlite.Conn) error {
 		now := s.now()
 		for i := range calls {
 			u := &calls[i]
@@ -47,8 +47,8 @@ func (s *Store) runUpdates(calls []provider.Update) ([]batch.Result[provider.Pro
 }
 
 // Import is provider.Store's: one transaction.
-func (s *Store) Import(_ context.Context, organization int64, imports []provider.Import) error {
-	return s.write(func(c *sqlite.Conn) error {
+func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
 		now := s.now()
 		for i := range imports {
 			customer := imports[i].Patch.CustomerID.Value
@@ -95,7 +95,7 @@ const (
 			UNION ALL
 			SELECT provider_events.*, organization_id FROM history JOIN provider_events ON provider_events.row = history.previous
 		)
-		SELECT version, at, action, key_id, request_id, changes FROM history ORDER BY organization_id, version`
+		SELECT version, at, action, key_id, request_id, changes FROM history ORDER BY at, organization_id, version`
 )
 
 // row is a provider as the file has it.
@@ -292,8 +292,8 @@ func (s *Store) History(ctx context.Context, id uuid.UUID) ([]provider.Event, er
 }
 
 // Organization is provider.Store's.
-func (s *Store) Organization(_ context.Context, name string) (number int64, err error) {
-	err = s.write(func(c *sqlite.Conn) error {
+func (s *Store) Organization(ctx context.Context, name string) (number int64, err error) {
+	err = s.write(ctx, func(c *sqlite.Conn) error {
 		if err := execute(c, "INSERT INTO organizations (name) VALUES (?1) ON CONFLICT DO NOTHING", name); err != nil {
 			return err
 		}

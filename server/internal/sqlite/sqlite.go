@@ -141,10 +141,13 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // write runs f in a transaction, alone, and returns when it is committed and on disk. If f fails, the transaction is
-// undone and f's error returned, put into the domain's words.
-func (s *Store) write(f func(*sqlite.Conn) error) (err error) {
+// undone and f's error returned, put into the domain's words. A caller who leaves before its turn comes changes nothing.
+func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := execute(s.writer, "BEGIN IMMEDIATE"); err != nil {
 		return failure(err)
 	}

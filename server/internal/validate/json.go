@@ -24,17 +24,14 @@ const maxDepth = 32
 func parse(data []byte) (any, Faults, error) {
 	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))}
 	value, err := p.value(nil)
-	if err == nil {
-		if _, err = p.dec.ReadToken(); err == nil {
-			err = Malformed("The body must be one JSON value; something follows it.")
-		} else if err == io.EOF {
-			err = nil
-		}
-	} else if err == io.EOF {
-		err = Malformed("The body is empty. Send a JSON object; {} changes nothing.")
+	if err == io.EOF {
+		return nil, nil, Malformed("The body is empty. Send a JSON object; {} changes nothing.")
 	}
 	if err != nil {
 		return nil, nil, malformed(err)
+	}
+	if _, err := p.dec.ReadToken(); err != io.EOF {
+		return nil, nil, Malformed("The body must be one JSON value; something follows it.")
 	}
 	return value, p.faults, nil
 }
@@ -106,9 +103,7 @@ func malformed(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return Malformed(fmt.Sprintf("The body is not JSON: it ends too early, after byte %d.", syntactic.ByteOffset))
 	case strings.Contains(syntactic.Err.Error(), "UTF-8"), strings.Contains(syntactic.Err.Error(), "surrogate"):
-		return Malformed(fmt.Sprintf("The body is not JSON: the text after byte %d%s is not Unicode.", syntactic.ByteOffset, within(syntactic.JSONPointer)))
-	case syntactic.ByteOffset > 0 && syntactic.JSONPointer == "" && strings.Contains(syntactic.Err.Error(), "at start of value"):
-		return Malformed(fmt.Sprintf("The body must be one JSON value; the fault is after byte %d.", syntactic.ByteOffset))
+		return Malformed(fmt.Sprintf("The body is not JSON: it has text that is not Unicode after byte %d%s.", syntactic.ByteOffset, within(syntactic.JSONPointer)))
 	}
 	return Malformed(fmt.Sprintf("The body is not JSON: the fault is after byte %d%s.", syntactic.ByteOffset, within(syntactic.JSONPointer)))
 }

@@ -151,10 +151,10 @@ func unknown(path []string, broken *openapi3.SchemaError) Faults {
 	return faults
 }
 
+var separators = strings.NewReplacer("_", "", "-", "")
+
 // plain is a name without what people vary: case, hyphens and underscores.
-func plain(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
-}
+func plain(name string) string { return strings.ToLower(separators.Replace(name)) }
 
 func permits(schema *openapi3.Schema, value any) bool {
 	if value == nil {

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+)
+
+// account is an organization on a server, with a key that has no rate limit.
+type account struct {
+	*server
+	organization, key string
+}
+
+func (s *server) account(organization string) account {
+	s.t.Helper()
+	return account{s, organization, s.newKey(organization)}
+}
+
+// in returns the account for use in a subtest.
+func (a account) in(t testing.TB) account {
+	s := *a.server
+	s.t = t
+	a.server = &s
+	return a
+}
+
+// send sends a request with the account's key, unless its Header says otherwise.
+func (a account) send(r request) answer {
+	a.t.Helper()
+	if r.Key == "" {
+		r.Key = a.key
+	}
+	return a.server.send(r)
+}
+
+// record is a provider that newRecords made.
+type record struct{ customer, id string }
+
+func pathOf(customer, id string) string { return "/v2/customers/" + customer + "/providers/" + id }
+
+func (r record) path() string { return pathOf(r.customer, r.id) }
+
+// imported are the properties that newRecords gives each record, beside its ids.
+var imported = map[string]any{
+	"providerType": "Hospital", "specialty": "old specialty", "providerName": "old name", "practiceName": "old practice", "npi": "old npi",
+	"phone": "old phone", "fax": "old fax", "email": "old email", "address": "old address", "address2": "old address2", "city": "old city",
+	"state": "old state", "postalCode": "old code", "isPrimaryProvider": false, "isActive": false, "notes": "old notes",
+}
+
+// newRecords imports n records, each under a customer of its own.
+func (a account) newRecords(n int) []record {
+	a.t.Helper()
+	records, lines := make([]record, n), make([]string, n)
+	for i := range records {
+		records[i] = record{uuid.NewString(), uuid.NewString()}
+		line, err := json.Marshal(records[i].properties(nil))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		lines[i] = string(line)
+	}
+	a.importLines(a.organization, lines...)
+	return records
+}
+
+func (a account) newRecord() record {
+	a.t.Helper()
+	return a.newRecords(1)[0]
+}
+
+// properties are the record's own but for the changes, without its times.
+func (r record) properties(changes map[string]any) map[string]any {
+	properties := map[string]any{"id": r.id, "customerId": r.customer}
+	maps.Copy(properties, imported)
+	maps.Copy(properties, changes)
+	return properties
+}
+
+// fact is one line of a table: a request, and how it must be answered.
+type fact struct {
+	name    string
+	request // without a Path it goes to a record of its own
+	status  int
+	changes changes // with 200: what becomes of the record; nil: nothing, and nothing is written
+	body    string  // exactly; "" for any, and with faults
+	faults  []fault // exactly, with 422
+}
+
+type (
+	changes = map[string]any
+	fault   = client.FieldError
+)
+
+// hold sends the requests of the facts, each in a subtest, and compares the answers, and what the records are afterwards.
+func (a account) hold(t *testing.T, facts []fact) {
+	t.Helper()
+	records := a.newRecords(len(facts))
+	for i, f := range facts {
+		t.Run(f.name, func(t *testing.T) { a.in(t).holdOne(f, records[i]) })
+	}
+}
+
+func (a account) holdOne(f fact, r record) {
+	a.t.Helper()
+	if f.Path == "" {
+		f.Path = r.path()
+	}
+	if f.faults != nil {
+		f.body = refusal(f.faults)
+	}
+	got := a.send(f.request)
+	if got.Status != f.status || f.body != "" && got.Body != f.body {
+		a.t.Errorf("got  %d %s\nwant %d %s", got.Status, got.Body, f.status, f.body)
+	}
+	want := r.properties(f.changes)
+	if got.Status == http.StatusOK {
+		a.compare("answer", got, want, len(f.changes) > 0)
+	}
+	stored := a.send(request{Path: pathOf(want["customerId"].(string), r.id), Body: `{}`})
+	a.compare("record", stored, want, len(f.changes) > 0)
+}
+
+var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+
+// compare holds the answer of a success against the 20 properties of a record that was changed once or not at all.
+func (a account) compare(what string, got answer, want map[string]any, changed bool) {
+	a.t.Helper()
+	properties := got.properties(a.t)
+	created, _ := properties["createdAt"].(string)
+	updated, _ := properties["updatedAt"].(string)
+	etag := `"1"`
+	if changed {
+		etag = `"2"`
+	}
+	if !timestamp.MatchString(created) || !timestamp.MatchString(updated) || updated < created || !changed && updated != created {
+		a.t.Errorf("%s: created at %q, updated at %q", what, created, updated)
+	}
+	if tag := got.Header.Get("ETag"); tag != etag {
+		a.t.Errorf("%s: ETag %s, want %s", what, tag, etag)
+	}
+	delete(properties, "createdAt")
+	delete(properties, "updatedAt")
+	if diff := cmp.Diff(want, properties); diff != "" {
+		a.t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// properties returns the record in the answer of a success.
+func (a answer) properties(t testing.TB) map[string]any {
+	t.Helper()
+	var properties map[string]any
+	if err := json.Unmarshal([]byte(a.Body), &properties); err != nil || a.Status != http.StatusOK {
+		t.Fatalf("got %d %s, want a record", a.Status, a.Body)
+	}
+	return properties
+}
+
+// problem is the body of an error that has no faults.
+func problem(code, message string) string {
+	return asJSON(client.ErrorResponse{Code: code, Message: message})
+}
+
+// refusal is the body of a 422 with these faults, in this order.
+func refusal(faults []fault) string {
+	message := fmt.Sprintf("The request has %d faults; all are listed.", len(faults))
+	if len(faults) == 1 {
+		message = "The request has a fault: " + faults[0].Message
+	}
+	return asJSON(client.ValidationErrorResponse{Code: "VALIDATION_ERROR", Message: message, Errors: faults})
+}
+
+// asJSON is a value of plain data as JSON, without the escapes for HTML.
+func asJSON(v any) string {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		panic(err)
+	}
+	return strings.TrimSpace(text.String())
+}
+
+// The faults that several tables have.
+
+// wrongType is told of a property that must be "a string or null", say, and was sent as "an array".
+func wrongType(name, expected, received string) fault {
+	return fault{
+		Path: []string{name}, Code: "invalid_type", Message: name + " must be " + expected + ", not " + received + ".",
+		Expected: withoutArticle(expected), Received: withoutArticle(received),
+	}
+}
+
+func withoutArticle(noun string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(noun, "a "), "an ")
+}
+
+func tooLong(name string, limit, length int) fault {
+	most, has := fmt.Sprintf("at most %d characters", limit), fmt.Sprintf("%d characters", length)
+	return fault{Path: []string{name}, Code: "too_long", Message: name + " must have " + most + "; it has " + has + ".", Expected: most, Received: has}
+}
+
+func notUUID(name string) fault {
+	return fault{
+		Path: []string{name}, Code: "invalid_uuid", Message: name + " must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.",
+		Expected: "UUID", Received: "another string",
+	}
+}
+
+func notInEnum(name string) fault {
+	const words = `one of "Primary Care", "Specialist", "Hospital", "Pharmacy"`
+	return fault{Path: []string{name}, Code: "invalid_enum_value", Message: name + " must be " + words + ".", Expected: words, Received: "another string"}
+}
+
+func unknownCustomer() fault {
+	return fault{
+		Path: []string{"customerId"}, Code: "unknown_customer", Message: "customerId must be an existing customer.",
+		Expected: "the ID of an existing customer", Received: "another UUID",
+	}
+}
+
+// unknownProperty is told of a name that the contract does not list; hint is what it may have been meant to be.
+func unknownProperty(name, hint string) fault {
+	message := name + " is not a property of the contract"
+	if hint != "" {
+		message += "; did you mean " + hint
+	}
+	return fault{Path: []string{name}, Code: "unknown_property", Message: message + ".", Expected: "the contract's properties", Received: "another property"}
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/client"
+)
+
+// TestBody sends bodies that are no JSON object of known, distinct names.
+func TestBody(t *testing.T) {
+	t.Parallel()
+	malformed := func(name, body, message string) fact {
+		return fact{name: name, request: request{Body: body}, status: http.StatusBadRequest, body: problem("BAD_REQUEST", message)}
+	}
+	notJSON := func(name, body, where string) fact {
+		return malformed(name, body, "The body is not JSON: the fault is after byte "+where+".")
+	}
+	cutShort := func(name, body string) fact {
+		return malformed(name, body, fmt.Sprintf("The body is not JSON: it ends too early, after byte %d.", len(body)))
+	}
+	notUnicode := func(name, body, where string) fact {
+		return malformed(name, body, "The body is not JSON: it has text that is not Unicode after byte "+where+".")
+	}
+	const (
+		empty   = "The body is empty. Send a JSON object; {} changes nothing."
+		follows = "The body must be one JSON value; something follows it."
+		tooDeep = "The body nests deeper than 32 levels."
+	)
+	notObject := func(received string) fault {
+		return fault{Path: []string{}, Code: "invalid_type", Message: "The body must be an object, not " + received + ".", Expected: "object", Received: withoutArticle(received)}
+	}
+	twice := func(name string) fault {
+		return fault{Path: []string{name}, Code: "duplicate_property", Message: name + " is given more than once.", Expected: "one value", Received: "several values"}
+	}
+	nul := fault{
+		Path: []string{"city"}, Code: "nul_character", Message: "city must not contain the character U+0000.",
+		Expected: "text without U+0000", Received: "text with U+0000",
+	}
+	unprintable := fault{
+		Path: []string{}, Code: "unknown_property", Message: "The body has a property whose name the contract does not know.",
+		Expected: "the contract's properties", Received: "another property",
+	}
+	notText := func(received string) fault { return wrongType("city", "a string or null", received) }
+	nested := func(levels int) string {
+		return `{"city":` + strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1) + `}`
+	}
+
+	newServer(t).account("acme").hold(t, []fact{
+		malformed("empty", "", empty),
+		malformed("spaces", " \t\r\n", empty),
+		refused("null", `null`, notObject("null")),
+		refused("array", `[]`, notObject("an array")),
+		refused("array of one", `[{"city":"x"}]`, notObject("an array")),
+		refused("string", `"{}"`, notObject("a string")),
+		refused("number", `0`, notObject("a number")),
+		refused("boolean", `true`, notObject("a boolean")),
+
+		malformed("two values", `{"city":"x"} {"city":"x"}`, follows),
+		malformed("two lines", "{\"city\":\"x\"}\n{}", follows),
+		malformed("a value and text", `{"city":"x"}x`, follows),
+		malformed("a value and a brace", `{"city":"x"}}`, follows),
+		malformed("a value and a comma", `{"city":"x"},`, follows),
+		malformed("a value and NUL", "{\"city\":\"x\"}\x00", follows),
+		malformed("a value and a comment", `{"city":"x"} // x`, follows),
+		cutShort("cut in a name", `{"ci`),
+		cutShort("cut in a value", `{"city":"x`),
+		cutShort("cut after a value", `{"city":"x"`),
+
+		notJSON("text", `city=x&state=y`, "0"),
+		notJSON("byte order mark", "\ufeff{}", "0"),
+		notJSON("UTF-16", "\xff\xfe{\x00}\x00", "0"),
+		notJSON("NUL", "\x00", "0"),
+		notJSON("a comment before", "// x\n{}", "0"),
+		notJSON("a comment within", `{/* x */}`, "1"),
+		notJSON("single quotes", `{'city':'x'}`, "1"),
+		notJSON("no quotes", `{city:"x"}`, "1"),
+		notJSON("undefined", `{"city":undefined}`, "8, in city"),
+		notJSON("not a number", `{"city":NaN}`, "8, in city"),
+		notJSON("capitals", `{"city":NULL}`, "8, in city"),
+		notJSON("a leading zero", `{"city":01}`, "9"),
+		notJSON("a bare minus", `{"city":-}`, "9, in city"),
+		notJSON("a trailing comma", `{"city":"x",}`, "11"),
+		notJSON("no comma", `{"city":"x" "state":"y"}`, "12"),
+		notJSON("no colon", `{"city" "x"}`, "8, in city"),
+		notJSON("a name without a value", `{"city"}`, "7, in city"),
+		notJSON("a raw line break", "{\"city\":\"a\nb\"}", "10, in city"),
+		notJSON("a wrong escape", `{"city":"\x41"}`, "9, in city"),
+		notUnicode("invalid UTF-8", "{\"city\":\"\xff\"}", "9, in city"),
+		notUnicode("invalid UTF-8 in a name", "{\"\xff\":\"x\"}", "2"),
+		notUnicode("overlong UTF-8", "{\"city\":\"\xc0\x80\"}", "9, in city"),
+		notUnicode("a surrogate in UTF-8", "{\"city\":\"\xed\xa0\x80\"}", "9, in city"),
+		notUnicode("a lone high surrogate", `{"city":"\ud800"}`, "9, in city"),
+		notUnicode("a lone low surrogate", `{"city":"\udc00"}`, "9, in city"),
+		notUnicode("surrogates the wrong way round", `{"city":"\udc00\ud800"}`, "9, in city"),
+
+		refused("32 levels", nested(32), notText("an array")),
+		malformed("33 levels", nested(33), tooDeep),
+		malformed("10,000 arrays", strings.Repeat("[", 10_000), tooDeep),
+		malformed("10,000 objects", strings.Repeat(`{"a":`, 10_000), tooDeep),
+		malformed("10,000 levels, closed", nested(10_000), tooDeep),
+
+		refused("a name twice", `{"city":"x","state":"y","city":"z"}`, twice("city")),
+		refused("a name twice, once escaped", `{"city":"x","\u0063ity":"z"}`, twice("city")),
+		refused("a name thrice", `{"city":"x","city":"x","city":"x"}`, twice("city"), twice("city")),
+		refused("a name twice, once null", `{"city":null,"city":1}`, twice("city"), notText("a number")),
+		refused("an unknown name", `{"nickname":"x"}`, unknownProperty("nickname", "")),
+		refused("a name of the answer", `{"id":"x","createdAt":"y"}`, unknownProperty("createdAt", ""), unknownProperty("id", "")),
+		refused("capitals", `{"CITY":"x"}`, unknownProperty("CITY", "city")),
+		refused("another case", `{"City":"x","providername":"x"}`, unknownProperty("City", "city"), unknownProperty("providername", "providerName")),
+		refused("snake and kebab", `{"postal_code":"x","postal-code":"x"}`, unknownProperty("postal-code", "postalCode"), unknownProperty("postal_code", "postalCode")),
+		refused("no name", `{"":"x"}`, unprintable),
+		refused("a name that may be a value", `{"Jane Doe":"x"}`, unprintable),
+		refused("a name with a space", `{"city ":"x"}`, unprintable),
+		refused("a name with NUL", `{"ci\u0000ty":"x"}`, unprintable),
+		refused("a name in Cyrillic", `{"сity":"x"}`, unprintable),
+		refused("a prototype", `{"__proto__":{"city":"x"}}`, unknownProperty("__proto__", "")),
+
+		refused("NUL", `{"city":"a\u0000b"}`, nul),
+		refused("NUL within", `{"city":["a\u0000b"]}`, nul, notText("an array")),
+		refused("a huge number", `{"city":1e999}`, notText("a number")),
+		refused("a tiny number", `{"city":-1e-999}`, notText("a number")),
+		refused("a huge number for a boolean", `{"isActive":1e999}`, wrongType("isActive", "a boolean or null", "a number")),
+		refused("a number of 1000 digits", `{"city":`+strings.Repeat("9", 1000)+`}`, notText("a number")),
+
+		{name: "spaces around", request: request{Body: "\r\n\t {\"city\" : \"x\"} \r\n\t"}, status: http.StatusOK, changes: changes{"city": "x"}},
+		{name: "an escaped name", request: request{Body: `{"\u0063ity":"x"}`}, status: http.StatusOK, changes: changes{"city": "x"}},
+		{name: "an escaped word", request: request{Body: `{"providerType":"\u0050harmacy"}`}, status: http.StatusOK, changes: changes{"providerType": "Pharmacy"}},
+		{name: "chunked", request: request{Body: `{"city":"x"}`, Stream: true}, status: http.StatusOK, changes: changes{"city": "x"}},
+	})
+}
+
+// TestBodyCutShort sends every beginning of a body.
+func TestBodyCutShort(t *testing.T) {
+	t.Parallel()
+	body := ` {"city":"é\u00e9\ud83d\ude00","isActive":true,"fax":null,"npi":[-1.5e+3,{"a":[]}]} `
+	var facts []fact
+	for n := range strings.LastIndex(body, "}") + 1 {
+		facts = append(facts, fact{name: fmt.Sprint(n), request: request{Body: body[:n]}, status: http.StatusBadRequest})
+	}
+	newServer(t).account("acme").hold(t, append(facts, refused("whole", body, wrongType("npi", "a string or null", "an array"))))
+}
+
+func TestBodySize(t *testing.T) {
+	t.Parallel()
+	const limit = 64 << 10
+	sized := func(name string, size int, stream bool) fact {
+		body := `{"city":"x"}`
+		body += strings.Repeat(" ", size-len(body))
+		if size <= limit {
+			return fact{name: name, request: request{Body: body, Stream: stream}, status: http.StatusOK, changes: changes{"city": "x"}}
+		}
+		tooLarge := problem("PAYLOAD_TOO_LARGE", "The body is larger than 65536 bytes.")
+		return fact{name: name, request: request{Body: body, Stream: stream}, status: http.StatusRequestEntityTooLarge, body: tooLarge}
+	}
+	newServer(t).account("acme").hold(t, []fact{
+		sized("at the limit", limit, false),
+		sized("at the limit, chunked", limit, true),
+		sized("a byte over", limit+1, false),
+		sized("a byte over, chunked", limit+1, true),
+		sized("a megabyte", 1<<20, false),
+		sized("a megabyte, chunked", 1<<20, true),
+	})
+}
+
+// TestBodyBrokenOff ends a connection in the middle of a body.
+func TestBodyBrokenOff(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r := a.newRecord()
+	for name, rest := range map[string]string{"with a length": "Content-Length: 100\r\n\r\n{}", "chunked": "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"} {
+		c := a.connect()
+		c.say("PATCH %s HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\n%s", r.path(), a.key, rest)
+		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := c.hear(), problem("BAD_REQUEST", "The body did not arrive whole."); got.Status != http.StatusBadRequest || got.Body != want {
+			t.Errorf("%s: got %d %s, want %s", name, got.Status, got.Body, want)
+		}
+	}
+}
+
+// TestBodyOfFaults is answered with a list that is bounded.
+func TestBodyOfFaults(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	path := a.newRecord().path()
+	unknown := map[string]int{}
+	for n := range 2000 {
+		unknown[fmt.Sprintf("unknown%d", n)] = n
+	}
+	for name, body := range map[string]string{
+		"unknown names":    asJSON(unknown),
+		"duplicate names":  "{" + strings.Repeat(`"city":"x",`, 2000) + `"city":"x"}`,
+		"NUL in each item": `{"city":[` + strings.Repeat(`"\u0000",`, 1999) + `1]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := a.in(t).send(request{Path: path, Body: body})
+			var told client.ValidationErrorResponse
+			if err := json.Unmarshal([]byte(got.Body), &told); err != nil {
+				t.Fatal(err)
+			}
+			sorted := slices.IsSortedFunc(told.Errors, func(a, b fault) int { return slices.Compare(a.Path, b.Path) })
+			const message = "The request has 2000 faults; the first 100 are listed."
+			if got.Status != http.StatusUnprocessableEntity || told.Message != message || len(told.Errors) != 100 || !sorted || len(got.Body) > 32<<10 {
+				t.Errorf("got %d with %d errors, sorted: %t, in %d bytes: %s", got.Status, len(told.Errors), sorted, len(got.Body), told.Message)
+			}
+		})
+	}
+}
+
+func TestContentType(t *testing.T) {
+	t.Parallel()
+	update := changes{"city": "x"}
+	taken := func(header string, lines ...string) fact {
+		f := accepted(fmt.Sprintf("%s %q", header, lines), update)
+		f.Header = http.Header{header: lines}
+		return f
+	}
+	refused := func(message, header string, lines ...string) fact {
+		f := taken(header, lines...)
+		f.status, f.changes, f.body = http.StatusUnsupportedMediaType, nil, problem("UNSUPPORTED_MEDIA_TYPE", message)
+		return f
+	}
+	const (
+		announce = "Send the body as JSON in UTF-8, with the header Content-Type: application/json."
+		encoded  = "Send the body as it is, without Content-Encoding."
+	)
+	newServer(t).account("acme").hold(t, []fact{
+		taken("Content-Type", "application/json"),
+		taken("Content-Type", "application/json; charset=utf-8"),
+		taken("Content-Type", "application/json;charset=UTF-8"),
+		taken("Content-Type", `application/json; charset="utf-8"`),
+		taken("Content-Type", "Application/JSON"),
+		taken("Content-Type", "application/json; profile=x"),
+		taken("Content-Encoding", "identity"),
+
+		refused(announce, "Content-Type"),
+		refused(announce, "Content-Type", ""),
+		refused(announce, "Content-Type", "text/plain"),
+		refused(announce, "Content-Type", "application/json; charset=latin1"),
+		refused(announce, "Content-Type", "application/json; charset=utf-16"),
+		refused(announce, "Content-Type", "application/json; charset="),
+		refused(announce, "Content-Type", "application/json", "application/json"),
+		refused(announce, "Content-Type", "application/json", "text/plain"),
+		refused(announce, "Content-Type", "application/json, application/json"),
+		refused(announce, "Content-Type", "application/jsonx"),
+		refused(announce, "Content-Type", "application/merge-patch+json"),
+		refused(announce, "Content-Type", "application/problem+json"),
+		refused(announce, "Content-Type", "application/x-www-form-urlencoded"),
+		refused(announce, "Content-Type", "multipart/form-data; boundary=x"),
+		refused(announce, "Content-Type", "*/*"),
+		refused(announce, "Content-Type", "json"),
+		refused(announce, "Content-Type", ";"),
+		refused(encoded, "Content-Encoding", "gzip"),
+		refused(encoded, "Content-Encoding", "deflate, gzip"),
+		refused(encoded, "Content-Encoding", "br"),
+	})
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// asProgram is set in the environment of a test binary that is to be the program: TestMain then calls main.
+const asProgram = "SERVER_TEST_AS_PROGRAM"
+
+// process is the program as a process of its own.
+type process struct {
+	*exec.Cmd
+	stdout, stderr *buffer
+}
+
+// start starts the program in a folder. It is killed when the test ends, should it still run.
+func start(t *testing.T, folder string, args ...string) process {
+	t.Helper()
+	p := process{exec.Command(os.Args[0], args...), newBuffer(), newBuffer()}
+	p.Dir, p.Env, p.Stdout, p.Stderr = folder, append(os.Environ(), asProgram+"=1"), p.stdout, p.stderr
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Process.Kill() })
+	return p
+}
+
+// end sends a signal, and expects the program to end well.
+func (p process) end(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Errorf("after %v: %v\n%s", signal, err, p.stderr)
+	}
+}
+
+// TestDemo pastes what the demo prints into a shell, before and after a restart.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI must have curl: the demo prints a command that uses it")
+		}
+		t.Skip("curl is not installed; the command that the demo prints is not tried")
+	}
+	folder := t.TempDir()
+	serve := func() (demo process, address, command string) {
+		demo = start(t, folder, "serve", "--demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		demo.stdout.waitFor(t, "Ctrl-C stops it.")
+		demo.stderr.waitFor(t, `"listening"`)
+		_, text, _ := strings.Cut(demo.stdout.String(), "The demo is served at http://")
+		address, text, _ = strings.Cut(text, ";")
+		_, command, _ = strings.Cut(text, "\n\n")
+		command, _, _ = strings.Cut(command, "\nCtrl-C")
+		return demo, address, command
+	}
+	paste := func(command string) {
+		t.Helper()
+		text, err := exec.Command("sh", "-c", command).Output()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, command)
+		}
+		_, body, _ := strings.Cut(command, "--data '")
+		var want, got map[string]any
+		if err := errors.Join(json.Unmarshal([]byte(strings.TrimRight(body, "'\n")), &want), json.Unmarshal(text, &got)); err != nil {
+			t.Fatalf("%v\n%s\n%s", err, command, text)
+		}
+		if len(want) != 17 || len(got) != 20 {
+			t.Errorf("%d properties sent and %d answered, want 17 and 20", len(want), len(got))
+		}
+		want["id"], want["createdAt"], want["updatedAt"] = exampleID, got["createdAt"], got["updatedAt"]
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the answer (-want +got):\n%s", diff)
+		}
+	}
+
+	first, firstAddress, firstCommand := serve()
+	paste(firstCommand)
+	paste(firstCommand)
+	paste(strings.Replace(firstCommand, `"customerId": "`+exampleID, `"customerId": "00000000-0000-4000-8000-000000000001`, 1)) // and away it is
+	first.end(t, syscall.SIGTERM)
+
+	second, secondAddress, secondCommand := serve()
+	paste(secondCommand)
+	paste(strings.ReplaceAll(firstCommand, firstAddress, secondAddress)) // with the first key
+	second.end(t, os.Interrupt)
+}

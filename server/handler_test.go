@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/sqlite"
+)
+
+// newHandler returns the API's handler over a store that the test brings, its metrics, and a key to it. The key is in a
+// database.
+func newHandler(t testing.TB, database *sqlite.Store, store provider.Store, log io.Writer) (http.Handler, *metrics.Metrics, string) {
+	t.Helper()
+	contract, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	organization, err := database.Organization(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, _, err := apikey.Create(t.Context(), database, apikey.Key{Organization: organization, Permissions: apikey.Permissions()}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.NewJSONHandler(log, nil))
+	verifier, recorder := apikey.NewVerifier(database, time.Now, logger), metrics.New()
+	t.Cleanup(verifier.Close)
+	handler, err := api.New(api.Config{
+		Contract: contract, Docs: http.NotFoundHandler(), Store: store, Ready: func(context.Context) error { return nil },
+		Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: recorder, Log: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler, recorder, secret
+}
+
+// openStore opens a new database until the test ends.
+func openStore(t testing.TB) *sqlite.Store {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return store
+}
+
+// failing is a store whose updates fail.
+type failing struct {
+	provider.Store
+	fail func() error
+}
+
+func (f failing) Update(_ context.Context, u provider.Update) (provider.Provider, error) {
+	return provider.Provider{ID: u.ID}, f.fail()
+}
+
+// serveFailing serves the API over a store whose updates fail.
+func serveFailing(t testing.TB, fail func() error) account {
+	t.Helper()
+	s := &server{t: t, log: newBuffer()}
+	handler, recorder, key := newHandler(t, openStore(t), failing{fail: fail}, s.log)
+	public, admin := httptest.NewServer(handler), httptest.NewServer(recorder.Handler())
+	t.Cleanup(public.Close)
+	t.Cleanup(admin.Close)
+	s.url, s.admin = public.URL, admin.URL
+	return account{s, "acme", key}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/google/uuid"
+)
+
+func malformedIfMatch() fault {
+	return fault{
+		Path: []string{"If-Match"}, Code: "invalid_format", Message: `If-Match breaks the contract's rule "pattern".`,
+		Expected: "pattern", Received: "another string",
+	}
+}
+
+// TestIfMatch asks for versions of a record that has version 1. Each line after a name is a line of the header.
+func TestIfMatch(t *testing.T) {
+	t.Parallel()
+	update := changes{"city": "city"}
+	matched := fact{status: http.StatusOK, changes: update}
+	stale := fact{status: http.StatusPreconditionFailed, body: problem("PRECONDITION_FAILED",
+		"The provider has changed since the version in If-Match. Nothing was changed; read the ETag anew and decide again.")}
+	malformed := fact{status: http.StatusUnprocessableEntity, faults: []fault{malformedIfMatch()}}
+	absent := fact{request: request{Path: pathOf(uuid.NewString(), uuid.NewString())}, status: http.StatusNotFound, body: noSuchProvider}
+	given := func(name string, wanted fact, lines ...string) fact {
+		wanted.name, wanted.Body, wanted.Header = name, asJSON(update), http.Header{"If-Match": lines}
+		return wanted
+	}
+	newServer(t).account("acme").hold(t, []fact{
+		given("no header", matched),
+		given("any", matched, `*`),
+		given("any, with spaces", matched, ` * `),
+		given("the version", matched, `"1"`),
+		given("a list with the version", matched, `"7","1"`),
+		given("a list with spaces", matched, "\t\"7\" ,\t\"1\" , \"8\" "),
+		given("a list with a weak tag", matched, `W/"7", "1"`),
+		given("several lines", matched, `"7"`, `"8", "1"`),
+
+		given("another version", stale, `"2"`),
+		given("version 0", stale, `"0"`),
+		given("a negative version", stale, `"-1"`),
+		given("beyond 64 bits", stale, `"18446744073709551617"`),
+		given("a list without the version", stale, `"2", "3"`),
+		given("several lines without the version", stale, `"2"`, `"3"`),
+		given("the version, weak", stale, `W/"1"`),
+		given("the version, written otherwise", stale, `"01", "+1", "1.0", "0x1"`),
+		given("a foreign tag", stale, `"a1b2-c3"`),
+		given("an empty tag", stale, `""`),
+		given("a star as a tag", stale, `"*"`),
+
+		given("empty", malformed, ``),
+		given("without quotes", malformed, `1`),
+		given("one quote", malformed, `"1`),
+		given("other quotes", malformed, `'1'`),
+		given("w in lower case", malformed, `w/"1"`),
+		given("a space in a tag", malformed, `" 1"`),
+		given("a star in a list", malformed, `"1", *`),
+		given("a star and another line", malformed, `*`, `"1"`),
+		given("no comma", malformed, `"1" "2"`),
+		given("a comma too many", malformed, `"1",`),
+		given("text", malformed, `whatever`),
+
+		given("no such provider, any version", absent, `*`),
+		given("no such provider, a version", absent, `"7"`),
+	})
+}
+
+// TestIfMatchByClient has two callers who start from the same version: the second one's change is not lost on the first's.
+func TestIfMatchByClient(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r, c := a.newRecord(), a.client(a.key)
+	update := func(city, etag string) (*client.Record, error) {
+		return c.UpdateProvider(t.Context(), uuid.MustParse(r.customer), uuid.MustParse(r.id), client.ProviderUpdate{City: client.Set(city)}, client.IfMatch(etag))
+	}
+	first, err := update("first", `"1"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := update("second", `"1"`); !errors.Is(err, client.ErrPreconditionFailed) {
+		t.Errorf("a stale ETag: %v, want precondition failed", err)
+	}
+	if second, err := update("second", first.ETag); err != nil || *second.City != "second" || second.ETag != `"3"` {
+		t.Errorf("the ETag of the answer: %+v, %v", second, err)
+	}
+}

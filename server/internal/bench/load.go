@@ -1,0 +1,126 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed wrk.lua
+var script []byte
+
+// wrk is the load generator: github.com/wg/wrk, one thread of it, which left the server more of two processors than
+// two threads did.
+type wrk struct {
+	script    string // its path
+	providers int
+	key       string
+}
+
+// answerTimeout is how long wrk waits for an answer.
+const answerTimeout = 10 * time.Second
+
+// findWrk says what to do if wrk is not there.
+func findWrk() error {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return fmt.Errorf("wrk, the load generator, is not installed; apt-get install wrk")
+	}
+	return nil
+}
+
+func writeScript(folder string) (string, error) {
+	path := filepath.Join(folder, "wrk.lua")
+	return path, os.WriteFile(path, script, 0o600)
+}
+
+// answers is what wrk has seen.
+type answers struct {
+	count     int
+	took      time.Duration
+	times     histogram
+	corrected histogram // the times as wrk tells them
+}
+
+func (a *answers) rate() float64 { return float64(a.count) / a.took.Seconds() }
+
+// run sends requests over so many connections, each of which waits for its answer, for so many seconds. An answer
+// other than 200 is an error: checked looks at every status, which takes wrk some time; otherwise wrk counts those
+// from 400 on.
+func (w wrk) run(ctx context.Context, url string, connections, seconds int, checked bool) (*answers, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+time.Minute)
+	defer cancel()
+	arguments := []string{
+		"--threads", "1", "--connections", strconv.Itoa(connections), "--duration", strconv.Itoa(seconds),
+		"--timeout", strconv.Itoa(int(answerTimeout.Seconds())), "--script", w.script, url,
+		strconv.Itoa(w.providers), w.key, "{" + members() + "}", strconv.Itoa(rand.IntN(1 << 30)),
+	}
+	if checked {
+		arguments = append(arguments, "check")
+	}
+	text, err := output(command(ctx, "wrk", arguments...))
+	if err != nil {
+		return nil, err
+	}
+	a, failed, wrong, err := parse(string(text), connections)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read wrk's output: %w:\n%s", err, text)
+	case failed > 0:
+		return nil, fmt.Errorf("%d requests were not answered within %v", failed, answerTimeout)
+	case wrong > 0:
+		return nil, fmt.Errorf("%d of %d answers were not 200", wrong, a.count)
+	case a.count == 0:
+		return nil, fmt.Errorf("there was no answer")
+	}
+	return a, nil
+}
+
+// parse reads what the script prints when it is done, below what wrk itself prints.
+func parse(text string, connections int) (a *answers, failed, wrong int, err error) {
+	_, text, _ = strings.Cut(text, "\ntotals")
+	totals, times, _ := strings.Cut(text, "\n")
+	a = &answers{}
+	var microseconds int
+	if _, err := fmt.Sscan(totals, &microseconds, &a.count, &failed, &wrong); err != nil {
+		return nil, 0, 0, err
+	}
+	a.took = time.Duration(microseconds) * time.Microsecond
+	for line := range strings.Lines(times) {
+		var time, count int
+		if _, err := fmt.Sscan(line, &time, &count); err != nil {
+			return nil, 0, 0, err
+		}
+		a.corrected.addCount(time, count)
+	}
+	a.times = recorded(a.corrected, microseconds, a.count, connections)
+	if seen := a.times.total(); failed == 0 && seen != a.count {
+		err = fmt.Errorf("%d answers have %d times; does this wrk correct them in another way?", a.count, seen)
+	}
+	return a, failed, wrong, err
+}
+
+// recorded returns the times as wrk recorded them. Before it tells them it invents some: for an answer that took a
+// multiple of the mean it adds those of the requests that would have been sent meanwhile if requests did not wait for
+// answers (stats_correct in its stats.c). From the slowest down, that can be taken back.
+func recorded(corrected histogram, microseconds, count, connections int) histogram {
+	times := append(histogram{}, corrected...)
+	if count < connections {
+		return times
+	}
+	interval := microseconds / (count / connections)
+	for slow := len(times) - 1; slow >= 2*interval; slow-- {
+		for invented := slow - interval; invented > interval; invented -= interval {
+			times[invented] -= times[slow]
+		}
+	}
+	return times
+}

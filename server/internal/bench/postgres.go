@@ -1,0 +1,213 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/jackc/pgx/v5"
+)
+
+// instance is a PostgreSQL server of the driver's own, as it comes, with commits that wait for the disk.
+type instance struct {
+	server  *pgtest.Server
+	scope   *scope
+	version string
+	made    int
+}
+
+func startPostgres() (i *instance, err error) {
+	if err := onDisk("/tmp"); err != nil { // where pgtest keeps it
+		return nil, err
+	}
+	i = &instance{scope: &scope{}}
+	defer func() {
+		if err != nil {
+			i.stop()
+		}
+	}()
+	defer i.scope.catch(&err)
+	i.server = pgtest.Start(i.scope, pgtest.Options{Durable: true})
+	c, err := pgx.Connect(context.Background(), i.server.Database(i.scope))
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close(context.Background())
+	i.version = c.PgConn().ParameterStatus("server_version")
+	return i, nil
+}
+
+func (i *instance) stop() { i.scope.close() }
+
+func (i *instance) create(context.Context) (database string, err error) {
+	defer i.scope.catch(&err)
+	return i.server.Database(i.scope), nil
+}
+
+func (i *instance) settle(ctx context.Context, database string) error {
+	return execute(ctx, database, "VACUUM (ANALYZE)", "CHECKPOINT")
+}
+
+func (i *instance) clone(ctx context.Context, database string) (string, error) {
+	u, err := url.Parse(database)
+	if err != nil {
+		return "", err
+	}
+	template := strings.TrimPrefix(u.Path, "/")
+	i.made++
+	name := fmt.Sprintf("clone%d", i.made)
+	u.Path = "/postgres"
+	if err := execute(ctx, u.String(), "CREATE DATABASE "+name+" TEMPLATE "+template, "CHECKPOINT"); err != nil {
+		return "", err
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}
+
+func (i *instance) drop(ctx context.Context, database string) error {
+	u, err := url.Parse(database)
+	if err != nil {
+		return err
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	u.Path = "/postgres"
+	return execute(ctx, u.String(), "DROP DATABASE "+name+" WITH (FORCE)", "CHECKPOINT")
+}
+
+func execute(ctx context.Context, database string, statements ...string) error {
+	c, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	for _, statement := range statements {
+		if _, err := c.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// pgbench runs PostgreSQL's own load generator with the same UPDATE as rawUpdate, in a transaction each, by so many
+// clients for so many seconds.
+func pgbench(ctx context.Context, folder, database string, providers, clients, seconds int) (*answers, error) {
+	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench")
+	if err != nil || len(programs) == 0 {
+		return nil, fmt.Errorf("pgbench is not installed; apt-get install postgresql")
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+time.Minute)
+	defer cancel()
+	folder, err = os.MkdirTemp(folder, "pgbench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	script := filepath.Join(folder, "update.sql")
+	if err := os.WriteFile(script, []byte(pgbenchScript(providers)), 0o600); err != nil {
+		return nil, err
+	}
+	c := command(ctx, programs[len(programs)-1], "--no-vacuum", "--protocol=prepared", "--client="+strconv.Itoa(clients), "--jobs=2",
+		"--time="+strconv.Itoa(seconds), "--file="+script, "--log", "--log-prefix="+filepath.Join(folder, "log"), database)
+	text, err := output(c)
+	if err != nil {
+		return nil, err
+	}
+	_, after, _ := strings.Cut(string(text), "\ntps = ")
+	var rate float64
+	if _, err := fmt.Sscan(after, &rate); err != nil {
+		return nil, fmt.Errorf("read pgbench's output: %w:\n%s", err, text)
+	}
+	a := &answers{}
+	logs, err := filepath.Glob(filepath.Join(folder, "log.*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, log := range logs {
+		if err := a.times.addLog(log); err != nil {
+			return nil, fmt.Errorf("read pgbench's log: %w", err)
+		}
+	}
+	a.count = a.times.total()
+	a.took = time.Duration(float64(a.count) / rate * float64(time.Second))
+	return a, nil
+}
+
+// pgbenchScript is the transaction: as with rawUpdate, every column that the server sets is set.
+func pgbenchScript(providers int) string {
+	set := "version = version + 1, created_at = now(), updated_at = now()"
+	for _, p := range record {
+		value := fmt.Sprint(p.value)
+		if text, ok := p.value.(string); ok {
+			value = "'" + strings.Replace(text, "@", "' || :digits || '", 1) + "'"
+		}
+		set += ", " + p.column() + " = " + value
+	}
+	return fmt.Sprintf(`\set number random(0, %d)
+\set digits random(100000, 999999)
+UPDATE providers SET %s WHERE organization_id = 1 AND id = ('00000000-0000-4000-8000-' || lpad(to_hex(:number::bigint), 12, '0'))::uuid;
+`, providers-1, strings.ReplaceAll(set, ":digits", ":digits::text"))
+}
+
+// addLog adds the times of a pgbench log: a line for each transaction, the third field its microseconds.
+func (h *histogram) addLog(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 3 {
+			return fmt.Errorf("a line has %d fields", len(fields))
+		}
+		microseconds, err := strconv.Atoi(fields[2])
+		if err != nil {
+			return err
+		}
+		h.addCount(microseconds, 1)
+	}
+	return lines.Err()
+}
+
+// scope stands in for the test that package pgtest works for. What ends a test panics here, for catch.
+type scope struct {
+	testing.TB // none: of its methods, pgtest may call those below
+	cleanups   []func()
+}
+
+type failure struct{ error }
+
+func (*scope) Helper()                             {}
+func (s *scope) Cleanup(f func())                  { s.cleanups = append(s.cleanups, f) }
+func (*scope) Fatalf(format string, values ...any) { panic(failure{fmt.Errorf(format, values...)}) }
+func (*scope) Skipf(format string, values ...any)  { panic(failure{fmt.Errorf(format, values...)}) }
+
+// catch, deferred, makes an error of what would have ended a test.
+func (*scope) catch(err *error) {
+	if v := recover(); v != nil {
+		failed, ok := v.(failure)
+		if !ok {
+			panic(v)
+		}
+		*err = failed.error
+	}
+}
+
+func (s *scope) close() {
+	for len(s.cleanups) > 0 {
+		last := s.cleanups[len(s.cleanups)-1]
+		s.cleanups = s.cleanups[:len(s.cleanups)-1]
+		last()
+	}
+}

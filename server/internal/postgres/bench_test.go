@@ -1,0 +1,78 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+)
+
+// BenchmarkUpdate changes all text of random records on a server that waits for the disk, by few and by many callers,
+// with batches of one and as they come, and with more or less of them under way at once.
+func BenchmarkUpdate(b *testing.B) {
+	dsn := pgtest.Start(b, pgtest.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b)
+	organization, ids := fill(b, dsn, benchRecords)
+	for _, o := range []postgres.Options{
+		{Batch: batch.Options{MaxBatch: 1}, InFlight: 8}, {InFlight: 1}, {InFlight: 2}, {InFlight: 3}, {InFlight: 4}, {InFlight: 8},
+	} {
+		for _, callers := range []int{1, 16, 64, 256} {
+			b.Run(fmt.Sprintf("batch=%d/in-flight=%d/callers=%d", o.Batch.MaxBatch, o.InFlight, callers), func(b *testing.B) {
+				s := open(b, dsn, o)
+				b.ReportAllocs()
+				b.SetParallelism(callers / 2)
+				b.ResetTimer()
+				b.RunParallel(func(p *testing.PB) {
+					for p.Next() {
+						id := ids[rand.IntN(len(ids))]
+						if _, err := s.Update(context.Background(), provider.Update{Organization: organization, CustomerID: ids[0], ID: id, Patch: textPatch(rand.Int())}); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+const benchRecords = 100_000
+
+func fill(b testing.TB, dsn string, n int) (organization int64, ids []uuid.UUID) {
+	b.Helper()
+	s := open(b, dsn, postgres.Options{})
+	organization, err := s.Organization(b.Context(), "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	const chunk = 500
+	for range n / chunk {
+		imports := make([]provider.Import, chunk)
+		for i := range imports {
+			ids = append(ids, uuid.New())
+			imports[i] = provider.Import{ID: ids[len(ids)-1], Patch: textPatch(i)}
+			imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: ids[0]}
+			imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+		}
+		if err := s.Import(b.Context(), organization, imports); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return organization, ids
+}
+
+func textPatch(n int) provider.Patch {
+	text := func(s string) provider.Field[*string] {
+		s = fmt.Sprintf("%s %d", s, n)
+		return provider.Field[*string]{Set: true, Value: &s}
+	}
+	return provider.Patch{
+		Specialty: text("Cardiology"), ProviderName: text("Dr. Example"), PracticeName: text("Practice"), NPI: text("1234567890"),
+		Phone: text("+1 555"), Fax: text("+1 555"), Email: text("a@example.org"), Address: text("1 Main Street"), City: text("Springfield"),
+		State: text("IL"), PostalCode: text("62701"), Notes: text("notes"),
+	}
+}

@@ -1,0 +1,154 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// sqlState is a code of PostgreSQL's (https://www.postgresql.org/docs/current/errcodes-appendix.html). Of its errors
+// nothing else is kept: the other fields quote statements and values.
+type sqlState string
+
+// The codes that are treated apart. Others go by their first two characters, their class.
+const (
+	readOnly             sqlState = "25006"
+	serializationFailure sqlState = "40001"
+	completionUnknown    sqlState = "40003"
+	deadlock             sqlState = "40P01"
+	outcomeUnknown       sqlState = "08007"
+	uniqueViolation      sqlState = "23505"
+	undefinedTable       sqlState = "42P01"
+	lockNotAvailable     sqlState = "55P03"
+	queryCanceled        sqlState = "57014"
+	idleInTransaction    sqlState = "25P03"
+)
+
+func (s sqlState) Error() string { return "postgres: SQLSTATE " + string(s) }
+
+func (s sqlState) class() string { return string(s[:min(2, len(s))]) }
+
+// collision reports whether another transaction was in the way, so that trying anew helps.
+func (s sqlState) collision() bool { return s == serializationFailure || s == deadlock }
+
+var (
+	errNoConnection = errors.New("postgres: no connection became free in time")
+	errURL          = errors.New("the URL cannot be read; it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE, and characters other than letters and digits in the password are written as %XX")
+)
+
+// failure puts what the driver answers into the domain's errors. lost says that the connection is.
+func failure(err error, lost bool) error {
+	var own *provider.Error
+	if errors.As(err, &own) || errors.Is(err, apikey.ErrNotFound) {
+		return err
+	}
+	cause := cause(err)
+	if lost {
+		return provider.Down(cause)
+	}
+	code, _ := cause.(sqlState)
+	switch code {
+	case serializationFailure, deadlock, lockNotAvailable, queryCanceled:
+		return provider.Busy(cause)
+	case readOnly, idleInTransaction:
+		return provider.Down(cause)
+	}
+	switch code.class() {
+	case "08", "53", "57", "58": // connection, resources such as the disk's space, operator's intervention, the system's own errors
+		return provider.Down(cause)
+	}
+	return provider.Broken(cause)
+}
+
+// commitFailure is for the errors of what ends with a commit: once it was sent, a lost connection leaves it open
+// whether it took place.
+func commitFailure(c *pgx.Conn, err error) error {
+	if err == nil {
+		return nil
+	}
+	cause := cause(err)
+	if c.IsClosed() && !pgconn.SafeToRetry(err) || cause == completionUnknown || cause == outcomeUnknown {
+		return provider.Unknown(cause)
+	}
+	return err
+}
+
+// cause is what the operator may know of a driver's error.
+func cause(err error) error {
+	var (
+		code   sqlState
+		server *pgconn.PgError
+		system syscall.Errno
+	)
+	switch {
+	case errors.As(err, &code):
+		return code
+	case errors.As(err, &server):
+		return sqlState(server.Code)
+	case pgconn.Timeout(err):
+		return errors.New("postgres: no answer in time")
+	case errors.As(err, &system):
+		return fmt.Errorf("postgres: %w", system)
+	}
+	return fmt.Errorf("postgres: %T", innermost(err))
+}
+
+func innermost(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// explain puts an error at the start into words that say what the operator can do about it.
+func explain(err error) error {
+	cause := cause(err)
+	code, answered := cause.(sqlState)
+	switch {
+	case errors.Is(err, pgconn.ErrReadOnlyConnection), code == readOnly:
+		return errors.New("it is read-only; name the primary server")
+	case code.class() == "28":
+		return fmt.Errorf("the server refuses this user or password: %w", cause)
+	case code == "3D000":
+		return fmt.Errorf("there is no database of that name; create it with createdb, or name another with --database: %w", cause)
+	case code == "42501":
+		return fmt.Errorf("this user may not make tables; grant it CREATE on the schema, or run migrate as a user who may: %w", cause)
+	case code.class() == "53":
+		return fmt.Errorf("the server has no connection left, or no space on its disk: %w", cause)
+	case answered:
+		return cause
+	case errors.As(err, new(*pgconn.ConnectError)):
+		return fmt.Errorf("no server can be reached there; start it, or mend host and port: %w", cause)
+	}
+	return err
+}
+
+// place names the database of a configuration.
+func place(c *pgx.ConnConfig) string { return strings.Join(hosts(c), ",") + "/" + c.Database }
+
+// hosts are those of a configuration, which holds one twice where TLS is optional.
+func hosts(c *pgx.ConnConfig) []string {
+	all := []string{hostPort(c.Host, c.Port)}
+	for _, f := range c.Fallbacks {
+		if next := hostPort(f.Host, f.Port); !slices.Contains(all, next) {
+			all = append(all, next)
+		}
+	}
+	return all
+}
+
+func hostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}

@@ -1,0 +1,121 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/jackc/pgx/v5"
+)
+
+var _ apikey.Store = (*Store)(nil)
+
+// CreateKey is apikey.Store's.
+func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
+	permissions := make([]string, len(key.Permissions))
+	for i, p := range key.Permissions {
+		permissions[i] = string(p)
+	}
+	_, err := s.execute(ctx, `INSERT INTO api_keys (id, organization_id, name, prefix, hash, permissions, rate_limit, created_at, expires_at, revoked_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		key.ID, key.Organization, key.Name, key.Prefix, hash[:], strings.Join(permissions, " "), key.RateLimit,
+		wholeMilliseconds(key.CreatedAt), timeOrNull(key.ExpiresAt), timeOrNull(key.RevokedAt))
+	return err
+}
+
+const selectKeys = `SELECT api_keys.id, organization_id, organizations.name, api_keys.name, prefix, permissions, rate_limit,
+	created_at, expires_at, revoked_at, last_used_at
+	FROM api_keys JOIN organizations ON organizations.id = organization_id `
+
+// KeyByHash is apikey.Store's.
+func (s *Store) KeyByHash(ctx context.Context, hash apikey.Hash) (apikey.Key, error) {
+	return s.key(ctx, selectKeys+"WHERE hash = $1", hash[:])
+}
+
+// KeyByID is apikey.Store's.
+func (s *Store) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
+	return s.key(ctx, selectKeys+"WHERE api_keys.id = $1", id)
+}
+
+func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key, error) {
+	keys, err := s.keys(ctx, query, argument)
+	if err == nil && len(keys) == 0 {
+		err = apikey.ErrNotFound
+	}
+	if err != nil {
+		return apikey.Key{}, err
+	}
+	return keys[0], nil
+}
+
+// ListKeys is apikey.Store's.
+func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
+	return s.keys(ctx, selectKeys+"ORDER BY created_at, api_keys.id")
+}
+
+func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]apikey.Key, error) {
+	var keys []apikey.Key
+	err := s.read(ctx, func(rows pgx.Rows) error {
+		var (
+			key                          apikey.Key
+			permissions                  string
+			expiresAt, revokedAt, usedAt *time.Time
+		)
+		if err := rows.Scan(&key.ID, &key.Organization, &key.OrganizationName, &key.Name, &key.Prefix, &permissions, &key.RateLimit,
+			&key.CreatedAt, &expiresAt, &revokedAt, &usedAt); err != nil {
+			return err
+		}
+		key.CreatedAt = key.CreatedAt.UTC()
+		key.ExpiresAt, key.RevokedAt, key.LastUsedAt = timeOrZero(expiresAt), timeOrZero(revokedAt), timeOrZero(usedAt)
+		for name := range strings.FieldsSeq(permissions) {
+			key.Permissions = append(key.Permissions, apikey.Permission(name))
+		}
+		keys = append(keys, key)
+		return nil
+	}, query, arguments...)
+	return keys, err
+}
+
+// RevokeKey is apikey.Store's.
+func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
+	changed, err := s.execute(ctx, "UPDATE api_keys SET revoked_at = least(coalesce(revoked_at, $2), $2) WHERE id = $1", id, wholeMilliseconds(at))
+	if err == nil && changed == 0 {
+		err = apikey.ErrNotFound
+	}
+	return err
+}
+
+// TouchKey is apikey.Store's.
+func (s *Store) TouchKey(ctx context.Context, id string, at time.Time) error {
+	_, err := s.execute(ctx, "UPDATE api_keys SET last_used_at = greatest(coalesce(last_used_at, $2), $2) WHERE id = $1", id, wholeMilliseconds(at))
+	return err
+}
+
+// execute runs a statement that is a transaction of its own, and returns how many rows it changed.
+func (s *Store) execute(ctx context.Context, statement string, arguments ...any) (changed int64, err error) {
+	err = s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		tag, err := c.Exec(ctx, statement, arguments...)
+		changed = tag.RowsAffected()
+		return commitFailure(c, err)
+	})
+	return changed, err
+}
+
+// timeOrNull is a time as the database keeps it; a zero one is null.
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(wholeMilliseconds(t))
+}
+
+func timeOrZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// wholeMilliseconds cuts off what a column would round.
+func wholeMilliseconds(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,239 @@
+// Package postgres keeps providers, their history and API keys in a PostgreSQL database: the store for more than one
+// machine.
+//
+// It stands at the end of a request's way. Any number of servers share one database; nothing is kept in one of them.
+// Concurrent updates share transactions (package batch), a few of which are under way at once, since PostgreSQL makes
+// several durable with one write to the disk. A transaction is two round trips: one begins it, locks and reads; Go
+// decides what the records become; the other saves and commits.
+//
+// Rows are locked in the order of organization and ID, so that transactions wait for one another but never in a
+// circle. Every key begins with the organization and the statements of a request name it, which is what databases that
+// speak PostgreSQL's language and spread rows over machines go by.
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// How long things may take. What waits for another is the more patient, so that the one nearest to a cause tells it.
+const (
+	connectTimeout   = 2 * time.Second // to a host; the URL's connect_timeout replaces it
+	acquireTimeout   = 5 * time.Second // for a connection, a new one or one that becomes free
+	lockTimeout      = 4 * time.Second // for a row that another transaction holds
+	statementTimeout = 8 * time.Second
+	attemptTimeout   = 10 * time.Second // for a transaction
+)
+
+// A transaction that collides with another is tried anew, after a random part of a pause that doubles.
+const (
+	maxAttempts = 8
+	firstPause  = 10 * time.Millisecond
+)
+
+const (
+	defaultInFlight = 2
+	defaultConns    = 10 // the URL's pool_max_conns replaces it
+)
+
+// Options are what a test or a benchmark varies.
+type Options struct {
+	Now      func() time.Time // the clock; nil for the machine's
+	Batch    batch.Options    // of each of the transactions under way
+	InFlight int              // most transactions of updates under way at once; 0 means 2
+}
+
+// Store is a PostgreSQL database. It is safe for concurrent use.
+type Store struct {
+	now     func() time.Time
+	pool    *pgxpool.Pool
+	updates []*batch.Updates
+}
+
+// Open connects to the database of a URL, postgres://…, and brings its schema up to date. A URL with several hosts
+// means the one of them that can be written to.
+//
+// Errors say what to do, for the operator, and hold nothing of the URL but hosts and database.
+func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
+	config, err := parse(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := migrate(ctx, config.ConnConfig); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
+	}
+	configureSessions(config.ConnConfig.RuntimeParams)
+	s := &Store{now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
+	}
+	if o.InFlight <= 0 {
+		o.InFlight = defaultInFlight
+	}
+	for range o.InFlight {
+		s.updates = append(s.updates, batch.NewUpdates(s.runUpdates, o.Batch))
+	}
+	return s, nil
+}
+
+// parse reads a URL. A password with characters that have a meaning in URLs makes it mean something else; that is
+// refused, and the driver's error not repeated, since part of the password would show.
+func parse(dsn string) (*pgxpool.Config, error) {
+	parts, err := url.Parse(dsn)
+	if err != nil || parts.User == nil && strings.Contains(dsn, "@") {
+		return nil, errURL
+	}
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errURL
+	}
+	if !parts.Query().Has("pool_max_conns") {
+		config.MaxConns = defaultConns
+	}
+	config.MaxConnLifetimeJitter = config.MaxConnLifetime / 10
+	c := config.ConnConfig
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	if len(hosts(c)) > 1 && c.ValidateConnect == nil {
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	return config, nil
+}
+
+// configureSessions sets what every connection begins with.
+func configureSessions(parameters map[string]string) {
+	parameters["application_name"] = "carecycle"
+	parameters["synchronous_commit"] = "on" // a commit is on disk before it is acknowledged
+	parameters["lock_timeout"] = milliseconds(lockTimeout)
+	parameters["statement_timeout"] = milliseconds(statementTimeout)
+	parameters["idle_in_transaction_session_timeout"] = milliseconds(attemptTimeout) // should this process freeze while it holds locks
+	// A request's statements find their rows by key. They are planned once a connection, and not to scan a table
+	// because it was empty at the time.
+	parameters["plan_cache_mode"] = "force_generic_plan"
+	parameters["enable_seqscan"] = "off"
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Close finishes the updates under way and closes the connections.
+func (s *Store) Close() error {
+	for _, updates := range s.updates {
+		updates.Close()
+	}
+	s.pool.Close()
+	return nil
+}
+
+// Ping reports whether the database can be read.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, func(pgx.Rows) error { return nil }, "SELECT 1 FROM organizations LIMIT 1")
+}
+
+// updatesOf returns the batches that take a record's updates, always the same ones, so that those of a busy record
+// share transactions instead of waiting for each other's.
+func (s *Store) updatesOf(id uuid.UUID) *batch.Updates {
+	return s.updates[binary.BigEndian.Uint64(id[8:])%uint64(len(s.updates))]
+}
+
+// read calls row for each row of a query.
+func (s *Store) read(ctx context.Context, row func(pgx.Rows) error, query string, arguments ...any) error {
+	return s.attempt(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, query, arguments...)
+		if err != nil {
+			return err
+		}
+		return each(rows, row)
+	})
+}
+
+// each calls row for each of the rows, and closes them.
+func each(rows pgx.Rows, row func(pgx.Rows) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// write runs f, which ends with commit, and runs it anew if it collides with another transaction. A caller who leaves
+// does not interrupt it.
+func (s *Store) write(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	pause := firstPause
+	for n := 1; ; n++ {
+		err := s.attempt(ctx, f)
+		var code sqlState
+		if !errors.As(err, &code) || !code.collision() || n == maxAttempts {
+			return err
+		}
+		time.Sleep(rand.N(pause))
+		pause *= 2
+	}
+}
+
+// attempt runs f on a connection of its own and puts what goes wrong into the domain's words.
+func (s *Store) attempt(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+	c, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release() // closes it if there is still a transaction, after a panic for example
+	limited, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	err = f(limited, c.Conn())
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	err = failure(err, c.Conn().IsClosed())
+	var code sqlState
+	if errors.As(err, &code) && code == readOnly { // the server has lost its role to another; so it goes with every connection
+		s.pool.Reset()
+	} else if c.Conn().PgConn().TxStatus() != idle {
+		c.Exec(limited, "ROLLBACK") // if that fails, Release closes the connection, which has the same effect
+	}
+	return err
+}
+
+// idle is the state of a connection without a transaction, as the protocol has it.
+const idle = 'I'
+
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	limited, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	c, err := s.pool.Acquire(limited)
+	switch {
+	case err == nil:
+		return c, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case limited.Err() != nil:
+		return nil, provider.Busy(errNoConnection)
+	}
+	return nil, provider.Down(cause(err))
+}

@@ -1,0 +1,340 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+)
+
+func testConcurrency(t *testing.T, s *suite) {
+	t.Run("no change of a record is lost", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		const callers, each = 16, 10
+		var all sync.WaitGroup
+		for caller := range callers {
+			all.Go(func() {
+				for n := range each {
+					if _, err := s.Update(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(caller, " ", n))})); err != nil {
+						t.Errorf("update: %v", err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		events := x.chain(record.ID)
+		equal(t, "events", len(events), 1+callers*each)
+		seen := map[any]bool{}
+		for _, event := range events[1:] {
+			seen[event.Changes[0].To] = true
+		}
+		equal(t, "different values in the history", len(seen), callers*each)
+		last := x.find(record.CustomerID, record.ID)
+		equal(t, "notes", any(*last.Notes), events[len(events)-1].Changes[0].To)
+		equal(t, "version", last.Version, int64(len(events)))
+	})
+
+	t.Run("changes to different properties all hold", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		var all sync.WaitGroup
+		for _, p := range properties {
+			all.Go(func() {
+				one, _ := p.values()
+				var patch provider.Patch
+				p.patch(&patch, one)
+				if _, err := s.Update(t.Context(), x.updateOf(record, patch)); err != nil {
+					t.Errorf("update: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		full := patchOfAll(true)
+		want, _ := full.Apply(record)
+		want.Version += int64(len(properties))
+		equal(t, "record", x.find(record.CustomerID, record.ID), want)
+		x.chain(record.ID)
+	})
+
+	t.Run("of those who name a version, one wins", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		const callers, rounds = 8, 12
+		for range rounds {
+			won := make(chan provider.Provider, callers)
+			var all sync.WaitGroup
+			for range callers {
+				all.Go(func() {
+					next, err := s.Update(t.Context(), x.updateOf(record, provider.Patch{Notes: text(uuid.NewString())}, record.Version))
+					switch codeOf(err) {
+					case "":
+						won <- next
+					case provider.PreconditionFailed:
+					default:
+						t.Errorf("update: %v", err)
+					}
+				})
+			}
+			all.Wait()
+			if len(won) != 1 {
+				t.Fatalf("%d of %d changes of version %d were made, want 1", len(won), callers, record.Version)
+			}
+			next := <-won
+			equal(t, "version", next.Version, record.Version+1)
+			record = next
+		}
+		x.chain(record.ID)
+		x.unchanged(record)
+	})
+
+	t.Run("each of many calls has its own answer", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		elsewhere := x.customerElsewhere()
+		type call struct {
+			update provider.Update
+			want   provider.Code
+			record provider.Provider // as it is to be, if the call succeeds
+		}
+		var calls []call
+		for n := range 40 {
+			good, moving, bad, others := x.make(patchOfAll(true)), x.make(patchOfAll(true)), x.make(patchOfAll(true)), other.make(patchOfAll(true))
+			city := provider.Patch{City: text(fmt.Sprint("city ", n))}
+			move := provider.Patch{CustomerID: set(elsewhere), City: city.City}
+			next, moved := good, moving
+			next.Version, moved.Version = 2, 2
+			next, _ = city.Apply(next)
+			moved, _ = move.Apply(moved)
+			unknown := bad
+			unknown.ID = uuid.New()
+			calls = append(calls,
+				call{x.updateOf(good, city, 1), "", next},
+				call{x.updateOf(moving, move), "", moved},
+				call{x.updateOf(bad, provider.Patch{}), "", bad},
+				call{x.updateOf(bad, patchOfAll(false), 2), provider.PreconditionFailed, bad},
+				call{x.updateOf(bad, provider.Patch{CustomerID: set(uuid.New()), City: city.City}), provider.UnknownCustomer, bad},
+				call{x.updateOf(bad, provider.Patch{CustomerID: set(other.customer), City: city.City}), provider.UnknownCustomer, bad},
+				call{x.updateOf(unknown, city), provider.NotFound, bad},
+				call{x.updateOf(others, city), provider.NotFound, bad},
+				call{other.updateOf(bad, city), provider.NotFound, bad},
+			)
+		}
+		rand.Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })
+		var all sync.WaitGroup
+		for _, c := range calls {
+			all.Go(func() {
+				got, err := s.Update(t.Context(), c.update)
+				if codeOf(err) != c.want {
+					t.Errorf("error %v, want %q", err, c.want)
+				} else if err == nil {
+					equal(t, "record", got, c.record)
+				}
+			})
+		}
+		all.Wait()
+		for _, c := range calls {
+			x.unchanged(c.record)
+		}
+	})
+
+	t.Run("many change many, in any order", func(t *testing.T) {
+		type choice struct {
+			tenant    *tenant
+			id        uuid.UUID
+			customers [2]uuid.UUID // between which the record moves
+		}
+		var choices []choice
+		for range 3 {
+			x := s.tenant(t)
+			customers := [2]uuid.UUID{x.customer, x.customerElsewhere()}
+			for range 4 {
+				choices = append(choices, choice{x, x.make(provider.Patch{}).ID, customers})
+			}
+		}
+		var all sync.WaitGroup
+		for range 16 {
+			all.Go(func() {
+				for range 12 {
+					c := choices[rand.IntN(len(choices))]
+					asked := provider.Provider{ID: c.id, CustomerID: c.customers[rand.IntN(2)]}
+					patch := provider.Patch{CustomerID: set(c.customers[rand.IntN(2)]), Notes: text(uuid.NewString())}
+					_, err := s.Update(t.Context(), c.tenant.updateOf(asked, patch))
+					if code := codeOf(err); code != "" && code != provider.NotFound {
+						t.Errorf("update: %v", err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		for _, c := range choices {
+			c.tenant.chain(c.id)
+		}
+	})
+
+	t.Run("imports of the same new records", func(t *testing.T) {
+		x := s.tenant(t)
+		ids, customers := make([]uuid.UUID, 8), make([]uuid.UUID, 8)
+		for i := range ids {
+			ids[i], customers[i] = uuid.New(), uuid.New()
+		}
+		const importers = 8
+		var all sync.WaitGroup
+		for n := range importers {
+			all.Go(func() {
+				var imports []provider.Import
+				for _, i := range rand.Perm(len(ids)) {
+					imports = append(imports, x.importOf(ids[i], provider.Patch{CustomerID: set(customers[(i+n)%len(ids)]), Notes: text(fmt.Sprint(n))}))
+				}
+				if err := s.Import(t.Context(), x.number, imports); err != nil {
+					t.Errorf("import: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		for _, id := range ids {
+			equal(t, "events", len(x.chain(id)), importers)
+		}
+	})
+
+	t.Run("imports and updates of the same records", func(t *testing.T) {
+		x := s.tenant(t)
+		var records []provider.Provider
+		for range 8 {
+			records = append(records, x.make(provider.Patch{}))
+		}
+		const rounds = 10
+		var all sync.WaitGroup
+		for n := range 4 {
+			all.Go(func() {
+				for round := range rounds {
+					var imports []provider.Import
+					for _, i := range rand.Perm(len(records)) {
+						imports = append(imports, x.importOf(records[i].ID, provider.Patch{City: text(fmt.Sprint(n, " ", round))}))
+					}
+					if err := s.Import(t.Context(), x.number, imports); err != nil {
+						t.Errorf("import: %v", err)
+					}
+				}
+			})
+		}
+		for _, record := range records {
+			all.Go(func() {
+				for round := range rounds {
+					if _, err := s.Update(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(round))})); err != nil {
+						t.Errorf("update: %v", err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		for _, record := range records {
+			equal(t, "events", len(x.chain(record.ID)), 1+4*rounds+rounds)
+		}
+	})
+}
+
+// chain returns the history of a record that one organization has, after making sure that nothing is missing from it:
+// its versions have no gaps, and each change begins where the one before it ended.
+func (x *tenant) chain(id uuid.UUID) []provider.Event {
+	x.t.Helper()
+	events := x.history(id)
+	state := map[string]any{}
+	for i, event := range events {
+		equal(x.t, "version", event.Version, int64(i+1))
+		for _, change := range event.Changes {
+			equal(x.t, fmt.Sprintf("%s before version %d", change.Field, event.Version), change.From, state[change.Field])
+			state[change.Field] = change.To
+		}
+	}
+	return events
+}
+
+func testCancel(t *testing.T, s *suite) {
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for name, call := range map[string]func(*tenant, provider.Provider) error{
+		"Update": func(x *tenant, r provider.Provider) error {
+			_, err := s.Update(gone, x.updateOf(r, patchOfAll(false)))
+			return err
+		},
+		"Import": func(x *tenant, r provider.Provider) error {
+			return s.Import(gone, x.number, []provider.Import{x.importOf(r.ID, patchOfAll(false))})
+		},
+	} {
+		t.Run(name+" by a caller who left before it began changes nothing", func(t *testing.T) {
+			x := s.tenant(t)
+			record := x.make(patchOfAll(true))
+			if err := call(x, record); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want %v", err, context.Canceled)
+			}
+			x.unchanged(record)
+		})
+	}
+
+	t.Run("a caller who leaves does not disturb the others", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		const callers = 32
+		var all sync.WaitGroup
+		for n := range callers {
+			all.Go(func() {
+				ctx := t.Context()
+				if n%2 == 0 {
+					short, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(3000))*time.Microsecond)
+					defer cancel()
+					ctx = short
+				}
+				_, err := s.Update(ctx, x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
+				left := errors.Is(err, context.DeadlineExceeded)
+				if err != nil && (n%2 != 0 || !left) {
+					t.Errorf("update: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		said := map[any]bool{}
+		for _, event := range x.chain(record.ID)[1:] {
+			said[event.Changes[0].To] = true
+		}
+		for n := 1; n < callers; n += 2 {
+			if !said[fmt.Sprint(n)] {
+				t.Errorf("the change of caller %d, who stayed, is not in the history", n)
+			}
+		}
+	})
+}
+
+func testClose(t *testing.T, s *suite) {
+	x := s.tenant(t)
+	record := x.make(provider.Patch{})
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("ping: %v", err)
+	}
+	var all sync.WaitGroup
+	for n := range 64 {
+		all.Go(func() {
+			_, err := s.Update(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
+			if code := codeOf(err); code != "" && code != provider.Unavailable {
+				t.Errorf("update while the store closes: %v", err)
+			}
+		})
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	all.Wait()
+	x.refuse(x.updateOf(record, provider.Patch{}), provider.Unavailable)
+	if err := s.Ping(t.Context()); err == nil {
+		t.Error("ping of a closed store: no error")
+	}
+	if _, err := s.KeyByID(t.Context(), "key_unknown"); err == nil || errors.Is(err, apikey.ErrNotFound) {
+		t.Errorf("look-up in a closed store: error %v, want one that is not about the key", err)
+	}
+}

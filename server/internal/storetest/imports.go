@@ -1,0 +1,153 @@
+package storetest
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+)
+
+func testImport(t *testing.T, s *suite) {
+	t.Run("it makes records, and customers that are not known", func(t *testing.T) {
+		x := s.tenant(t)
+		now := s.clock.move(time.Second)
+		customer := uuid.New()
+		var imports []provider.Import
+		for _, kind := range []provider.Type{provider.PrimaryCare, provider.Specialist, provider.Hospital, provider.Pharmacy} {
+			patch := patchOfAll(true)
+			patch.CustomerID, patch.Type = set(customer), set(kind)
+			imports = append(imports, provider.Import{ID: uuid.New(), Patch: patch})
+		}
+		x.imports(imports...)
+		for _, one := range imports {
+			want, changes := one.Patch.Apply(provider.Provider{ID: one.ID, CustomerID: customer, Version: 1, CreatedAt: now, UpdatedAt: now})
+			record := x.find(customer, one.ID)
+			equal(t, "record", record, want)
+			equal(t, "history", x.history(one.ID), []provider.Event{{ProviderID: one.ID, Version: 1, At: now, Action: provider.Created, Changes: changes}})
+		}
+		record := x.make(provider.Patch{})
+		x.update(record, provider.Patch{CustomerID: set(customer)}) // it is a customer as any other
+	})
+
+	t.Run("it changes a record that is known", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(patchOfAll(true))
+		want := record
+		want.Version, want.UpdatedAt = 2, s.clock.move(time.Second)
+		patch := provider.Patch{CustomerID: set(uuid.New()), Type: set(provider.Pharmacy), City: set[*string](nil)}
+		want, changes := patch.Apply(want)
+		x.imports(provider.Import{ID: record.ID, Patch: patch})
+		equal(t, "record", x.find(want.CustomerID, want.ID), want)
+		equal(t, "event", x.history(record.ID)[1], provider.Event{ProviderID: record.ID, Version: 2, At: want.UpdatedAt, Action: provider.Updated, Changes: changes})
+		x.refuse(x.updateOf(record, provider.Patch{}), provider.NotFound) // it has moved
+	})
+
+	t.Run("again, it writes nothing", func(t *testing.T) {
+		x := s.tenant(t)
+		imports := []provider.Import{x.importOf(uuid.New(), patchOfAll(true)), x.importOf(uuid.New(), provider.Patch{})}
+		x.imports(imports...)
+		s.clock.move(time.Second)
+		first, second := x.find(x.customer, imports[0].ID), x.find(x.customer, imports[1].ID)
+		x.imports(imports...)
+		x.unchanged(first)
+		x.unchanged(second)
+	})
+
+	t.Run("a record that comes several times changes in that order", func(t *testing.T) {
+		x := s.tenant(t)
+		id := uuid.New()
+		x.imports(x.importOf(id, provider.Patch{City: text("a")}), x.importOf(id, provider.Patch{City: text("b")}),
+			x.importOf(uuid.New(), provider.Patch{}), x.importOf(id, provider.Patch{City: text("b")}), x.importOf(id, provider.Patch{City: text("c"), CustomerID: set(uuid.New())}))
+		events := x.history(id)
+		var cities []any
+		for _, event := range events {
+			change := event.Changes[len(event.Changes)-1]
+			cities = append(cities, change.To)
+		}
+		equal(t, "cities", cities, []any{"a", "b", "c"})
+	})
+
+	t.Run("another organization's record stays out of it", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		record := x.make(patchOfAll(true))
+		others := other.makeWithID(record.ID, patchOfAll(false))
+		equal(t, "version", others.Version, int64(1))
+		equal(t, "the other's record", x.find(record.CustomerID, record.ID), record)
+	})
+
+	t.Run("a thousand at once", func(t *testing.T) {
+		x := s.tenant(t)
+		imports := make([]provider.Import, 1000)
+		for i := range imports {
+			imports[i] = x.importOf(uuid.New(), patchOfAll(i%2 == 0))
+		}
+		x.imports(imports...)
+		for _, i := range []int{0, 1, 998, 999} {
+			want, _ := imports[i].Patch.Apply(x.find(x.customer, imports[i].ID))
+			x.unchanged(want)
+		}
+	})
+
+	t.Run("none, if one cannot be", func(t *testing.T) {
+		id := uuid.New()
+		nowhere := int64(1 << 40)
+		err := s.Import(t.Context(), nowhere, []provider.Import{{ID: id, Patch: provider.Patch{CustomerID: set(id), Type: set(provider.Hospital), Notes: text("secret")}}})
+		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), id.String()) {
+			t.Errorf("an import into an organization that does not exist: error %v, want one without values", err)
+		}
+		x := s.tenant(t)
+		equal(t, "events", len(x.history(id)), 0)
+	})
+
+	t.Run("of none", func(t *testing.T) {
+		x := s.tenant(t)
+		x.imports()
+	})
+}
+
+func (x *tenant) imports(imports ...provider.Import) {
+	x.t.Helper()
+	if err := x.Import(x.t.Context(), x.number, imports); err != nil {
+		x.t.Fatalf("import: %v", err)
+	}
+}
+
+func testOrganization(t *testing.T, s *suite) {
+	t.Run("a name has one number", func(t *testing.T) {
+		numbers := map[int64]string{}
+		for _, name := range []string{"Clinic", "clinic", "Clinic ", "Klinik “Süd” 😀", "'; DROP TABLE organizations"} {
+			number, err := s.Organization(t.Context(), name)
+			again, errAgain := s.Organization(t.Context(), name)
+			if err := errors.Join(err, errAgain); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "number of "+name, again, number)
+			if other, taken := numbers[number]; taken || number == 0 {
+				t.Errorf("%q has the number %d, as %q does", name, number, other)
+			}
+			numbers[number] = name
+		}
+	})
+
+	t.Run("also if many ask at once", func(t *testing.T) {
+		name := uuid.NewString()
+		numbers := make([]int64, 16)
+		var all sync.WaitGroup
+		for i := range numbers {
+			all.Go(func() {
+				var err error
+				if numbers[i], err = s.Organization(t.Context(), name); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		for _, number := range numbers {
+			equal(t, "number", number, numbers[0])
+		}
+	})
+}

@@ -1,0 +1,217 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+)
+
+func testKeys(t *testing.T, s *suite) {
+	t.Run("a key is found by its hash and its ID", func(t *testing.T) {
+		for name, key := range map[string]apikey.Key{
+			"with everything": {
+				Name: "intake “Süd” 😀", Permissions: []apikey.Permission{apikey.ProvidersWrite, apikey.ProvidersRead}, RateLimit: 600,
+				ExpiresAt: s.clock.now().Add(time.Hour),
+			},
+			"with as little as can be": {},
+			"that has expired":         {Name: "old", Permissions: apikey.Permissions(), ExpiresAt: s.clock.now().Add(-time.Hour)},
+		} {
+			secret, want := s.createKey(t, key)
+			hash, _ := apikey.HashOf(secret)
+			got, err := s.KeyByHash(t.Context(), hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "key "+name+", by hash", got, want)
+			got, err = s.KeyByID(t.Context(), want.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "key "+name+", by ID", got, want)
+		}
+	})
+
+	t.Run("every time of a key is kept to the millisecond", func(t *testing.T) {
+		at := s.clock.now().Truncate(time.Hour)
+		_, key := s.createKey(t, apikey.Key{})
+		want := key
+		want.ID, want.CreatedAt, want.ExpiresAt, want.RevokedAt = apikey.NewID(), at.Add(time.Millisecond), at.Add(2*time.Millisecond), at.Add(999*time.Millisecond)
+		hash, _ := apikey.HashOf(apikey.Generate())
+		if err := s.CreateKey(t.Context(), want, hash); err != nil {
+			t.Fatal(err)
+		}
+		want.LastUsedAt = at.Add(7 * time.Millisecond)
+		if err := s.TouchKey(t.Context(), want.ID, want.LastUsedAt.Add(999_999)); err != nil {
+			t.Fatal(err)
+		}
+		got := s.key(t, want.ID)
+		equal(t, "key", got, want)
+		for what, at := range map[string]time.Time{"created": got.CreatedAt, "expires": got.ExpiresAt, "revoked": got.RevokedAt, "last used": got.LastUsedAt} {
+			if at.Location() != time.UTC {
+				t.Errorf("%s is in %v, want UTC", what, at.Location())
+			}
+		}
+	})
+
+	t.Run("what is unknown is not found, and not repeated", func(t *testing.T) {
+		secret := apikey.Generate() // pasted where an ID belongs
+		hash, _ := apikey.HashOf(secret)
+		_, byHash := s.KeyByHash(t.Context(), hash)
+		_, byID := s.KeyByID(t.Context(), secret)
+		for name, err := range map[string]error{"KeyByHash": byHash, "KeyByID": byID, "RevokeKey": s.RevokeKey(t.Context(), secret, s.clock.now())} {
+			if !errors.Is(err, apikey.ErrNotFound) || strings.Contains(fmt.Sprintf("%+v", err), secret) {
+				t.Errorf("%s: error %v, want %v", name, err, apikey.ErrNotFound)
+			}
+		}
+		if err := s.TouchKey(t.Context(), secret, s.clock.now()); err != nil {
+			t.Errorf("TouchKey: error %v, want none", err)
+		}
+	})
+
+	t.Run("an ID and a hash belong to one key", func(t *testing.T) {
+		secret, key := s.createKey(t, apikey.Key{Name: "first"})
+		hash, _ := apikey.HashOf(secret)
+		fresh, _ := apikey.HashOf(apikey.Generate())
+		second := key
+		second.Name = "second"
+		sameHash := second
+		sameHash.ID = apikey.NewID()
+		for name, err := range map[string]error{"the same ID": s.CreateKey(t.Context(), second, fresh), "the same hash": s.CreateKey(t.Context(), sameHash, hash)} {
+			if err == nil || strings.Contains(err.Error(), key.ID) {
+				t.Errorf("%s: error %v, want one without the ID", name, err)
+			}
+		}
+		equal(t, "key", s.key(t, key.ID), key)
+	})
+
+	t.Run("the list has the keys of all organizations, the oldest first", func(t *testing.T) {
+		var want []apikey.Key
+		mine := map[string]bool{}
+		for range 5 {
+			_, key := s.createKey(t, apikey.Key{Name: "list", ExpiresAt: s.clock.move(time.Second).Add(-time.Minute), Permissions: apikey.Permissions()})
+			mine[key.ID] = true
+			want = append(want, key)
+		}
+		revoked := &want[2]
+		revoked.RevokedAt = s.clock.now()
+		if err := s.RevokeKey(t.Context(), revoked.ID, revoked.RevokedAt); err != nil {
+			t.Fatal(err)
+		}
+		listed, err := s.ListKeys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []apikey.Key
+		for _, key := range listed {
+			if mine[key.ID] {
+				got = append(got, key)
+			}
+		}
+		equal(t, "keys", got, want)
+	})
+
+	t.Run("a revocation is brought forward, never put off", func(t *testing.T) {
+		_, key := s.createKey(t, apikey.Key{})
+		_, other := s.createKey(t, apikey.Key{})
+		now := s.clock.now()
+		for _, step := range []struct{ at, want time.Duration }{
+			{48 * time.Hour, 48 * time.Hour}, {72 * time.Hour, 48 * time.Hour}, {24 * time.Hour, 24 * time.Hour}, {0, 0}, {time.Hour, 0}, {-time.Hour, -time.Hour},
+		} {
+			if err := s.RevokeKey(t.Context(), key.ID, now.Add(step.at)); err != nil {
+				t.Fatal(err)
+			}
+			key.RevokedAt = now.Add(step.want)
+			equal(t, fmt.Sprint("key, revoked at ", step.at), s.key(t, key.ID), key)
+		}
+		equal(t, "another key", s.key(t, other.ID), other)
+	})
+
+	t.Run("a revocation has effect from its millisecond on", func(t *testing.T) {
+		_, key := s.createKey(t, apikey.Key{})
+		at := s.clock.now().Truncate(time.Millisecond).Add(999_999)
+		if err := s.RevokeKey(t.Context(), key.ID, at); err != nil {
+			t.Fatal(err)
+		}
+		if key = s.key(t, key.ID); key.Active(at) {
+			t.Errorf("a key revoked at %v is active then: it has %v", at, key.RevokedAt)
+		}
+	})
+
+	t.Run("the latest use stands", func(t *testing.T) {
+		_, key := s.createKey(t, apikey.Key{})
+		now := s.clock.now()
+		for _, step := range []struct{ at, want time.Duration }{{0, 0}, {time.Minute, time.Minute}, {time.Second, time.Minute}, {time.Hour, time.Hour}} {
+			if err := s.TouchKey(t.Context(), key.ID, now.Add(step.at)); err != nil {
+				t.Fatal(err)
+			}
+			key.LastUsedAt = now.Add(step.want)
+			equal(t, fmt.Sprint("key, used at ", step.at), s.key(t, key.ID), key)
+		}
+	})
+
+	t.Run("many use and revoke a key at once", func(t *testing.T) {
+		_, key := s.createKey(t, apikey.Key{})
+		now := s.clock.now()
+		var all sync.WaitGroup
+		for _, n := range rand.Perm(16) {
+			all.Go(func() {
+				at := now.Add(time.Duration(n) * time.Second)
+				if err := errors.Join(s.TouchKey(t.Context(), key.ID, at), s.RevokeKey(t.Context(), key.ID, at)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		key.LastUsedAt, key.RevokedAt = now.Add(15*time.Second), now
+		equal(t, "key", s.key(t, key.ID), key)
+	})
+
+	t.Run("a caller who left gets no key, and revokes none", func(t *testing.T) {
+		x := s.tenant(t)
+		_, key := s.createKey(t, apikey.Key{})
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		_, unmade, err := apikey.Create(gone, s, apikey.Key{Organization: x.number}, s.clock.now())
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("create: error %v, want %v", err, context.Canceled)
+		}
+		if _, err := s.KeyByID(t.Context(), unmade.ID); !errors.Is(err, apikey.ErrNotFound) {
+			t.Errorf("the key of who left: error %v, want %v", err, apikey.ErrNotFound)
+		}
+		if err := s.RevokeKey(gone, key.ID, s.clock.now()); !errors.Is(err, context.Canceled) {
+			t.Errorf("revoke: error %v, want %v", err, context.Canceled)
+		}
+		equal(t, "key", s.key(t, key.ID), key)
+	})
+}
+
+// createKey creates a key in an organization of its own.
+func (s *suite) createKey(t testing.TB, key apikey.Key) (secret string, _ apikey.Key) {
+	t.Helper()
+	key.OrganizationName = "organization of " + apikey.NewID()
+	var err error
+	if key.Organization, err = s.Organization(t.Context(), key.OrganizationName); err != nil {
+		t.Fatal(err)
+	}
+	secret, key, err = apikey.Create(t.Context(), s, key, s.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret, key
+}
+
+func (s *suite) key(t testing.TB, id string) apikey.Key {
+	t.Helper()
+	key, err := s.KeyByID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}

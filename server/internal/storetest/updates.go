@@ -1,0 +1,419 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+)
+
+func testUpdate(t *testing.T, s *suite) {
+	t.Run("a record is returned as it stands", func(t *testing.T) {
+		x := s.tenant(t)
+		id, now := uuid.New(), s.clock.now()
+		got := x.makeWithID(id, provider.Patch{Type: set(provider.Specialist), Phone: text("+1 555 0100"), IsActive: set(new(false))})
+		equal(t, "record", got, provider.Provider{
+			ID: id, CustomerID: x.customer, Version: 1, CreatedAt: now, UpdatedAt: now,
+			Type: provider.Specialist, Phone: new("+1 555 0100"), IsActive: new(false),
+		})
+	})
+
+	for _, p := range properties {
+		t.Run(p.name+" is set, replaced, cleared and left", func(t *testing.T) {
+			x := s.tenant(t)
+			full := patchOfAll(true)
+			p.patch(&full, nil)
+			record := x.make(full) // all but this one have a value
+			one, other := p.values()
+			for _, to := range []any{one, other, nil} {
+				from := p.get(&record)
+				want := record
+				want.Version++
+				want.UpdatedAt = s.clock.move(time.Second)
+				p.put(&want, to)
+
+				var patch provider.Patch
+				p.patch(&patch, to)
+				record = x.update(record, patch)
+				equal(t, "record", record, want)
+				equal(t, "record read anew", x.find(record.CustomerID, record.ID), want)
+				events := x.history(record.ID)
+				equal(t, "changes", events[len(events)-1].Changes, []provider.Change{{Field: p.name, From: from, To: to}})
+			}
+		})
+	}
+
+	t.Run("providerType is replaced by every type", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		for _, to := range []provider.Type{provider.PrimaryCare, provider.Specialist, provider.Pharmacy, provider.Hospital} {
+			record = x.update(record, provider.Patch{Type: set(to)})
+			equal(t, "type", record.Type, to)
+		}
+		equal(t, "version", record.Version, int64(5))
+	})
+
+	t.Run("everything changes at once", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(patchOfAll(true))
+		for _, patch := range []provider.Patch{patchOfAll(false), patchOfNulls(), patchOfAll(true)} {
+			want := record
+			want.Version++
+			want, _ = patch.Apply(want)
+			record = x.update(record, patch)
+			equal(t, "record", record, want)
+			equal(t, "record read anew", x.find(record.CustomerID, record.ID), want)
+		}
+	})
+
+	for _, c := range []struct {
+		name  string
+		patch provider.Patch
+	}{
+		{"of nothing", provider.Patch{}},
+		{"to the values it has", patchOfAll(true)},
+	} {
+		t.Run("a change "+c.name+" writes nothing", func(t *testing.T) {
+			x := s.tenant(t)
+			record := x.make(patchOfAll(true))
+			s.clock.move(time.Second)
+			patch := c.patch
+			patch.CustomerID, patch.Type = set(record.CustomerID), set(record.Type)
+			equal(t, "record", x.update(record, patch), record)
+			equal(t, "record, with If-Match", x.update(record, patch, 1), record)
+			x.unchanged(record)
+		})
+	}
+
+	t.Run("a change of nulls to null writes nothing", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		s.clock.move(time.Second)
+		equal(t, "record", x.update(record, patchOfNulls()), record)
+		x.unchanged(record)
+	})
+
+	t.Run("what does not change is not in the history", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(patchOfAll(true))
+		patch := patchOfAll(true)
+		patch.City = text("Springfield")
+		x.update(record, patch)
+		equal(t, "changes", x.history(record.ID)[1].Changes, []provider.Change{{Field: "city", From: "one city", To: "Springfield"}})
+	})
+
+	t.Run("an unknown record is not found", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		elsewhere := x.customerElsewhere()
+		unknownID, wrongCustomer, unknownCustomer, unknownOrganization := record, record, record, x.updateOf(record, patchOfAll(true))
+		unknownID.ID, wrongCustomer.CustomerID, unknownCustomer.CustomerID = uuid.New(), elsewhere, uuid.New()
+		unknownOrganization.Organization = 1 << 40
+		for name, u := range map[string]provider.Update{
+			"unknown id":           x.updateOf(unknownID, patchOfAll(true)),
+			"another's customer":   x.updateOf(wrongCustomer, patchOfAll(true)),
+			"unknown customer":     x.updateOf(unknownCustomer, patchOfAll(true)),
+			"unknown organization": unknownOrganization,
+		} {
+			if _, err := s.Update(t.Context(), u); codeOf(err) != provider.NotFound {
+				t.Errorf("%s: error %v, want not found", name, err)
+			}
+		}
+		x.unchanged(record)
+	})
+}
+
+func testMove(t *testing.T, s *suite) {
+	t.Run("a record moves to another customer", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(patchOfAll(true))
+		elsewhere := x.customerElsewhere()
+		want := record
+		want.CustomerID, want.City, want.Version, want.UpdatedAt = elsewhere, nil, 2, s.clock.move(time.Second)
+
+		moved := x.update(record, provider.Patch{CustomerID: set(elsewhere), City: set[*string](nil)})
+		equal(t, "record", moved, want)
+		equal(t, "record under its new path", x.find(elsewhere, record.ID), want)
+		x.refuse(x.updateOf(record, provider.Patch{}), provider.NotFound)
+		x.refuse(x.updateOf(record, patchOfAll(false)), provider.NotFound)
+		equal(t, "changes", x.history(record.ID)[1].Changes, []provider.Change{
+			{Field: "customerId", From: record.CustomerID.String(), To: elsewhere.String()},
+			{Field: "city", From: "one city", To: nil},
+		})
+
+		back := x.update(moved, provider.Patch{CustomerID: set(record.CustomerID)})
+		equal(t, "customer", back.CustomerID, record.CustomerID)
+		x.refuse(x.updateOf(moved, provider.Patch{}), provider.NotFound)
+		x.unchanged(back)
+	})
+
+	t.Run("not to an unknown customer, nor to another organization's", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		record := x.make(patchOfAll(true))
+		s.clock.move(time.Second)
+		for name, customer := range map[string]uuid.UUID{"unknown": uuid.New(), "another organization's": other.customer, "nil": uuid.Nil} {
+			patch := patchOfAll(false)
+			patch.CustomerID = set(customer)
+			if _, err := s.Update(t.Context(), x.updateOf(record, patch)); err != provider.ErrUnknownCustomer {
+				t.Errorf("%s: error %v, want the one of every unknown customer", name, err)
+			}
+		}
+		x.unchanged(record)
+	})
+
+	t.Run("a record that is not found has no say about customers", func(t *testing.T) {
+		x := s.tenant(t)
+		stranger := provider.Provider{ID: uuid.New(), CustomerID: x.customer}
+		for _, customer := range []uuid.UUID{uuid.New(), x.customerElsewhere()} {
+			x.refuse(x.updateOf(stranger, provider.Patch{CustomerID: set(customer)}), provider.NotFound)
+		}
+	})
+}
+
+func testIfMatch(t *testing.T, s *suite) {
+	for _, c := range []struct {
+		name    string
+		ifMatch []int64
+		unknown bool          // the record, which is at version 3 otherwise
+		want    provider.Code // of a change of nothing, and of a change
+	}{
+		{name: "none is given", ifMatch: nil},
+		{name: "the version", ifMatch: []int64{3}},
+		{name: "several, one of them the version", ifMatch: []int64{1, 3, 7}},
+		{name: "an older version", ifMatch: []int64{2}, want: provider.PreconditionFailed},
+		{name: "a version to come", ifMatch: []int64{4}, want: provider.PreconditionFailed},
+		{name: "several, none of them the version", ifMatch: []int64{1, 2, 4}, want: provider.PreconditionFailed},
+		{name: "an empty list matches none", ifMatch: []int64{}, want: provider.PreconditionFailed},
+		{name: "what is not found has no version", ifMatch: []int64{1}, unknown: true, want: provider.NotFound},
+		{name: "what is not found has no version, not even of none", ifMatch: []int64{}, unknown: true, want: provider.NotFound},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := s.tenant(t)
+			record := x.make(provider.Patch{})
+			for _, city := range []string{"two", "three"} {
+				record = x.update(record, provider.Patch{City: text(city)})
+			}
+			asked := record
+			if c.unknown {
+				asked.ID = uuid.New()
+			}
+			for _, patch := range []provider.Patch{{}, {City: text("four")}} {
+				u := x.updateOf(asked, patch)
+				u.IfMatch = c.ifMatch
+				got, err := s.Update(t.Context(), u)
+				if codeOf(err) != c.want {
+					t.Fatalf("error %v, want %q", err, c.want)
+				}
+				if err == nil {
+					record = got
+				}
+			}
+			if c.want == "" {
+				equal(t, "version", record.Version, int64(4))
+			}
+			x.unchanged(record)
+		})
+	}
+}
+
+func testHistory(t *testing.T, s *suite) {
+	t.Run("it tells who changed what, when, from what to what", func(t *testing.T) {
+		x := s.tenant(t)
+		made := s.clock.move(time.Second)
+		record := x.make(provider.Patch{Type: set(provider.Hospital), City: text("Springfield"), IsActive: set(new(true))})
+		changed := s.clock.move(time.Second)
+		u := x.updateOf(record, provider.Patch{Type: set(provider.Pharmacy), City: set[*string](nil), IsActive: set(new(false)), Notes: text("")})
+		u.By = provider.Actor{KeyID: "key_abc", RequestID: "request 1"}
+		if _, err := s.Update(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "history", x.history(record.ID), []provider.Event{
+			{ProviderID: record.ID, Version: 1, At: made, Action: provider.Created, Changes: []provider.Change{
+				{Field: "customerId", From: nil, To: x.customer.String()},
+				{Field: "providerType", From: nil, To: "Hospital"},
+				{Field: "city", From: nil, To: "Springfield"},
+				{Field: "isActive", From: nil, To: true},
+			}},
+			{ProviderID: record.ID, Version: 2, At: changed, Action: provider.Updated, By: u.By, Changes: []provider.Change{
+				{Field: "providerType", From: "Hospital", To: "Pharmacy"},
+				{Field: "city", From: "Springfield", To: nil},
+				{Field: "isActive", From: true, To: false},
+				{Field: "notes", From: nil, To: ""},
+			}},
+		})
+	})
+
+	t.Run("an unknown record has none", func(t *testing.T) {
+		x := s.tenant(t)
+		equal(t, "events", len(x.history(uuid.New())), 0)
+	})
+
+	t.Run("a refused change has none", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		x.refuse(x.updateOf(record, provider.Patch{CustomerID: set(uuid.New())}), provider.UnknownCustomer)
+		x.refuse(x.updateOf(record, patchOfAll(true), 9), provider.PreconditionFailed)
+		equal(t, "events", len(x.history(record.ID)), 1)
+	})
+
+	t.Run("the oldest event comes first, also of several organizations", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		id := uuid.New()
+		records := []provider.Provider{other.makeWithID(id, provider.Patch{}), x.makeWithID(id, provider.Patch{})}
+		for n := range 12 {
+			s.clock.move(time.Second)
+			tenant, record := []*tenant{other, x}[n%2], &records[n%2]
+			*record = tenant.update(*record, provider.Patch{City: text(fmt.Sprint(n))})
+		}
+		var cities []any
+		for _, event := range x.history(id)[2:] {
+			cities = append(cities, event.Changes[0].To)
+		}
+		equal(t, "cities in the history", cities, []any{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"})
+	})
+}
+
+func testTenancy(t *testing.T, s *suite) {
+	t.Run("the same IDs in two organizations are two records", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		id, customer := uuid.New(), uuid.New()
+		patch := patchOfAll(true)
+		patch.CustomerID = set(customer)
+		record, others := x.makeWithID(id, patch), other.makeWithID(id, patch)
+		record = x.update(record, patchOfAll(false))
+		equal(t, "the other's record", other.find(customer, id), others)
+		equal(t, "events of both", len(x.history(id)), 3)
+		others = other.update(others, patchOfNulls())
+		equal(t, "the record", x.find(customer, id), record)
+		equal(t, "version", others.Version, int64(2))
+	})
+
+	t.Run("another organization's record is not found", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		record := x.make(patchOfAll(true))
+		for name, customer := range map[string]uuid.UUID{"under its customer": record.CustomerID, "under one's own customer": other.customer} {
+			u := other.updateOf(record, patchOfAll(false))
+			u.CustomerID = customer
+			if _, err := s.Update(t.Context(), u); err != provider.ErrNotFound {
+				t.Errorf("%s: error %v, want the one of every unknown record", name, err)
+			}
+		}
+		x.unchanged(record)
+	})
+}
+
+func testText(t *testing.T, s *suite) {
+	for name, sample := range map[string]string{
+		"empty":               "",
+		"spaces":              "  \t\r\n ",
+		"quotes":              `'";\'' -- \" {} $1 ?1 %s`,
+		"markup":              "<a href='x'>&amp;</a>\u2028",
+		"4 bytes a character": "😀𝕏",
+		"combining":           "e\u0301 \u200d\ufeff",
+		"right to left":       "\u202eשלום",
+		"controls":            "\x01\x1f\x7f\u0085",
+		"last code point":     "\U0010ffff",
+		"number and null":     "null",
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := s.tenant(t)
+			var patch provider.Patch
+			for _, p := range properties {
+				if p.max > 0 {
+					p.patch(&patch, sample)
+				}
+			}
+			want, changes := patch.Apply(x.make(provider.Patch{}))
+			record := x.update(want, patch)
+			want.Version++
+			equal(t, "record", x.find(record.CustomerID, record.ID), want)
+			equal(t, "changes", x.history(record.ID)[1].Changes, changes)
+		})
+	}
+
+	t.Run("the longest", func(t *testing.T) {
+		x := s.tenant(t)
+		var patch provider.Patch
+		for _, p := range properties {
+			if p.max > 0 {
+				p.patch(&patch, strings.Repeat("😀", p.max))
+			}
+		}
+		want, changes := patch.Apply(x.make(provider.Patch{}))
+		record := x.update(want, patch)
+		want.Version++
+		equal(t, "record", x.find(record.CustomerID, record.ID), want)
+		equal(t, "changes", x.history(record.ID)[1].Changes, changes)
+	})
+
+	t.Run("an empty text is not null", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		for n, to := range []*string{new(""), nil, new("")} {
+			record = x.update(record, provider.Patch{Notes: set(to)})
+			equal(t, "notes", x.find(record.CustomerID, record.ID).Notes, to)
+			equal(t, "version", record.Version, int64(n+2))
+		}
+	})
+}
+
+func testClock(t *testing.T, s *suite) {
+	t.Run("updatedAt follows the clock, in whole milliseconds and UTC", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		now := s.clock.move(90*time.Minute + 999_999*time.Nanosecond)
+		defer s.clock.move(-999_999 * time.Nanosecond)
+		next := x.update(record, provider.Patch{City: text("a")})
+		equal(t, "updatedAt", next.UpdatedAt, now.Truncate(time.Millisecond))
+		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
+		read := x.find(record.CustomerID, record.ID)
+		event := x.history(record.ID)[1]
+		for what, at := range map[string]time.Time{"createdAt": read.CreatedAt, "updatedAt": read.UpdatedAt, "event": event.At} {
+			if at.Location() != time.UTC {
+				t.Errorf("%s is in %v, want UTC", what, at.Location())
+			}
+		}
+		equal(t, "event", event.At, next.UpdatedAt)
+	})
+
+	t.Run("updatedAt never runs backwards", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		for n, step := range []time.Duration{time.Second, -time.Hour, time.Second, 2 * time.Hour, -time.Millisecond} {
+			now := s.clock.move(step)
+			next := x.update(record, provider.Patch{City: text(fmt.Sprint(n))})
+			want := record.UpdatedAt
+			if now.After(want) {
+				want = now
+			}
+			equal(t, "updatedAt", next.UpdatedAt, want)
+			equal(t, "version", next.Version, record.Version+1)
+			events := x.history(record.ID)
+			equal(t, "event", events[len(events)-1].At, want)
+			record = next
+		}
+	})
+
+	t.Run("nor does an import turn it back", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(provider.Patch{})
+		s.clock.move(-time.Hour)
+		next := x.makeWithID(record.ID, provider.Patch{City: text("a")})
+		equal(t, "updatedAt", next.UpdatedAt, record.UpdatedAt)
+		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
+		equal(t, "version", next.Version, int64(2))
+	})
+
+	for _, at := range []time.Time{time.Date(1970, 1, 1, 0, 0, 0, 1e6, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)} {
+		t.Run(fmt.Sprint("a year as ", at.Year()), func(t *testing.T) {
+			x := s.tenant(t)
+			was := s.clock.set(at)
+			defer s.clock.set(was)
+			record := x.make(provider.Patch{})
+			equal(t, "createdAt", x.find(record.CustomerID, record.ID).CreatedAt, at)
+		})
+	}
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/google/uuid"
+)
+
+var unauthorized = problem("UNAUTHORIZED",
+	"The API key in the header x-api-key is missing or not valid. Keys begin with cc_; check that it is whole, and neither expired nor revoked.")
+
+// TestKeyInvalid sends what is not a valid key. All of it is answered alike.
+func TestKeyInvalid(t *testing.T) {
+	t.Parallel()
+	unknown := apikey.Generate()
+	wrong := unknown[:len(unknown)-1] + string('0'+(unknown[len(unknown)-1]+1)%10)
+	as := func(lines ...string) func(account) []string { return func(account) []string { return lines } }
+	cases := []struct {
+		name  string
+		lines func(account) []string // of the header
+	}{
+		{"no header", as()},
+		{"empty", as("")},
+		{"unknown", as(unknown)},
+		{"a wrong character", as(wrong)},
+		{"no prefix", as(unknown[3:])},
+		{"another prefix", as("sk_" + unknown[3:])},
+		{"the prefix alone", as("cc_")},
+		{"the prefix in capitals", as("CC_" + unknown[3:])},
+		{"too short", as(unknown[:len(unknown)-1])},
+		{"too long", as(unknown + "0")},
+		{"very long", as("cc_" + strings.Repeat("0", 8000))},
+		{"not ASCII", as("cc_" + strings.Repeat("é", 18))},
+		{"the documented placeholder", as("<api-key>")},
+		{"a space within", func(a account) []string { return []string{a.key[:20] + " " + a.key[20:]} }},
+		{"in capitals", func(a account) []string { return []string{strings.ToUpper(a.key)} }},
+		{"a bearer", func(a account) []string { return []string{"Bearer " + a.key} }},
+		{"in quotes", func(a account) []string { return []string{`"` + a.key + `"`} }},
+		{"doubled in a line", func(a account) []string { return []string{a.key + ", " + a.key} }},
+		{"doubled", func(a account) []string { return []string{a.key, a.key} }},
+		{"a line that is empty, and another", func(a account) []string { return []string{"", a.key} }},
+		{"expired", func(a account) []string { return []string{a.newKey("acme", "--expires", "1ms")} }},
+		{"revoked", func(a account) []string {
+			key := a.newKey("acme")
+			a.mustRun("", "keys", "revoke", a.keyID(key))
+			return []string{key}
+		}},
+	}
+	// A server tells an address ten times that its key is wrong before it slows it down.
+	for some := range slices.Chunk(cases, 10) {
+		a := newServer(t).account("acme")
+		var facts []fact
+		for _, one := range some {
+			facts = append(facts, fact{
+				name: one.name, request: request{Header: http.Header{"X-Api-Key": one.lines(a)}, Body: `{"city":"x"}`},
+				status: http.StatusUnauthorized, body: unauthorized,
+			})
+		}
+		a.hold(t, facts)
+	}
+}
+
+// keyID finds a key in the list by the start of its secret.
+func (s *server) keyID(secret string) string {
+	s.t.Helper()
+	for line := range strings.Lines(s.mustRun("", "keys", "list")) {
+		if columns := strings.Split(line, "\t"); strings.HasPrefix(columns[1], apikey.Prefix(secret)) {
+			return columns[0]
+		}
+	}
+	s.t.Fatal("the key is not listed")
+	return ""
+}
+
+// TestKeyPermission uses keys that are valid and yet may not, or may.
+func TestKeyPermission(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	with := func(name string, f fact, flags ...string) fact {
+		f.name, f.Header = name, http.Header{"X-Api-Key": {a.newKey("acme", flags...)}}
+		return f
+	}
+	allowed := accepted("", changes{"city": "x"})
+	forbidden := fact{request: request{Body: `{`}, status: http.StatusForbidden, body: problem("FORBIDDEN", "This API key lacks the permission providers:write.")}
+	a.hold(t, []fact{
+		with("both permissions", allowed),
+		with("write", allowed, "--permission", "providers:write"),
+		with("read and write", allowed, "--permission", "providers:read,providers:write"),
+		with("expires later", allowed, "--expires", "1h"),
+		with("read", forbidden, "--permission", "providers:read"),
+	})
+}
+
+// TestKeyRevoked revokes a key that the server has seen just now: it takes hold within 5 seconds.
+func TestKeyRevoked(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	path := a.newRecord().path()
+	secret := a.newKey("acme")
+	use := func() int { return a.send(request{Path: path, Key: secret, Body: `{}`}).Status }
+	if status := use(); status != http.StatusOK {
+		t.Fatalf("before: %d", status)
+	}
+	a.mustRun("", "keys", "revoke", a.keyID(secret))
+	revoked := time.Now()
+	looks := time.NewTicker(50 * time.Millisecond)
+	defer looks.Stop()
+	for status := use(); status != http.StatusUnauthorized; status = use() {
+		if since := time.Since(revoked); status != http.StatusOK || since > 2*apikey.CacheTTL {
+			t.Fatalf("%v after the revocation: %d", since, status)
+		}
+		<-looks.C
+	}
+	if status := a.send(request{Path: path, Body: `{}`}).Status; status != http.StatusOK {
+		t.Errorf("another key: %d", status)
+	}
+}
+
+// TestKeyRateLimit uses up the limit of one key.
+func TestKeyRateLimit(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	path := a.newRecord().path()
+	limited := a.newKey("acme", "--rate-limit", "2")
+	for n := 1; n <= 2; n++ {
+		if got := a.send(request{Path: path, Key: limited, Body: `{}`}); got.Status != http.StatusOK {
+			t.Fatalf("request %d: %d %s", n, got.Status, got.Body)
+		}
+	}
+	tooMany(t, a.send(request{Path: path, Key: limited, Body: `{"city":"x"}`}), 30)
+	if got := a.send(request{Path: path, Body: `{}`}); got.properties(t)["city"] != "old city" {
+		t.Errorf("the request over the limit was carried out: %s", got.Body)
+	}
+
+	c := a.client(a.newKey("acme", "--rate-limit", "1"))
+	update := func() error {
+		_, err := c.UpdateProvider(context.Background(), uuid.Nil, uuid.Nil, client.ProviderUpdate{})
+		return err
+	}
+	if err := update(); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("the client, within the limit: %v", err)
+	}
+	var limit *client.Error
+	if err := update(); !errors.Is(err, client.ErrRateLimited) || !errors.As(err, &limit) || limit.RetryAfter <= 0 || limit.RetryAfter > time.Minute {
+		t.Errorf("the client, over the limit: %v", err)
+	}
+}
+
+// tooMany expects a 429 that asks for a wait of so many seconds at most.
+func tooMany(t *testing.T, got answer, most int) {
+	t.Helper()
+	var body client.RateLimitResponse
+	if err := json.Unmarshal([]byte(got.Body), &body); err != nil {
+		t.Fatalf("%d %s: %v", got.Status, got.Body, err)
+	}
+	want := asJSON(client.RateLimitResponse{
+		Code: "RATE_LIMIT_EXCEEDED", Message: "Too many requests; wait as many seconds as retryAfter says.", RetryAfter: body.RetryAfter,
+	})
+	if got.Status != http.StatusTooManyRequests || got.Body != want || body.RetryAfter < 1 || body.RetryAfter > most ||
+		got.Header.Get("Retry-After") != strconv.Itoa(body.RetryAfter) {
+		t.Errorf("got %d, Retry-After %q, %s", got.Status, got.Header.Get("Retry-After"), got.Body)
+	}
+}
+
+// TestKeyGuessing slows down an address that tries keys, and nobody else.
+func TestKeyGuessing(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	path := a.newRecord().path()
+	for n := 1; n <= 10; n++ {
+		if got := a.send(request{Path: path, Key: apikey.Generate(), Body: `{}`}); got.Status != http.StatusUnauthorized {
+			t.Fatalf("guess %d: %d %s", n, got.Status, got.Body)
+		}
+	}
+	tooMany(t, a.send(request{Path: path, Key: apikey.Generate(), Body: `{}`}), 6)
+	if got := a.send(request{Path: path, Body: `{}`}); got.Status != http.StatusOK {
+		t.Errorf("a valid key from the same address: %d %s", got.Status, got.Body)
+	}
+}
+
+// TestKeyKept looks for keys in everything that the server writes: there is nothing of them but their first characters.
+func TestKeyKept(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	a.send(request{Path: a.newRecord().path(), Body: `{"city":"x"}`})
+	next := strings.TrimSpace(a.mustRun("", "keys", "rotate", a.keyID(a.key)))
+	var kept []byte
+	for _, companion := range []string{"", "-wal", "-shm"} {
+		content, err := os.ReadFile(a.database + companion)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, content...)
+	}
+	kept = append(kept, a.log.String()+a.mustRun("", "keys", "list")...)
+	for _, secret := range []string{a.key, next} {
+		shown := apikey.Prefix(secret)
+		if !bytes.Contains(kept, []byte(shown)) || bytes.Contains(kept, []byte(secret[len(shown):])) {
+			t.Errorf("of a key that begins with %s, not its first characters alone are kept", shown)
+		}
+	}
+}
+
+// TestKeyBeforeBody begins a body and never ends it. Without a valid key the answer does not wait for it.
+func TestKeyBeforeBody(t *testing.T) {
+	t.Parallel()
+	c := newServer(t).connect()
+	c.say("PATCH %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", pathOf(exampleID, exampleID))
+	if got := c.hear(); got.Status != http.StatusUnauthorized || got.Body != unauthorized {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+}

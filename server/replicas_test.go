@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+)
+
+// replica starts the program on a database that others use as well.
+func replica(t *testing.T, database string) *server {
+	t.Helper()
+	p := start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	s := &server{t: t, database: database, log: p.stderr}
+	var listening struct{ Address, Admin string }
+	if err := json.Unmarshal([]byte(p.stderr.waitFor(t, `"listening"`)), &listening); err != nil {
+		t.Fatal(err)
+	}
+	s.url, s.admin = "http://"+listening.Address, "http://"+listening.Admin
+	return s
+}
+
+// eventually asks until the answer has the status.
+func eventually(t *testing.T, within time.Duration, status int, ask func() answer) answer {
+	t.Helper()
+	for deadline := time.Now().Add(within); ; {
+		a := ask()
+		if a.Status == status {
+			return a
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("status %d after %v, want %d: %s", a.Status, within, status, a.Body)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// Replicas are processes that share nothing but a PostgreSQL database.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	const id = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+	const path = "/v2/customers/" + id + "/providers/" + id
+	instance := pgtest.Start(t, pgtest.Options{})
+	database := instance.Database(t)
+	replicas := []*server{replica(t, database), replica(t, database)}
+	key := replicas[0].newKey("acme")
+	replicas[0].importLines("acme", `{"id": "`+id+`", "customerId": "`+id+`", "providerType": "Hospital"}`)
+	change := func(s *server, notes string) answer {
+		return s.send(request{Path: path, Key: key, Body: `{"notes": "` + notes + `"}`})
+	}
+
+	// Changes to one record through both: none is lost, and each has a version of its own.
+	const writers, changes = 8, 25
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	versions := map[string]int{}
+	for w := range writers {
+		wait.Go(func() {
+			for n := range changes {
+				a, err := replicas[(w+n)%2].try(request{Path: path, Key: key, Body: fmt.Sprintf(`{"notes": "%d-%d"}`, w, n)})
+				if err != nil || a.Status != http.StatusOK {
+					t.Errorf("status %d, error %v: %s", a.Status, err, a.Body)
+				}
+				mu.Lock()
+				versions[a.Header.Get("ETag")]++
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	for version := 2; version <= 1+writers*changes; version++ {
+		if n := versions[strconv.Quote(strconv.Itoa(version))]; n != 1 {
+			t.Errorf("version %d was answered %d times", version, n)
+		}
+	}
+
+	// The database goes away and comes back; the replicas stay.
+	instance.Stop(t)
+	for _, s := range replicas {
+		a := eventually(t, 10*time.Second, http.StatusServiceUnavailable, func() answer { return change(s, "while it is away") })
+		if a.Header.Get("Retry-After") == "" {
+			t.Errorf("headers %v lack Retry-After", a.Header)
+		}
+		eventually(t, 10*time.Second, http.StatusServiceUnavailable, func() answer { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
+	}
+	instance.Start(t)
+	for _, s := range replicas {
+		eventually(t, 15*time.Second, http.StatusOK, func() answer { return change(s, "when it is back") })
+		eventually(t, 10*time.Second, http.StatusOK, func() answer { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
+	}
+
+	// A key that is revoked beside them is refused by both.
+	keyID, _, _ := strings.Cut(replicas[0].mustRun("", "keys", "list"), "\t")
+	replicas[0].mustRun("", "keys", "revoke", keyID)
+	for _, s := range replicas {
+		eventually(t, 10*time.Second, http.StatusUnauthorized, func() answer { return change(s, "revoked") })
+	}
+}

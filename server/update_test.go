@@ -1,0 +1,337 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+)
+
+// field is a property of the request body, as the documented page has it.
+type field struct {
+	name     string
+	kind     string
+	limit    int // in code points, 0 for none
+	nullable bool
+}
+
+var fields = []field{
+	{"customerId", "a UUID", 0, false},
+	{"providerType", "a string", 0, false}, // one of four words: see TestUpdateProviderType
+	{"specialty", "a string", 255, true},
+	{"providerName", "a string", 255, true},
+	{"practiceName", "a string", 255, true},
+	{"npi", "a string", 50, true},
+	{"phone", "a string", 50, true},
+	{"fax", "a string", 50, true},
+	{"email", "a string", 255, true},
+	{"address", "a string", 255, true},
+	{"address2", "a string", 255, true},
+	{"city", "a string", 100, true},
+	{"state", "a string", 50, true},
+	{"postalCode", "a string", 20, true},
+	{"isPrimaryProvider", "a boolean", 0, true},
+	{"isActive", "a boolean", 0, true},
+	{"notes", "a string", 1000, true},
+}
+
+// newValues has a value for every property, none of which a new record has.
+func newValues(customer string) changes {
+	return changes{
+		"customerId": customer, "providerType": "Pharmacy", "specialty": "specialty", "providerName": "name", "practiceName": "practice",
+		"npi": "npi", "phone": "phone", "fax": "fax", "email": "email", "address": "address", "address2": "address2", "city": "city",
+		"state": "state", "postalCode": "code", "isPrimaryProvider": true, "isActive": true, "notes": "notes",
+	}
+}
+
+// TestUpdateField sends every property in every state, at its limit and beyond, and in every wrong type.
+func TestUpdateField(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	all := newValues(a.newRecord().customer)
+	facts := []fact{accepted("all", all), {name: "none", request: request{Body: `{}`}, status: http.StatusOK}}
+	for _, f := range fields {
+		others := maps.Clone(all)
+		delete(others, f.name)
+		facts = append(facts,
+			accepted(f.name+"/absent", others),
+			accepted(f.name+"/value", changes{f.name: all[f.name]}),
+			f.null(),
+		)
+		facts = append(facts, f.lengths()...)
+		facts = append(facts, f.wrongTypes()...)
+	}
+	a.hold(t, facts)
+}
+
+// accepted changes a record to values that it does not have.
+func accepted(name string, values changes) fact {
+	return fact{name: name, request: request{Body: asJSON(values)}, status: http.StatusOK, changes: values}
+}
+
+func refused(name, body string, faults ...fault) fact {
+	return fact{name: name, request: request{Body: body}, status: http.StatusUnprocessableEntity, faults: faults}
+}
+
+func (f field) null() fact {
+	if f.nullable {
+		return accepted(f.name+"/null", changes{f.name: nil})
+	}
+	return f.wrong("null", "null")
+}
+
+func (f field) wrong(received, value string) fact {
+	expected := f.kind
+	if f.nullable {
+		expected += " or null"
+	}
+	return refused(f.name+"/"+received, `{"`+f.name+`":`+value+`}`, wrongType(f.name, expected, received))
+}
+
+func (f field) wrongTypes() []fact {
+	facts := []fact{f.wrong("a number", "1"), f.wrong("an array", `["text"]`), f.wrong("an object", `{"text":true}`)}
+	if f.kind == "a boolean" {
+		return append(facts, f.wrong("a string", `"true"`))
+	}
+	return append(facts, f.wrong("a boolean", "true"))
+}
+
+// lengths are counted in code points, however many bytes they take and however they are written.
+func (f field) lengths() []fact {
+	if f.limit == 0 {
+		return nil
+	}
+	var facts []fact
+	for name, character := range map[string]string{"1 byte": "x", "4 bytes": "𝒳"} {
+		most := strings.Repeat(character, f.limit)
+		facts = append(facts,
+			accepted(f.name+"/at the limit/"+name, changes{f.name: most}),
+			refused(f.name+"/over the limit/"+name, asJSON(changes{f.name: most + character}), tooLong(f.name, f.limit, f.limit+1)),
+		)
+	}
+	escaped := accepted(f.name+"/at the limit/escaped", changes{f.name: strings.Repeat("𝒳", f.limit)})
+	escaped.Body = `{"` + f.name + `":"` + strings.Repeat(`\ud835\udcb3`, f.limit) + `"}`
+	return append(facts, escaped)
+}
+
+func TestUpdateProviderType(t *testing.T) {
+	t.Parallel()
+	facts := []fact{{name: "the one it has", request: request{Body: `{"providerType":"Hospital"}`}, status: http.StatusOK}}
+	for _, word := range []string{"Primary Care", "Specialist", "Pharmacy"} {
+		facts = append(facts, accepted(word, changes{"providerType": word}))
+	}
+	for _, miss := range []string{
+		"", "Hospitals", "Hospita", "PrimaryCare", "Primary  Care", "Primary\u00a0Care", "Primary-Care", "Clinic", "null", "0",
+		"hospital", "HOSPITAL", "Primary care", " Hospital", "Hospital ", "Hospital\n", "\tHospital", "Hоspital", // the last has a Cyrillic о
+	} {
+		facts = append(facts, refused(fmt.Sprintf("%q", miss), asJSON(changes{"providerType": miss}), notInEnum("providerType")))
+	}
+	newServer(t).account("acme").hold(t, facts)
+}
+
+// TestUpdateText stores text as it was sent, to the character.
+func TestUpdateText(t *testing.T) {
+	t.Parallel()
+	var facts []fact
+	for _, text := range []string{
+		"", " ", "  both sides  ", "<b>&amp;</b>", `"quoted" \back\slash/`, "line\nline\r\n\ttab", "\u2028\u2029", "\u0001\u001f\u007f", "\ufeff",
+		"\ufffd", "\U0010ffff", "e\u0301", "é", "👩🏽‍⚕️", "مرحبا", "null", "true", "'; DROP TABLE providers; --", "%00", `\u0000`,
+	} {
+		facts = append(facts, accepted(fmt.Sprintf("%q", text), changes{"notes": text}))
+	}
+	newServer(t).account("acme").hold(t, facts)
+}
+
+// TestUpdateAllFaults lists every fault of a request, sorted by path, wherever in the request it is.
+func TestUpdateAllFaults(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	wrong := map[string]any{"Phone": "x", "x y": "x", "unknown": nil}
+	faults := []fault{
+		{
+			Path: []string{}, Code: "unknown_property", Message: "The body has a property whose name the contract does not know.",
+			Expected: "the contract's properties", Received: "another property",
+		},
+		malformedIfMatch(),
+		unknownProperty("Phone", "phone"),
+		tooLong("address", 255, 256), tooLong("address2", 255, 256), tooLong("city", 100, 101),
+		notUUID("customerId"),
+		tooLong("email", 255, 256), tooLong("fax", 50, 51),
+		notUUID("id"),
+		wrongType("isActive", "a boolean or null", "a string"), wrongType("isPrimaryProvider", "a boolean or null", "a string"),
+		tooLong("notes", 1000, 1001), tooLong("npi", 50, 51), tooLong("phone", 50, 51), tooLong("postalCode", 20, 21),
+		tooLong("practiceName", 255, 256),
+		notUUID("providerId"),
+		tooLong("providerName", 255, 256),
+		notInEnum("providerType"),
+		tooLong("specialty", 255, 256), tooLong("state", 50, 51),
+		unknownProperty("unknown", ""),
+	}
+	for _, f := range fields {
+		wrong[f.name] = strings.Repeat("x", f.limit+1)
+	}
+	a.hold(t, []fact{
+		{
+			name:    "everywhere",
+			request: request{Path: pathOf("1", "2"), Header: http.Header{"If-Match": {"x"}}, Body: asJSON(wrong)},
+			status:  http.StatusUnprocessableEntity, faults: faults,
+		},
+		refused("one among good ones", `{"city":"city","npi":1,"isActive":true}`, wrongType("npi", "a string or null", "a number")),
+		refused("a known customer does not come into it", asJSON(changes{"customerId": a.newRecord().customer, "city": 1}), wrongType("city", "a string or null", "a number")),
+		refused("an unknown customer comes after the form", asJSON(changes{"customerId": uuid.NewString(), "city": 1}), wrongType("city", "a string or null", "a number")),
+	})
+}
+
+// TestUpdateNothing sends what the record has already: nothing changes and nothing is written.
+func TestUpdateNothing(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r := a.newRecord()
+	same := r.properties(nil)
+	delete(same, "id")
+	for name, body := range map[string]string{
+		"no property": `{}`, "spaces": " {\r\n\t} ", "every property": asJSON(same), "one": `{"city":"old city"}`, "the customer": `{"customerId":"` + r.customer + `"}`,
+		"the customer in capitals": `{"customerId":"` + strings.ToUpper(r.customer) + `"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := a.in(t)
+			a.compare("answer", a.send(request{Path: r.path(), Body: body}), r.properties(nil), false)
+		})
+	}
+	if events := a.history(r); len(events) != 1 {
+		t.Errorf("%d events, want the import's alone: %+v", len(events), events)
+	}
+}
+
+// history stops the server and returns what the database has of a record.
+func (a account) history(r record) []provider.Event {
+	a.t.Helper()
+	a.stop()
+	store, err := sqlite.Open(a.t.Context(), a.database, sqlite.Options{})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer store.Close()
+	events, err := store.History(a.t.Context(), uuid.MustParse(r.id))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return events
+}
+
+// TestUpdateHistory finds each change in the database, with who made it, under which name, and from what to what.
+func TestUpdateHistory(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r, other := a.newRecord(), a.newRecord()
+	key, _, _ := strings.Cut(a.mustRun("", "keys", "list"), "\t")
+	var requests []string
+	for _, body := range []string{
+		`{"phone":null,"isActive":true,"city":"old city"}`,
+		`{}`,
+		`{"phone":"","providerType":"Specialist"}`,
+		`{"customerId":"` + other.customer + `"}`,
+	} {
+		got := a.send(request{Path: r.path(), Body: body})
+		got.properties(t)
+		requests = append(requests, got.Header.Get("X-Request-Id"))
+	}
+	moved := pathOf(other.customer, r.id)
+	a.send(request{Path: moved, Body: `{"phone":1}`})
+	a.send(request{Path: moved, Body: `{"phone":"1"}`, Header: http.Header{"If-Match": {`"1"`}}})
+
+	updated := func(version int64, request string, changes ...provider.Change) provider.Event {
+		by := provider.Actor{KeyID: key, RequestID: request}
+		return provider.Event{ProviderID: uuid.MustParse(r.id), Version: version, Action: provider.Updated, By: by, Changes: changes}
+	}
+	events := a.history(r)
+	want := []provider.Event{
+		events[0],
+		updated(2, requests[0], provider.Change{Field: "phone", From: "old phone", To: nil}, provider.Change{Field: "isActive", From: false, To: true}),
+		updated(3, requests[2], provider.Change{Field: "providerType", From: "Hospital", To: "Specialist"}, provider.Change{Field: "phone", From: nil, To: ""}),
+		updated(4, requests[3], provider.Change{Field: "customerId", From: r.customer, To: other.customer}),
+	}
+	if diff := cmp.Diff(want, events, cmpopts.IgnoreFields(provider.Event{}, "At")); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if created := events[0]; created.Action != provider.Created || created.Version != 1 || created.By != (provider.Actor{}) || len(created.Changes) != len(fields) {
+		t.Errorf("the import's event is %+v", created)
+	}
+	for i := range events[1:] {
+		if events[i+1].At.Before(events[i].At) {
+			t.Errorf("event %d is older than the one before it", i+1)
+		}
+	}
+}
+
+// TestUpdateByClient goes through the three states of a property with the client.
+func TestUpdateByClient(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r, c, ctx := a.newRecord(), a.client(a.key), context.Background()
+	customer, id := uuid.MustParse(r.customer), uuid.MustParse(r.id)
+
+	set, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{Phone: client.Set("+1 555 0100"), IsActive: client.Set(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *set.Phone != "+1 555 0100" || !*set.IsActive || *set.Fax != "old fax" || set.ETag != `"2"` {
+		t.Errorf("after a value: %+v", set)
+	}
+	cleared, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{Phone: client.Clear[string](), IsActive: client.Clear[bool]()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cleared.Phone != nil || cleared.IsActive != nil || *cleared.Fax != "old fax" || cleared.ETag != `"3"` {
+		t.Errorf("after null: %+v", cleared)
+	}
+	untouched, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(cleared, untouched, cmpopts.IgnoreFields(client.Record{}, "RequestID")); diff != "" {
+		t.Errorf("after nothing (-before +after):\n%s", diff)
+	}
+}
+
+// TestUpdateMove moves a provider to another customer, where it is then found, and nowhere else.
+func TestUpdateMove(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r, c, ctx := a.newRecord(), a.client(a.key), context.Background()
+	from, to, id := uuid.MustParse(r.customer), uuid.MustParse(a.newRecord().customer), uuid.MustParse(r.id)
+	move := func(from, to uuid.UUID) (*client.Record, error) {
+		return c.UpdateProvider(ctx, from, id, client.ProviderUpdate{CustomerID: &to})
+	}
+
+	moved, err := move(from, to)
+	if err != nil || moved.CustomerID != to || moved.ID != id || *moved.City != "old city" || moved.ETag != `"2"` {
+		t.Fatalf("moved: %+v, %v", moved, err)
+	}
+	if _, err := move(from, to); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("under the old path: %v, want not found", err)
+	}
+	if _, err := move(to, uuid.New()); !errors.Is(err, client.ErrValidation) {
+		t.Errorf("to an unknown customer: %v, want a refusal", err)
+	}
+	if same, err := move(to, to); err != nil || same.ETag != `"2"` {
+		t.Errorf("to where it is: %+v, %v", same, err)
+	}
+	if back, err := move(to, from); err != nil || back.CustomerID != from || back.ETag != `"3"` {
+		t.Errorf("moved back: %+v, %v", back, err)
+	}
+	a.hold(t, []fact{
+		refused("unknown customer", asJSON(changes{"customerId": uuid.New(), "city": "x"}), unknownCustomer()),
+		refused("the nil UUID", asJSON(changes{"customerId": uuid.Nil}), unknownCustomer()),
+	})
+}
