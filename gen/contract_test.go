@@ -382,7 +382,7 @@ func limits(t *testing.T, s *openapi3.Schema) []string {
 	if err := json.Unmarshal(data, &keywords); err != nil {
 		t.Fatal(err)
 	}
-	for _, written := range []string{"type", "nullable", "description", "example", "items", "properties", "required"} {
+	for _, written := range []string{"type", "nullable", "title", "description", "example", "items", "properties", "required"} {
 		delete(keywords, written)
 	}
 	var limits []string

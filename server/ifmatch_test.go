@@ -11,8 +11,8 @@ import (
 
 func malformedIfMatch() fault {
 	return fault{
-		Path: []string{"If-Match"}, Code: "invalid_format", Message: `If-Match breaks the contract's rule "pattern".`,
-		Expected: "pattern", Received: "another string",
+		Path: []string{"If-Match"}, Code: "invalid_format", Message: "If-Match must be entity tags in double quotes, separated by commas, or *.",
+		Expected: "entity tags in double quotes, separated by commas, or *", Received: "another string",
 	}
 }
 

@@ -68,7 +68,7 @@ func TestPath(t *testing.T) {
 	a := newServer(t).account("acme")
 	r := a.newRecord()
 	path := r.path()
-	empty := fault{Path: []string{"id"}, Code: "invalid_format", Message: "id is not what the contract asks for.", Expected: "the contract's form", Received: "another form"}
+	empty := fault{Path: []string{"id"}, Code: "invalid_uuid", Message: "id must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.", Expected: "UUID", Received: "something else"}
 	at := func(path string, status int, body string, faults ...fault) fact {
 		return fact{name: path, request: request{Path: path, Body: `{}`}, status: status, body: body, faults: faults}
 	}

@@ -44,7 +44,6 @@ func (a *API) verify(c echo.Context) (*apikey.Key, error) {
 	if !errors.Is(err, apikey.ErrInvalid) {
 		return nil, provider.Down(err)
 	}
-	c.Response().Header().Set("Connection", "close") // or the answer would wait for the rest of the body
 	if wait, ok := a.Limiter.Failed(c.RealIP()); !ok {
 		return nil, rateLimited(wait)
 	}

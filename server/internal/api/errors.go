@@ -96,6 +96,9 @@ func (a *API) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
+	if validate.Unread(c.Request()) {
+		c.Response().Header().Set("Connection", "close") // or the answer would wait for the rest of the body
+	}
 	p := problemOf(err)
 	var body any = gen.ErrorResponse{Message: p.message, Code: p.code}
 	if p.retryAfter > 0 {

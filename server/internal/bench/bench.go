@@ -322,10 +322,7 @@ func (b *bench) write(ctx context.Context, subject subject, run rawRun) error {
 
 func (b *bench) pgbench(ctx context.Context, database string, clients int) error {
 	b.say("%s: %d clients", pgbenchUpdate, clients)
-	if _, err := pgbench(ctx, b.folder, database, b.providers, clients, b.warmup); err != nil {
-		return err
-	}
-	a, err := pgbench(ctx, b.folder, database, b.providers, clients, b.seconds)
+	a, err := pgbench(ctx, b.folder, database, b.providers, clients, b.warmup, b.seconds)
 	if err != nil {
 		return err
 	}

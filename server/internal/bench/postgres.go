@@ -3,12 +3,14 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -99,13 +101,13 @@ func execute(ctx context.Context, database string, statements ...string) error {
 }
 
 // pgbench runs PostgreSQL's own load generator with the same UPDATE as rawUpdate, in a transaction each, by so many
-// clients for so many seconds.
-func pgbench(ctx context.Context, folder, database string, providers, clients, seconds int) (*answers, error) {
+// clients for so many seconds, of which those of the warm-up, the first, do not count.
+func pgbench(ctx context.Context, folder, database string, providers, clients, warmup, seconds int) (*answers, error) {
 	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench")
 	if err != nil || len(programs) == 0 {
-		return nil, fmt.Errorf("pgbench is not installed; apt-get install postgresql")
+		return nil, errors.New("pgbench is not installed; apt-get install postgresql")
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(warmup+seconds)*time.Second+time.Minute)
 	defer cancel()
 	folder, err = os.MkdirTemp(folder, "pgbench-")
 	if err != nil {
@@ -117,28 +119,53 @@ func pgbench(ctx context.Context, folder, database string, providers, clients, s
 		return nil, err
 	}
 	c := command(ctx, programs[len(programs)-1], "--no-vacuum", "--protocol=prepared", "--client="+strconv.Itoa(clients), "--jobs=2",
-		"--time="+strconv.Itoa(seconds), "--file="+script, "--log", "--log-prefix="+filepath.Join(folder, "log"), database)
-	text, err := output(c)
+		"--time="+strconv.Itoa(warmup+seconds), "--file="+script, "--log", "--log-prefix="+filepath.Join(folder, "log"), database)
+	if _, err := output(c); err != nil {
+		return nil, err
+	}
+	logs, err := filepath.Glob(filepath.Join(folder, "log.*")) // one for each job
 	if err != nil {
 		return nil, err
 	}
-	_, after, _ := strings.Cut(string(text), "\ntps = ")
-	var rate float64
-	if _, err := fmt.Sscan(after, &rate); err != nil {
-		return nil, fmt.Errorf("read pgbench's output: %w:\n%s", err, text)
-	}
-	a := &answers{}
-	logs, err := filepath.Glob(filepath.Join(folder, "log.*"))
+	a, err := readLogs(logs, int64(warmup)*1_000_000)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read pgbench's log: %w", err)
 	}
-	for _, log := range logs {
-		if err := a.times.addLog(log); err != nil {
-			return nil, fmt.Errorf("read pgbench's log: %w", err)
+	return a, nil
+}
+
+// readLogs reads pgbench's logs, a line for each transaction: the third field is how many microseconds it took, the
+// fifth and the sixth are the second and microsecond at which it ended.
+func readLogs(paths []string, warmup int64) (*answers, error) {
+	type transaction struct{ took, end int64 }
+	var all []transaction
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(text)) {
+			var one transaction
+			var client, number, script, second int64
+			if _, err := fmt.Sscan(line, &client, &number, &one.took, &script, &second, &one.end); err != nil {
+				return nil, err
+			}
+			one.end += second * 1_000_000
+			all = append(all, one)
 		}
 	}
-	a.count = a.times.total()
-	a.took = time.Duration(float64(a.count) / rate * float64(time.Second))
+	if len(all) == 0 {
+		return nil, errors.New("no transaction ended")
+	}
+	byEnd := func(a, b transaction) int { return cmp.Compare(a.end, b.end) }
+	begin, end := slices.MinFunc(all, byEnd).end+warmup, slices.MaxFunc(all, byEnd).end
+	a := &answers{took: time.Duration(end-begin) * time.Microsecond}
+	for _, one := range all {
+		if one.end > begin {
+			a.count++
+			a.times.addCount(int(one.took), 1)
+		}
+	}
 	return a, nil
 }
 
@@ -156,28 +183,6 @@ func pgbenchScript(providers int) string {
 \set digits random(100000, 999999)
 UPDATE providers SET %s WHERE organization_id = 1 AND id = ('00000000-0000-4000-8000-' || lpad(to_hex(:number::bigint), 12, '0'))::uuid;
 `, providers-1, strings.ReplaceAll(set, ":digits", ":digits::text"))
-}
-
-// addLog adds the times of a pgbench log: a line for each transaction, the third field its microseconds.
-func (h *histogram) addLog(path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 3 {
-			return fmt.Errorf("a line has %d fields", len(fields))
-		}
-		microseconds, err := strconv.Atoi(fields[2])
-		if err != nil {
-			return err
-		}
-		h.addCount(microseconds, 1)
-	}
-	return lines.Err()
 }
 
 // scope stands in for the test that package pgtest works for. What ends a test panics here, for catch.

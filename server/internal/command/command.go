@@ -152,7 +152,8 @@ func mapDays(ctx *kong.DecodeContext, target reflect.Value) error {
 		n, err = strconv.ParseInt(days, 10, 16) // at most 89 years: a Duration holds 292
 		duration = time.Duration(n) * 24 * time.Hour
 	}
-	if err != nil || duration < 0 {
+	useless := duration == 0 && ctx.Value.Name == "expires" // and would be taken for never
+	if err != nil || duration < 0 || useless {
 		return fmt.Errorf("%q is no duration; write 14d, 24h or 90m", text)
 	}
 	target.SetInt(int64(duration))

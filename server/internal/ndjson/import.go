@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/validate"
@@ -131,15 +132,15 @@ func (i *Importer) idOf(line []byte) uuid.UUID {
 
 func reason(err error) string {
 	var faults validate.Faults
-	if !errors.As(err, &faults) {
-		return err.Error()
-	}
 	text := ""
+	if !errors.As(err, &faults) {
+		text = err.Error()
+	}
 	for n, fault := range faults.Listed() {
 		if n > 0 {
 			text += " "
 		}
 		text += fault.Message
 	}
-	return text
+	return strings.ReplaceAll(text, "The body", "The line") // what validate calls it
 }

@@ -188,13 +188,14 @@ const (
 		provider_name, practice_name, npi, phone, fax, email, address, address2, city, state, postal_code, notes
 		FROM providers WHERE organization_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR UPDATE`
 
-	// One statement that finds a record by its key or makes it. UPDATE … FROM unnest would have to be joined, and how
-	// depends on what the planner believes of the table.
+	// One statement finds a record by its key or makes it. UPDATE … FROM has to join, and how depends on what the planner
+	// believes of the table. Arrays that are unnested side by side are read in step, in FROM they would be copied first.
 	saveProviders = `INSERT INTO providers (organization_id, id, customer_id, version, created_at, updated_at, provider_type, is_primary_provider,
 		is_active, specialty, provider_name, practice_name, npi, phone, fax, email, address, address2, city, state, postal_code, notes)
-		SELECT $1::bigint, * FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::boolean[],
-			$9::boolean[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-			$19::text[], $20::text[], $21::text[], $22::text[])
+		SELECT $1::bigint, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::bigint[]), unnest($5::timestamptz[]), unnest($6::timestamptz[]),
+			unnest($7::text[]), unnest($8::boolean[]), unnest($9::boolean[]), unnest($10::text[]), unnest($11::text[]), unnest($12::text[]),
+			unnest($13::text[]), unnest($14::text[]), unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::text[]),
+			unnest($19::text[]), unnest($20::text[]), unnest($21::text[]), unnest($22::text[])
 		ON CONFLICT (organization_id, id) DO UPDATE SET customer_id = excluded.customer_id, version = excluded.version,
 			updated_at = excluded.updated_at, provider_type = excluded.provider_type, is_primary_provider = excluded.is_primary_provider,
 			is_active = excluded.is_active, specialty = excluded.specialty, provider_name = excluded.provider_name,
@@ -204,7 +205,8 @@ const (
 
 	// A version is in the history once: of two transactions that make the same record, the later one fails here.
 	insertEvents = `INSERT INTO provider_events (organization_id, provider_id, version, at, action, key_id, request_id, changes)
-		SELECT $1::bigint, * FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[])`
+		SELECT $1::bigint, unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::timestamptz[]), unnest($5::text[]), unnest($6::text[]),
+			unnest($7::text[]), unnest($8::text[])`
 	selectEvents = `SELECT version, at, action, key_id, request_id, changes
 		FROM organizations JOIN provider_events ON organization_id = organizations.id
 		WHERE provider_id = $1 ORDER BY at, organization_id, version`

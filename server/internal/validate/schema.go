@@ -121,11 +121,18 @@ func violation(path []string, broken *openapi3.SchemaError) gen.FieldError {
 		return fault(path, "invalid_enum_value", "must be "+one, one, "another "+received)
 	case "format":
 		if schema.Format == "uuid" {
-			return fault(path, "invalid_uuid", "must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a", "UUID", "another "+received)
+			return invalidUUID(path, "another "+received)
 		}
+	}
+	if broken.SchemaField == "pattern" && schema.Title != "" {
+		return fault(path, "invalid_format", "must be "+schema.Title, schema.Title, "another "+received)
 	}
 	rule := broken.SchemaField
 	return fault(path, "invalid_format", fmt.Sprintf("breaks the contract's rule %q", rule), rule, "another "+received)
+}
+
+func invalidUUID(path []string, received string) gen.FieldError {
+	return fault(path, "invalid_uuid", "must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a", "UUID", received)
 }
 
 func unknown(path []string, broken *openapi3.SchemaError) Faults {

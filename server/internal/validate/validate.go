@@ -116,14 +116,27 @@ func (o *Operation) checkParameters(c echo.Context) Faults {
 			request.Header.Set(parameter.Name, strings.Join(lines, ", ")) // RFC 9110, 5.3: the same list, in several lines
 		}
 		if err := openapi3filter.ValidateParameter(request.Context(), input, parameter); err != nil {
-			var cause = err
-			if refused, ok := err.(*openapi3filter.RequestError); ok {
-				cause = refused.Err
-			}
-			faults = append(faults, translate([]string{parameter.Name}, cause)...)
+			faults = append(faults, parameterFaults(parameter, err)...)
 		}
 	}
 	return faults
+}
+
+func parameterFaults(parameter *openapi3.Parameter, err error) Faults {
+	path := []string{parameter.Name}
+	var refused *openapi3filter.RequestError
+	if errors.As(err, &refused) && parameter.Schema != nil {
+		var broken *openapi3.SchemaError
+		if !errors.As(refused.Err, &broken) { // it is empty, or cannot be read as its type
+			if parameter.Schema.Value.Format == "uuid" {
+				return Faults{invalidUUID(path, "something else")}
+			}
+			expected := typeName(parameter.Schema.Value)
+			return Faults{fault(path, "invalid_type", "must be "+article(expected), expected, "something else")}
+		}
+		return translate(path, refused.Err)
+	}
+	return translate(path, err)
 }
 
 // plainlyValid reports whether a parameter is certainly valid: a UUID in the path, or an optional header that is not
@@ -150,6 +163,9 @@ func read(c echo.Context) ([]byte, error) {
 	if err != nil && !errors.As(err, &tooLarge) {
 		return nil, Malformed("The body did not arrive whole.")
 	}
+	if err == nil {
+		request.Body = http.NoBody
+	}
 	return text.Bytes(), err
 }
 
@@ -166,6 +182,12 @@ func checkMediaType(header http.Header) error {
 		return MediaType("Send the body as JSON in UTF-8, with the header Content-Type: application/json.")
 	}
 	return nil
+}
+
+// Unread reports whether a request has a body that nobody has read to its end.
+func Unread(request *http.Request) bool {
+	_, valid := request.Body.(*valid)
+	return !valid && request.Body != http.NoBody && request.ContentLength != 0
 }
 
 // valid is the body of a request that passed, for Binder.
