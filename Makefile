@@ -3,7 +3,7 @@
 GENERATED := gen/api.gen.go client/client.gen.go
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh build
+.PHONY: help run test check generate fresh compatible build bench fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ run: ## serve the demo on the embedded store, and print a command that works
 test: ## run every test, with the race detector
 	go test -race ./...
 
-check: fresh ## check format, vet, lint, module files and generated code
+check: fresh compatible ## check format, vet, lint, module files, generated code, and the promise to consumers
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go run honnef.co/go/tools/cmd/staticcheck ./...
@@ -28,6 +28,20 @@ fresh:
 	for file in $(GENERATED); do \
 		cmp -s "$$file" "$$before/$$file" || { echo "$$file was stale: openapi.yaml or its generator settings changed; commit the file as it is now written"; status=1; }; \
 	done; rm -r "$$before"; exit $$status
+
+bench: ## measure the server beside its bounds (needs wrk, and PostgreSQL for its part; about half an hour)
+	go run ./server/internal/bench
+
+fuzz: FUZZTIME ?= 60s
+fuzz: ## run each fuzz test for FUZZTIME (60s)
+	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for test in $$(grep -h -o '^func Fuzz[A-Za-z]*' $$package/*_test.go | cut -c6-); do \
+			go test $$package -run '^$$' -fuzz "^$$test$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
+
+compatible: # with the last released tag; nothing to do where there is none
+	@client/compat/check
 
 build: ## build bin/server
 	go build -o bin/server ./server

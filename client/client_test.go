@@ -2,15 +2,14 @@ package client_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,19 +19,32 @@ import (
 
 const apiKey = "cc_0123456789secret"
 
-var id = uuid.MustParse("3c90c3cc-0d44-4b50-8888-8dd25736052a")
+// The IDs of customer and provider differ, so that tests see which one goes where.
+var (
+	customerID = uuid.MustParse("3c90c3cc-0d44-4b50-8888-8dd25736052a")
+	providerID = uuid.MustParse("7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11")
+)
 
-const record = `{"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a","createdAt":"2026-06-17T19:07:23.709Z","updatedAt":null,
+const record = `{"id":"7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11","createdAt":"2026-06-17T19:07:23.709Z","updatedAt":null,
 	"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Primary Care","specialty":null,"providerName":"Dr. Ada Example",
 	"practiceName":null,"npi":null,"phone":null,"fax":null,"email":null,"address":null,"address2":null,"city":null,"state":null,
 	"postalCode":null,"isPrimaryProvider":true,"isActive":null,"notes":null}`
 
-// serve returns a client of a server that answers with the handler, under a base path.
+// update is sent where it does not matter what is sent. Its text must not come back in any error.
+var update = client.ProviderUpdate{Notes: client.Set("private words")}
+
+// serve returns a client of a server that answers with the handler, under a base path. Its waits take no time.
 func serve(t *testing.T, handler http.HandlerFunc, options ...client.Option) *client.Client {
 	t.Helper()
 	server := httptest.NewServer(http.StripPrefix("/base", handler))
 	t.Cleanup(server.Close)
-	c, err := client.New(apiKey, append([]client.Option{client.WithBaseURL(server.URL + "/base")}, options...)...)
+	return newClient(t, server.URL+"/base", options...)
+}
+
+func newClient(t *testing.T, baseURL string, options ...client.Option) *client.Client {
+	t.Helper()
+	clock := newClock()
+	c, err := client.New(apiKey, append([]client.Option{client.WithBaseURL(baseURL), clock.option()}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,188 +63,320 @@ func answer(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-func TestUpdateProviderSendsThreeStates(t *testing.T) {
-	tests := []struct {
-		name   string
-		update client.ProviderUpdate
-		body   string
-	}{
-		{"nothing", client.ProviderUpdate{}, `{}`},
-		{"values", client.ProviderUpdate{Phone: client.Set("+1 555 0100"), IsActive: client.Set(false)}, `{"isActive":false,"phone":"+1 555 0100"}`},
-		{"an empty text is a value", client.ProviderUpdate{Notes: client.Set("")}, `{"notes":""}`},
-		{"null", client.ProviderUpdate{Phone: client.Clear[string](), IsActive: client.Clear[bool]()}, `{"isActive":null,"phone":null}`},
-		{"what cannot be null", client.ProviderUpdate{CustomerID: &id, ProviderType: new(client.ProviderTypePharmacy)},
-			`{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Pharmacy"}`},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			var got *http.Request
-			var body []byte
-			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				got = r
-				body, _ = io.ReadAll(r.Body)
-				answer(200, record, "ETag", `"7"`, "X-Request-Id", "request-1")(w, r)
-			})
-			r, err := c.UpdateProvider(t.Context(), id, id, test.update, client.IfMatch(`"6"`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(body) != test.body {
-				t.Errorf("body %s, want %s", body, test.body)
-			}
-			if want := fmt.Sprintf("PATCH /v2/customers/%s/providers/%s", id, id); got.Method+" "+got.URL.Path != want {
-				t.Errorf("%s %s, want %s", got.Method, got.URL.Path, want)
-			}
-			for name, want := range map[string]string{"X-Api-Key": apiKey, "If-Match": `"6"`, "Content-Type": "application/json"} {
-				if value := got.Header.Get(name); value != want {
-					t.Errorf("header %s is %q, want %q", name, value, want)
-				}
-			}
-			if r.ETag != `"7"` || r.RequestID != "request-1" || r.ID != id || *r.ProviderName != "Dr. Ada Example" || r.Phone != nil {
-				t.Errorf("record %+v", r)
-			}
-		})
-	}
+// clock is a clock that goes on only while somebody waits.
+type clock struct {
+	mu     sync.Mutex
+	now    time.Time
+	waits  []time.Duration
+	random float64
 }
 
-func TestFieldReadsBackWhatItWrites(t *testing.T) {
-	for _, update := range []client.ProviderUpdate{{}, {Fax: client.Set("1")}, {Fax: client.Clear[string]()}} {
-		text, err := json.Marshal(update)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back client.ProviderUpdate
-		if err := json.Unmarshal(text, &back); err != nil {
-			t.Fatal(err)
-		}
-		if again, _ := json.Marshal(back); string(again) != string(text) {
-			t.Errorf("%s read back as %s", text, again)
-		}
-	}
+func newClock() *clock { return &clock{now: time.Now(), random: 0.5} }
+
+func (c *clock) option() client.Option {
+	return client.WithClock(func() time.Time {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.now
+	}, func(ctx context.Context, wait time.Duration) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.now = c.now.Add(wait)
+		c.waits = append(c.waits, wait)
+		return ctx.Err()
+	}, func() float64 { return c.random })
 }
 
-func TestErrors(t *testing.T) {
-	plain := func(code string) string { return fmt.Sprintf(`{"message":"Why.","code":%q}`, code) }
-	tests := []struct {
-		name    string
-		handler http.HandlerFunc
-		is      error
-		want    client.Error
-	}{
-		{"bad request", answer(400, plain("BAD_REQUEST")), nil, client.Error{StatusCode: 400, Code: "BAD_REQUEST", Message: "Why."}},
-		{"unauthorized", answer(401, plain("UNAUTHORIZED")), client.ErrUnauthorized, client.Error{StatusCode: 401, Code: "UNAUTHORIZED", Message: "Why."}},
-		{"forbidden", answer(403, plain("FORBIDDEN")), client.ErrForbidden, client.Error{StatusCode: 403, Code: "FORBIDDEN", Message: "Why."}},
-		{"not found", answer(404, plain("NOT_FOUND"), "X-Request-Id", "r"), client.ErrNotFound, client.Error{StatusCode: 404, Code: "NOT_FOUND", Message: "Why.", RequestID: "r"}},
-		{"precondition failed", answer(412, plain("PRECONDITION_FAILED")), client.ErrPreconditionFailed, client.Error{StatusCode: 412, Code: "PRECONDITION_FAILED", Message: "Why."}},
-		{"validation", answer(422, `{"message":"Why.","code":"VALIDATION_ERROR","errors":[{"path":["npi"],"message":"M","expected":"E","received":"R","code":"too_long"}]}`),
-			client.ErrValidation, client.Error{StatusCode: 422, Code: "VALIDATION_ERROR", Message: "Why.",
-				Fields: []client.FieldError{{Path: []string{"npi"}, Message: "M", Expected: "E", Received: "R", Code: "too_long"}}}},
-		{"rate limited", answer(429, `{"message":"Why.","code":"RATE_LIMIT_EXCEEDED","retryAfter":60}`, "Retry-After", "59"),
-			client.ErrRateLimited, client.Error{StatusCode: 429, Code: "RATE_LIMIT_EXCEEDED", Message: "Why.", RetryAfter: time.Minute}},
-		{"unavailable", answer(503, plain("SERVICE_UNAVAILABLE"), "Retry-After", "5"), client.ErrUnavailable,
-			client.Error{StatusCode: 503, Code: "SERVICE_UNAVAILABLE", Message: "Why.", RetryAfter: 5 * time.Second}},
-		{"a proxy's page", answer(502, "<h1>Bad Gateway</h1>", "Content-Type", "text/html"), client.ErrUnavailable,
-			client.Error{StatusCode: 502, Message: "the answer is not the API's JSON"}},
-		{"a page where a record should be", answer(200, "<h1>Hello</h1>", "Content-Type", "text/html"), nil,
-			client.Error{StatusCode: 200, Message: "the answer is not the API's JSON; check the base URL, and what stands between"}},
-		{"an answer without end", answer(200, strings.Repeat(" ", 2<<20)), nil,
-			client.Error{StatusCode: 200, Message: "the answer is not the API's JSON; check the base URL, and what stands between"}},
-		{"a redirect", answer(307, "", "Location", "https://elsewhere.example"), nil, client.Error{StatusCode: 307, Message: "the answer is not the API's JSON"}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := serve(t, test.handler).UpdateProvider(t.Context(), id, id, client.ProviderUpdate{})
-			var got *client.Error
-			if !errors.As(err, &got) {
-				t.Fatalf("%v is no *client.Error", err)
-			}
-			if g, w := fmt.Sprintf("%+v", *got), fmt.Sprintf("%+v", test.want); g != w {
-				t.Errorf("got  %s\nwant %s", g, w)
-			}
-			for _, kind := range []error{client.ErrUnauthorized, client.ErrForbidden, client.ErrNotFound, client.ErrPreconditionFailed, client.ErrValidation, client.ErrRateLimited, client.ErrUnavailable} {
-				if errors.Is(err, kind) != (kind == test.is) {
-					t.Errorf("errors.Is(err, %v) is %t", kind, errors.Is(err, kind))
-				}
-			}
-		})
-	}
-}
+// transport answers requests without a network.
+type transport func(*http.Request) (*http.Response, error)
 
-func TestErrorsOfTheNetworkNameNeitherKeyNorCustomer(t *testing.T) {
-	c, err := client.New(apiKey, client.WithBaseURL("http://127.0.0.1:1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = c.UpdateProvider(t.Context(), id, id, client.ProviderUpdate{})
-	if err == nil || strings.Contains(err.Error(), id.String()) || strings.Contains(err.Error(), apiKey) {
-		t.Errorf("error %v", err)
-	}
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err = c.UpdateProvider(cancelled, id, id, client.ProviderUpdate{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want context.Canceled", err)
-	}
-}
+func (f transport) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-func TestKeyIsNeverPrinted(t *testing.T) {
-	c := serve(t, answer(200, record))
-	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
-		if text := fmt.Sprintf(format, c); strings.Contains(text, "secret") {
-			t.Errorf("%s prints %s", format, text)
-		}
-	}
-}
+// doer answers requests without a network, and is no *http.Client.
+type doer func(*http.Request) (*http.Response, error)
 
-func TestEditorsSeeRequestsWithoutTheKey(t *testing.T) {
-	seen := http.Header{}
-	c := serve(t, answer(200, record), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
-		seen = r.Header.Clone()
-		return nil
-	}))
-	if _, err := c.UpdateProvider(t.Context(), id, id, client.ProviderUpdate{}); err != nil {
-		t.Fatal(err)
-	}
-	if seen.Get("Content-Type") == "" || seen.Get("X-Api-Key") != "" {
-		t.Errorf("the editor saw %v", seen)
-	}
-}
+func (f doer) Do(request *http.Request) (*http.Response, error) { return f(request) }
 
-func TestNewRefusesWrongOptions(t *testing.T) {
+func TestNewRefusesWhatCannotBeRight(t *testing.T) {
 	tests := []struct {
 		name    string
 		key     string
 		options []client.Option
+		want    string
 	}{
-		{"no key", "", nil},
-		{"a key of something else", "sk_123", nil},
-		{"a key with a line break", "cc_123\n", nil},
-		{"no scheme", apiKey, []client.Option{client.WithBaseURL("api.carecycle.ai")}},
-		{"another scheme", apiKey, []client.Option{client.WithBaseURL("ftp://api.carecycle.ai")}},
-		{"no host", apiKey, []client.Option{client.WithBaseURL("https://")}},
-		{"a query", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai?x=1")}},
-		{"a password", apiKey, []client.Option{client.WithBaseURL("https://user:password@api.carecycle.ai")}},
-		{"no HTTP client", apiKey, []client.Option{client.WithHTTPClient(nil)}},
+		{"no key", "", nil, "the API key must begin with cc_"},
+		{"a key of something else", "sk_password", nil, "the API key must begin with cc_"},
+		{"a key with a line break", "cc_password\n", nil, "have no spaces"},
+		{"a key beyond ASCII", "cc_pässword", nil, "have no spaces"},
+		{"a base URL without a scheme", apiKey, []client.Option{client.WithBaseURL("api.carecycle.ai")}, "WithBaseURL"},
+		{"another scheme", apiKey, []client.Option{client.WithBaseURL("ftp://api.carecycle.ai")}, "WithBaseURL"},
+		{"no host", apiKey, []client.Option{client.WithBaseURL("https://")}, "WithBaseURL"},
+		{"a port alone", apiKey, []client.Option{client.WithBaseURL("https://:443")}, "WithBaseURL"},
+		{"a query", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai?password")}, "WithBaseURL"},
+		{"an empty query", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai?")}, "WithBaseURL"},
+		{"a fragment", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai#password")}, "WithBaseURL"},
+		{"a password", apiKey, []client.Option{client.WithBaseURL("https://user:password@api.carecycle.ai")}, "WithBaseURL"},
+		{"a base URL that is none", apiKey, []client.Option{client.WithBaseURL("https://password\x7f")}, "WithBaseURL"},
+		{"no HTTP client", apiKey, []client.Option{client.WithHTTPClient(nil)}, "WithHTTPClient"},
+		{"a nil *http.Client", apiKey, []client.Option{client.WithHTTPClient((*http.Client)(nil))}, "WithHTTPClient"},
+		{"no transport", apiKey, []client.Option{client.WithTransport(nil)}, "WithTransport"},
+		{"a transport and an HTTP client", apiKey, []client.Option{client.WithTransport(http.DefaultTransport), client.WithHTTPClient(&http.Client{})}, "exclude each other"},
+		{"no time", apiKey, []client.Option{client.WithTimeout(0)}, "WithTimeout"},
+		{"less than no time", apiKey, []client.Option{client.WithTimeout(-time.Second)}, "WithTimeout"},
+		{"no attempts", apiKey, []client.Option{client.WithRetries(0, time.Minute)}, "WithRetries"},
+		{"attempts within no time", apiKey, []client.Option{client.WithRetries(3, 0)}, "WithRetries"},
+		{"no user agent", apiKey, []client.Option{client.WithUserAgent(" ")}, "WithUserAgent"},
+		{"a user agent of two lines", apiKey, []client.Option{client.WithUserAgent("a\r\nb: password")}, "WithUserAgent"},
+		{"no editor", apiKey, []client.Option{client.WithRequestEditorFn(nil)}, "WithRequestEditorFn"},
+		{"no hook", apiKey, []client.Option{client.WithAttemptHook(nil)}, "WithAttemptHook"},
+		{"no option", apiKey, []client.Option{nil}, "an option is nil"},
+		{"no generated option", apiKey, []client.Option{client.ClientOption(nil)}, "an option is nil"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := client.New(test.key, test.options...); err == nil || strings.Contains(err.Error(), "password") {
-				t.Errorf("error %v", err)
+			c, err := client.New(test.key, test.options...)
+			if err == nil || c != nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("error %v, want one with %q", err, test.want)
+			}
+			if text := err.Error(); strings.Contains(text, "password") || strings.Contains(text, "secret") {
+				t.Errorf("the error repeats what was given: %s", text)
 			}
 		})
 	}
 }
 
-// TestDependencies keeps what a consumer has to download to a handful of modules, none of the server's.
-func TestDependencies(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", ".").Output()
-	if err != nil {
+func TestBaseURL(t *testing.T) {
+	tests := []struct{ base, want string }{
+		{"https://api.example", "https://api.example/v2/customers/"},
+		{"https://api.example/", "https://api.example/v2/customers/"},
+		{"http://api.example:8080", "http://api.example:8080/v2/customers/"},
+		{"http://[::1]:8080/", "http://[::1]:8080/v2/customers/"},
+		{"https://api.example/proxy/carecycle", "https://api.example/proxy/carecycle/v2/customers/"},
+		{"https://api.example/proxy/carecycle//", "https://api.example/proxy/carecycle/v2/customers/"},
+		{"https://api.example/a%2Fb/", "https://api.example/a%2Fb/v2/customers/"},
+	}
+	for _, test := range tests {
+		var got string
+		c := newClient(t, test.base, client.WithTransport(transport(func(r *http.Request) (*http.Response, error) {
+			got = r.URL.String()
+			return nil, io.EOF
+		})), client.WithoutRetries())
+		c.UpdateProvider(t.Context(), customerID, providerID, update)
+		if want := fmt.Sprintf("%s%s/providers/%s", test.want, customerID, providerID); got != want {
+			t.Errorf("%s leads to %s, want %s", test.base, got, want)
+		}
+	}
+}
+
+func TestWaysToSend(t *testing.T) {
+	answered := func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(record))}, nil
+	}
+	for name, option := range map[string]client.Option{
+		"WithTransport":                  client.WithTransport(transport(answered)),
+		"WithHTTPClient, a *http.Client": client.WithHTTPClient(&http.Client{Transport: transport(answered)}),
+		"WithHTTPClient, another":        client.WithHTTPClient(doer(answered)),
+	} {
+		if _, err := newClient(t, "https://api.example", option).UpdateProvider(t.Context(), customerID, providerID, update); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	mute := func(*http.Request) (*http.Response, error) { return nil, nil }
+	_, err := newClient(t, "https://api.example", client.WithHTTPClient(doer(mute)), client.WithoutRetries()).UpdateProvider(t.Context(), customerID, providerID, update)
+	if !errors.Is(err, client.ErrUnavailable) {
+		t.Errorf("neither answer nor error: %v", err)
+	}
+	bodiless := func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil }
+	_, err = newClient(t, "https://api.example", client.WithHTTPClient(doer(bodiless))).UpdateProvider(t.Context(), customerID, providerID, update)
+	if err == nil || !strings.Contains(err.Error(), "the answer is empty") {
+		t.Errorf("an answer without a body: %v", err)
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	var got http.Header
+	note := func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Clone()
+		answer(200, record)(w, r)
+	}
+	tests := []struct {
+		name    string
+		options []client.Option
+		want    map[string]string
+	}{
+		{"by default", nil, map[string]string{
+			"X-Api-Key": apiKey, "User-Agent": "carecycle-provider-api/devel", "Accept": "application/json", "Content-Type": "application/json"}},
+		{"with a user agent", []client.Option{client.WithUserAgent("billing/1.4")}, map[string]string{"User-Agent": "billing/1.4 carecycle-provider-api/devel"}},
+		{"an editor's have precedence, the key's excepted", []client.Option{client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+			r.Header.Set("X-Request-Id", "an editor's")
+			r.Header.Set("User-Agent", "an editor's")
+			r.Header.Set("X-Api-Key", "an editor's")
+			return nil
+		})}, map[string]string{"X-Request-Id": "an editor's", "User-Agent": "an editor's", "X-Api-Key": apiKey}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			record, err := serve(t, note, test.options...).UpdateProvider(t.Context(), customerID, providerID, update)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range test.want {
+				if value := got.Get(name); value != want {
+					t.Errorf("%s is %q, want %q", name, value, want)
+				}
+			}
+			if id := got.Get("X-Request-Id"); id == "" || record.RequestID != id {
+				t.Errorf("the request is called %q, the record says %q", id, record.RequestID)
+			}
+		})
+	}
+}
+
+func TestKeyIsNeverPrinted(t *testing.T) {
+	var generated *client.HTTPClient
+	c := serve(t, answer(200, record), client.ClientOption(func(g *client.HTTPClient) error {
+		generated = g
+		return nil
+	}))
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		for _, value := range []any{c, *c, generated, *generated, generated.Client} {
+			if text := fmt.Sprintf(format, value); strings.Contains(text, "secret") || strings.Contains(text, fmt.Sprintf("%x", "secret")) {
+				t.Errorf("%s of a %T prints %s", format, value, text)
+			}
+		}
+	}
+}
+
+func TestEditors(t *testing.T) {
+	t.Run("see each request without the key, then and later", func(t *testing.T) {
+		var seen []*http.Request
+		c := serve(t, answer(503, ""), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+			seen = append(seen, r)
+			return nil
+		}))
+		c.UpdateProvider(t.Context(), customerID, providerID, update)
+		if len(seen) != client.DefaultAttempts {
+			t.Errorf("%d requests seen, want %d", len(seen), client.DefaultAttempts)
+		}
+		for _, r := range seen {
+			if r.Header.Get("Content-Type") == "" || r.Header.Get("X-Api-Key") != "" {
+				t.Errorf("headers %v", r.Header)
+			}
+		}
+	})
+	t.Run("can refuse", func(t *testing.T) {
+		refusal := errors.New("not today")
+		c := serve(t, answer(200, record), client.WithRequestEditorFn(func(context.Context, *http.Request) error { return refusal }))
+		_, err := c.UpdateProvider(t.Context(), customerID, providerID, update)
+		if !errors.Is(err, refusal) || err.Error() != "update provider: request editor: not today" {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("cannot send the key elsewhere", func(t *testing.T) {
+		for _, elsewhere := range []string{"http://elsewhere.example", "https://api.example"} {
+			c := newClient(t, "http://api.example", client.WithRequestEditorFn(func(_ context.Context, r *http.Request) (err error) {
+				r.URL, err = r.URL.Parse(elsewhere)
+				return err
+			}), client.WithTransport(transport(func(*http.Request) (*http.Response, error) {
+				t.Error("the request was sent")
+				return nil, io.EOF
+			})))
+			if _, err := c.UpdateProvider(t.Context(), customerID, providerID, update); err == nil || !strings.Contains(err.Error(), "changed the host") {
+				t.Errorf("error %v", err)
+			}
+		}
+	})
+}
+
+func TestAttemptHook(t *testing.T) {
+	type key struct{}
+	var got []client.Attempt
+	hook := func(ctx context.Context, a client.Attempt) {
+		if ctx.Value(key{}) != "the call's" {
+			t.Error("the hook has another context")
+		}
+		got = append(got, a)
+	}
+	answers := []http.HandlerFunc{answer(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`), answer(200, record, "X-Request-Id", "the server's")}
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) { answers[len(got)](w, r) }, client.WithAttemptHook(hook))
+	if _, err := c.UpdateProvider(context.WithValue(t.Context(), key{}, "the call's"), customerID, providerID, update); err != nil {
 		t.Fatal(err)
 	}
-	got := strings.Fields(string(out))
-	slices.Sort(got)
-	got = slices.Compact(got)
-	want := []string{"github.com/apapsch/go-jsonmerge/v2", "github.com/carecycle/provider-api", "github.com/google/uuid", "github.com/oapi-codegen/runtime"}
-	if !slices.Equal(got, want) {
-		t.Errorf("modules %v, want %v", got, want)
+	if len(got) != 2 {
+		t.Fatalf("%d attempts, want 2", len(got))
+	}
+	first, second := got[0], got[1]
+	if _, err := uuid.Parse(first.RequestID); err != nil {
+		t.Errorf("the request is called %q", first.RequestID)
+	}
+	if !errors.Is(first.Err, client.ErrUnavailable) {
+		t.Errorf("the first attempt's error is %v", first.Err)
+	}
+	first.RequestID, first.Err = "", nil
+	const route = "/v2/customers/{id}/providers/{providerId}"
+	if want := (client.Attempt{Method: "PATCH", Route: route, Number: 1, StatusCode: 503, Wait: 125 * time.Millisecond}); first != want {
+		t.Errorf("got  %+v\nwant %+v", first, want)
+	}
+	if want := (client.Attempt{Method: "PATCH", Route: route, Number: 2, StatusCode: 200, RequestID: "the server's"}); second != want {
+		t.Errorf("got  %+v\nwant %+v", second, want)
+	}
+	if text := fmt.Sprintf("%+v", got); strings.Contains(text, customerID.String()) || strings.Contains(text, providerID.String()) || strings.Contains(text, "private") {
+		t.Errorf("the attempts name an ID or a value: %s", text)
+	}
+}
+
+// TestConcurrentUse is for the race detector: many goroutines share a client whose every second attempt fails.
+func TestConcurrentUse(t *testing.T) {
+	var mu sync.Mutex
+	attempts := map[string]int{}
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		attempts[r.Header.Get("X-Request-Id")]++
+		failing := attempts[r.Header.Get("X-Request-Id")] == 1
+		mu.Unlock()
+		body, _ := io.ReadAll(r.Body)
+		if failing {
+			answer(503, "")(w, r)
+			return
+		}
+		notes := strings.TrimSuffix(strings.TrimPrefix(string(body), `{"notes":`), "}")
+		answer(200, strings.Replace(record, `"notes":null`, `"notes":`+notes, 1))(w, r)
+	}, client.WithAttemptHook(func(context.Context, client.Attempt) {}))
+	var group sync.WaitGroup
+	for n := range 50 {
+		group.Go(func() {
+			want := fmt.Sprint(n)
+			record, err := c.UpdateProvider(t.Context(), customerID, providerID, client.ProviderUpdate{Notes: client.Set(want)})
+			if err != nil || *record.Notes != want {
+				t.Errorf("%+v, %v", record, err)
+			}
+		})
+	}
+	group.Wait()
+	for id, n := range attempts {
+		if n != 2 {
+			t.Errorf("%d attempts are called %s", n, id)
+		}
+	}
+}
+
+// kinds are all that errors.Is may be asked for.
+var kinds = []error{
+	client.ErrUnauthorized, client.ErrForbidden, client.ErrNotFound, client.ErrPreconditionFailed, client.ErrValidation,
+	client.ErrRateLimited, client.ErrUnavailable, client.ErrOutcomeUnknown, context.Canceled, context.DeadlineExceeded,
+}
+
+// wantKinds expects the error to be of these kinds and no others, and to say nothing that it must not.
+func wantKinds(t *testing.T, err error, want ...error) {
+	t.Helper()
+	for _, kind := range kinds {
+		if got := errors.Is(err, kind); got != slices.Contains(want, kind) {
+			t.Errorf("errors.Is(err, %v) is %t", kind, got)
+		}
+	}
+	for _, private := range []string{customerID.String(), providerID.String(), "secret", "private", "\n"} {
+		if strings.Contains(err.Error(), private) {
+			t.Errorf("the error has %q: %s", private, err)
+		}
 	}
 }

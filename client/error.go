@@ -1,106 +1,137 @@
 package client
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
+	"strings"
 	"time"
 )
 
-// The kinds of an Error, for errors.Is.
+// The kinds of an Error, for errors.Is. Those of the statuses 401, 403, 404, 412 and 422 are the API's verdict only if
+// it comes in the contract's form; a proxy's page with such a status is of no kind.
 var (
 	ErrUnauthorized       = errors.New("unauthorized")        // 401: the key is missing, unknown, revoked or expired
 	ErrForbidden          = errors.New("forbidden")           // 403: the key lacks a permission
-	ErrNotFound           = errors.New("not found")           // 404: the customer has no such provider
-	ErrPreconditionFailed = errors.New("precondition failed") // 412: the record has changed since the IfMatch
+	ErrNotFound           = errors.New("not found")           // 404: the customer has no such provider; nothing was changed
+	ErrPreconditionFailed = errors.New("precondition failed") // 412: the record has changed since the IfMatch; nothing was changed
 	ErrValidation         = errors.New("validation failed")   // 422: Error.Fields says what is wrong
 	ErrRateLimited        = errors.New("rate limited")        // 429: Error.RetryAfter says how long to wait
-	ErrUnavailable        = errors.New("unavailable")         // 502, 503, 504: try again
+	ErrUnavailable        = errors.New("unavailable")         // 502, 503, 504, no answer, or half of one: try again later
 )
 
-// Error is an answer that is not a success. It holds no value that was sent.
+// ErrOutcomeUnknown is what errors.Is finds, beside another kind or alone, in the error of a call that may have made its
+// change: the connection was cut before the answer was there, say, and so was that of each attempt to repeat it.
+//
+// Calling again settles it, since sending a change twice is the same as sending it once, with two exceptions. With
+// IfMatch the change itself takes the version away that it asks for; and after a move by CustomerID the provider is
+// no longer found under the customer it was moved from. If the API therefore answers 412 or 404 to the repetition of
+// an attempt whose outcome is not known, the error is ErrOutcomeUnknown and neither ErrPreconditionFailed nor
+// ErrNotFound: read the record anew, with a zero update, and compare.
+var ErrOutcomeUnknown = errors.New("outcome unknown")
+
+// Error is what went wrong with a call: an answer that is not a success or cannot be read, or none at all. Its text
+// holds no value that was sent, no ID but the request's, and not the key.
 type Error struct {
-	StatusCode int
-	Code       string        // the contract's, such as NOT_FOUND; empty if the answer did not come from the API
-	Message    string        // for a person
-	Fields     []FieldError  // with ErrValidation: every fault of the request
-	RequestID  string        // what the server calls the request; quote it when you ask for help
-	RetryAfter time.Duration // how long the server asks to wait; 0 if it does not say
+	StatusCode     int           // 0 if no answer came
+	Code           string        // the contract's, such as NOT_FOUND; empty if the answer is not in the contract's form
+	Message        string        // for a person
+	Fields         []FieldError  // with ErrValidation: every fault of the request
+	RequestID      string        // what client and server call the request; quote it when you ask for help
+	RetryAfter     time.Duration // how long the server asks to wait; 0 if it does not say
+	Attempts       int           // how many attempts the call made
+	OutcomeUnknown bool          // whether an attempt may have made the change, see ErrOutcomeUnknown
+
+	// Err is what the network or the context said, nil if the answer is there. Its own text, unlike that of the
+	// Error, may hold the URL, and so the customer's ID. A timeout is os.ErrDeadlineExceeded, or
+	// context.DeadlineExceeded if it was the context's.
+	Err error
 }
 
-// Error returns the message with the status and the request's name.
+// maxFields bounds how many faults the text of an Error lists; Fields has them all.
+const maxFields = 5
+
+// Error returns the status, the message and the name of the request, on one line.
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%d", e.StatusCode)
-	if e.Code != "" {
-		text += " " + e.Code
+	var text strings.Builder
+	if e.StatusCode != 0 {
+		text.WriteString(strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, e.Code)) + ": ")
 	}
-	text += ": " + e.Message
-	for _, field := range e.Fields {
-		if field.Message != "" && len(e.Fields) > 1 {
-			text += " " + field.Message
+	text.WriteString(e.Message)
+	if len(e.Fields) > 1 { // the message has the only one
+		for _, field := range e.Fields[:min(len(e.Fields), maxFields)] {
+			text.WriteString(" " + clean(field.Message, maxText))
+		}
+		if more := len(e.Fields) - maxFields; more > 0 {
+			fmt.Fprintf(&text, " And %d more.", more)
 		}
 	}
+	var about []string
 	if e.RequestID != "" {
-		text += " (request " + e.RequestID + ")"
+		about = append(about, "request "+e.RequestID)
 	}
-	return text
+	if e.Attempts > 1 {
+		about = append(about, fmt.Sprintf("%d attempts", e.Attempts))
+	}
+	if len(about) > 0 {
+		text.WriteString(" (" + strings.Join(about, ", ") + ")")
+	}
+	return text.String()
 }
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
 
 // Is reports whether the error is of the kind of target, one of the Err… values.
 func (e *Error) Is(target error) bool {
+	if e.OutcomeUnknown && target == ErrOutcomeUnknown {
+		return true
+	}
+	switch e.StatusCode {
+	case http.StatusTooManyRequests:
+		return target == ErrRateLimited
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return target == ErrUnavailable
+	}
+	if e.Err != nil {
+		return target == ErrUnavailable && !ended(e.Err) && !permanent(e.Err)
+	}
+	if e.Code == "" {
+		return false
+	}
 	switch e.StatusCode {
 	case http.StatusUnauthorized:
 		return target == ErrUnauthorized
 	case http.StatusForbidden:
 		return target == ErrForbidden
 	case http.StatusNotFound:
-		return target == ErrNotFound
+		return target == ErrNotFound && !e.OutcomeUnknown
 	case http.StatusPreconditionFailed:
-		return target == ErrPreconditionFailed
+		return target == ErrPreconditionFailed && !e.OutcomeUnknown
 	case http.StatusUnprocessableEntity:
 		return target == ErrValidation
-	case http.StatusTooManyRequests:
-		return target == ErrRateLimited
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return target == ErrUnavailable
 	}
 	return false
 }
 
-func newError(response *http.Response, body []byte, isJSON bool) *Error {
-	var told struct {
-		Message    string       `json:"message"`
-		Code       string       `json:"code"`
-		Errors     []FieldError `json:"errors"`
-		RetryAfter int          `json:"retryAfter"`
-	}
-	if !isJSON || json.Unmarshal(body, &told) != nil || told.Message == "" {
-		return unexpected(response, "is not the API's JSON")
-	}
-	e := &Error{
-		StatusCode: response.StatusCode, Code: told.Code, Message: told.Message, Fields: told.Errors,
-		RequestID: response.Header.Get("X-Request-Id"), RetryAfter: retryAfter(response),
-	}
-	if told.RetryAfter > 0 {
-		e.RetryAfter = time.Duration(told.RetryAfter) * time.Second
-	}
-	return e
+// ended reports whether it was the context of the call that ended.
+func ended(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-func unexpected(response *http.Response, what string) *Error {
-	return &Error{
-		StatusCode: response.StatusCode, Message: "the answer " + what,
-		RequestID: response.Header.Get("X-Request-Id"), RetryAfter: retryAfter(response),
+// follow adds what the attempts before leave open.
+func (e *Error) follow(unknown bool) {
+	if unknown && !e.OutcomeUnknown {
+		e.OutcomeUnknown = true
+		e.Message = strings.TrimSuffix(e.Message, ".") + ". An earlier attempt of this call may have made the change."
 	}
 }
 
-// retryAfter reads the header in seconds; a date in it is not used by this API.
-func retryAfter(response *http.Response) time.Duration {
-	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
+// endedBy returns the error of a call whose context ended before this attempt could be repeated.
+func (e *Error) endedBy(err error) *Error {
+	late := *e
+	late.Message += "; the call's context ended before the next attempt (" + err.Error() + ")"
+	late.Err = err
+	return &late
 }

@@ -1,28 +1,48 @@
 package client
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+	"unicode/utf8"
+)
 
 // Field is a property of a change, in one of three states. Its zero value leaves the property as it is, Set gives it
-// a value, and Clear empties it.
+// a value, and Clear empties it. Two Fields are ==
+// if they do the same.
 type Field[T any] struct {
-	set   bool
-	value *T
+	set, null bool
+	value     T
 }
 
-// Set returns a Field that gives the property the value v.
-func Set[T any](v T) Field[T] { return Field[T]{set: true, value: &v} }
+// Set returns a Field that gives the property the value v. The empty text is a value.
+func Set[T any](v T) Field[T] { return Field[T]{set: true, value: v} }
 
 // Clear returns a Field that empties the property: it becomes null.
-func Clear[T any]() Field[T] { return Field[T]{set: true} }
+func Clear[T any]() Field[T] { return Field[T]{set: true, null: true} }
 
 // IsZero reports whether the Field leaves the property as it is.
 func (f Field[T]) IsZero() bool { return !f.set }
 
 // MarshalJSON writes the value, or null where there is none. A zero Field is left out of the body before this is asked.
-func (f Field[T]) MarshalJSON() ([]byte, error) { return json.Marshal(f.value) }
+// Text that is not UTF-8 is an error, since JSON cannot carry it unchanged.
+func (f Field[T]) MarshalJSON() ([]byte, error) {
+	if !f.set || f.null {
+		return []byte("null"), nil
+	}
+	if text, ok := any(f.value).(string); ok && !utf8.ValidString(text) {
+		return nil, errors.New("the text is not valid UTF-8")
+	}
+	return json.Marshal(f.value)
+}
 
 // UnmarshalJSON reads a value, or null, so that a change can be read back from JSON.
 func (f *Field[T]) UnmarshalJSON(data []byte) error {
-	*f = Field[T]{set: true}
-	return json.Unmarshal(data, &f.value)
+	var value *T
+	if err := json.Unmarshal(data, &value); err != nil {
+		return err
+	}
+	if *f = Clear[T](); value != nil {
+		*f = Set(*value)
+	}
+	return nil
 }

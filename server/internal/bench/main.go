@@ -89,7 +89,10 @@ func measure(ctx context.Context, p plan, stdout, stderr io.Writer) error {
 	defer cancel()
 	b := &bench{plan: p, folder: folder, progress: stderr, report: &report{}}
 	if err := b.run(ctx); err != nil {
-		return errors.Join(context.Cause(ctx), err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped before the end: %w", context.Cause(ctx))
+		}
+		return err
 	}
 	b.print(stdout, p)
 	return nil

@@ -1,0 +1,151 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxAnswer bounds how much of an answer is read, in bytes, after decompression. A record has some thousand.
+const maxAnswer = 1 << 20
+
+// maxText bounds each text of the server that goes into an error, in characters.
+const maxText = 300
+
+const outcomeUnknown = "whether the change was made is not known"
+
+// answer is a response, read to its end.
+type answer struct {
+	status    int
+	header    http.Header
+	requestID string
+	at        time.Time // when it came
+	body      []byte
+}
+
+// readAnswer reads at most one byte more than maxAnswer. With an error it returns what came before that.
+func readAnswer(response *http.Response, sentID string, now time.Time) (*answer, error) {
+	a := &answer{status: response.StatusCode, header: response.Header, at: now}
+	a.requestID = clean(response.Header.Get("X-Request-Id"), 100)
+	if a.requestID == "" {
+		a.requestID = sentID
+	}
+	var err error
+	a.body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	return a, err
+}
+
+// fault says what keeps the body from being JSON; empty for nothing.
+func (a *answer) fault() string {
+	media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	switch {
+	case len(a.body) > maxAnswer:
+		return fmt.Sprintf("is larger than %d bytes", maxAnswer)
+	case len(a.body) == 0:
+		return "is empty"
+	case a.header.Get("Content-Encoding") != "":
+		return "is compressed, which was not asked for"
+	case err != nil:
+		return "does not say that it is JSON"
+	case media == "text/html":
+		return "is a web page instead of JSON"
+	case media != "application/json":
+		return "is of another content type than JSON"
+	case !utf8.Valid(a.body) || !json.Valid(a.body):
+		return "is not valid JSON"
+	}
+	return ""
+}
+
+// refusal returns the error of an answer that is not a success.
+func (a *answer) refusal() *Error {
+	fault := a.fault()
+	var told struct {
+		Message    string          `json:"message"`
+		Code       string          `json:"code"`
+		Errors     json.RawMessage `json:"errors"`
+		RetryAfter json.RawMessage `json:"retryAfter"`
+	}
+	if fault == "" && (json.Unmarshal(a.body, &told) != nil || told.Message == "" || told.Code == "") {
+		fault = "is not an error as the contract describes it"
+	}
+	if a.status >= 300 && a.status < 400 {
+		fault = "is a redirect, which is not followed because the key would go along"
+	}
+	if fault != "" {
+		return a.unexpected(fault)
+	}
+	e := &Error{
+		StatusCode: a.status, Code: clean(told.Code, 60), Message: clean(told.Message, maxText), RequestID: a.requestID,
+		RetryAfter: a.retryAfter(string(told.RetryAfter)), OutcomeUnknown: a.status >= 500,
+	}
+	if json.Unmarshal(told.Errors, &e.Fields) != nil {
+		e.Fields = nil // the message is worth having without them
+	}
+	return e
+}
+
+// unexpected returns the error of an answer that breaks the contract. It says nothing of what is in the body.
+func (a *answer) unexpected(fault string) *Error {
+	message := "the answer " + fault
+	if passing(a.status) {
+		message += "; something between this program and the API gave it; try again later"
+	} else {
+		message += "; check the base URL, and what stands between this program and the API"
+	}
+	return a.newError(message)
+}
+
+// newError returns an error in this package's words. A success that cannot be read and a fault of the server leave open
+// whether the change was made; what was refused or redirected was not carried out.
+func (a *answer) newError(message string) *Error {
+	e := &Error{StatusCode: a.status, Message: message, RequestID: a.requestID, RetryAfter: a.retryAfter("")}
+	if e.OutcomeUnknown = a.status < 300 || a.status >= 500; e.OutcomeUnknown {
+		e.Message += "; " + outcomeUnknown
+	}
+	return e
+}
+
+// retryAfter returns the longer of the waits that header and body ask for, 0 if neither does. The header's date is
+// compared with the server's clock, if the answer shows it, and otherwise with this one.
+func (a *answer) retryAfter(body string) time.Duration {
+	header := a.header.Get("Retry-After")
+	if date, err := http.ParseTime(header); err == nil {
+		now, err := http.ParseTime(a.header.Get("Date"))
+		if err != nil {
+			now = a.at
+		}
+		return max(seconds(body), date.Sub(now), 0)
+	}
+	return max(seconds(body), seconds(header))
+}
+
+// seconds reads a number of seconds, up to a day; 0 if there is none.
+func seconds(text string) time.Duration {
+	number, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || !(number > 0) {
+		return 0
+	}
+	return time.Duration(min(number, 24*60*60) * float64(time.Second))
+}
+
+// clean makes a text of the server fit for a line of a log: printable, and of at most so many characters.
+func clean(text string, most int) string {
+	text = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, " ")))
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most]) + "…"
+}

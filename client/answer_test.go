@@ -1,0 +1,79 @@
+package client_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/carecycle/provider-api/client"
+)
+
+// FuzzAnswer lets a server answer anything. Whatever it is, the client returns the record that was asked for, or an
+// *Error whose text is one short line that quotes the body only where the body is an error of the contract's form.
+func FuzzAnswer(f *testing.F) {
+	const refusal = `{"message":"Why.","code":"VALIDATION_ERROR","errors":[{"path":["npi"],"message":"M","expected":"E","received":"R","code":"too_long"},{}],"retryAfter":60}`
+	for _, status := range []int{200, 204, 307, 404, 412, 422, 429, 500, 503} {
+		for _, body := range []string{record, refusal, "", "null", "{", `{"message":1,"errors":2,"retryAfter":"3"}`, "<html>" + strings.Repeat("x", 1000)} {
+			f.Add(status, "application/json", "", "5", []byte(body))
+		}
+	}
+	f.Add(200, "text/html; charset=utf-8", "", "", []byte("<h1>Hello</h1>"))
+	f.Add(200, "application/json; charset=\"", "gzip", "Wed, 17 Jun 2026 19:07:25 GMT", []byte(record))
+	f.Add(200, "application/json", "", "", []byte(strings.ReplaceAll(record, "null", `"\ud800"`)))
+	f.Add(400, "application/json", "", "-1", []byte(`{"code":"`+strings.Repeat("C", 500)+`","message":"\u2028\u0000`+strings.Repeat("é", 500)+`"}`))
+
+	f.Fuzz(func(t *testing.T, status int, contentType, encoding, retryAfter string, body []byte) {
+		response := &http.Response{StatusCode: status, Body: io.NopCloser(bytes.NewReader(body)), Header: http.Header{
+			"Content-Type": {contentType}, "Content-Encoding": {encoding}, "Retry-After": {retryAfter}, "X-Request-Id": {retryAfter}, "Etag": {encoding},
+		}}
+		c, err := client.New(apiKey, client.WithTransport(transport(func(*http.Request) (*http.Response, error) { return response, nil })), client.WithoutRetries())
+		if err != nil {
+			t.Fatal(err)
+		}
+		record, err := c.UpdateProvider(t.Context(), customerID, providerID, update)
+		if err == nil {
+			if record.ID != providerID || status != 200 || contentType == "" {
+				t.Fatalf("a success with status %d, content type %q and provider %s", status, contentType, record.ID)
+			}
+			return
+		}
+		if record != nil {
+			t.Fatal("an error and a record")
+		}
+		failed, ok := errors.AsType[*client.Error](err)
+		if !ok {
+			t.Fatalf("%v is no *client.Error", err)
+		}
+		text := err.Error()
+		if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("the error is not fit to be printed: %q", text)
+		}
+		if failed.RetryAfter < 0 {
+			t.Errorf("wait %v", failed.RetryAfter)
+		}
+		most := 350 // characters of the whole text
+		if failed.Code != "" {
+			most = 350 + 6*310 // the message and five faults
+		} else if quote := quoted(failed.Message, body, 30); quote != "" {
+			t.Errorf("the error quotes the body, %q: %s", quote, text)
+		}
+		if n := utf8.RuneCountInString(text); n > most {
+			t.Errorf("the error has %d characters, want at most %d: %s", n, most, text)
+		}
+	})
+}
+
+// quoted returns a run of n bytes of the text that is in the body, too; "" for none.
+func quoted(text string, body []byte, n int) string {
+	for ; len(text) >= n; text = text[1:] {
+		if bytes.Contains(body, []byte(text[:n])) {
+			return text[:n]
+		}
+	}
+	return ""
+}

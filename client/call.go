@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// operation is one of the API's, in the words of errors and hooks.
+type operation struct {
+	name   string // what its errors begin with
+	method string
+	route  string // the path's template: no ID is ever in it
+}
+
+// call is one call of an operation: what its attempts have in common.
+type call struct {
+	operation
+	requestID string
+	ifMatch   *string // the condition; nil for none
+	moves     bool    // whether the record is found elsewhere after a success
+	send      func(ctx context.Context, last RequestEditorFn) (*http.Response, error)
+	accept    func(*answer) string // takes the body of a success, or says what is wrong with it
+}
+
+func newCall(o operation, options []CallOption) (*call, error) {
+	c := &call{operation: o, requestID: uuid.Must(uuid.NewV7()).String()}
+	for _, option := range options {
+		if option == nil {
+			return nil, fmt.Errorf("%s: an option of the call is nil", o.name)
+		}
+		if err := option(c); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.name, err)
+		}
+	}
+	return c, nil
+}
+
+// Attempt is one request of a call and how it went, as WithAttemptHook's functions see it. It holds no ID of a customer
+// or provider and no value, so that it can be logged as it is.
+type Attempt struct {
+	Method     string        // such as PATCH
+	Route      string        // the path's template, /v2/customers/{id}/providers/{providerId}
+	Number     int           // 1 for the first attempt of a call
+	StatusCode int           // 0 if no answer came
+	RequestID  string        // the same for all attempts of a call, unless the server renames them
+	Duration   time.Duration // until the whole answer was there, or the attempt had failed
+	Wait       time.Duration // until the next attempt; 0 if this is the last one
+	Err        error         // an *Error; nil for a success
+}
+
+// do makes attempts until one succeeds, repeating would not help, or none is left. Its error begins with the
+// operation's name.
+func (c *Client) do(ctx context.Context, call *call) error {
+	end := c.clock.now().Add(c.retries.elapsed)
+	unknown := false // whether an attempt that failed may have made the change
+	for number := 1; ; number++ {
+		start := c.clock.now()
+		a, err := c.attempt(ctx, call)
+		attempt := Attempt{Method: call.method, Route: call.route, Number: number, Duration: c.clock.now().Sub(start)}
+		if err == nil {
+			attempt.StatusCode, attempt.RequestID = a.status, a.requestID
+			c.tell(ctx, attempt)
+			return nil
+		}
+		failed, ok := err.(*Error)
+		if !ok {
+			return fmt.Errorf("%s: request editor: %w", call.name, err)
+		}
+		failed.Attempts = number
+		if failed.Is(ErrNotFound) && !call.moves {
+			unknown = false // what an earlier attempt may have changed is not there
+		}
+		failed.follow(unknown)
+		unknown = failed.OutcomeUnknown
+		if number < c.retries.attempts && failed.repeatable(call.ifMatch != nil) {
+			attempt.Wait = c.wait(ctx, number, failed.RetryAfter, end)
+		}
+		attempt.StatusCode, attempt.RequestID, attempt.Err = failed.StatusCode, failed.RequestID, failed
+		c.tell(ctx, attempt)
+		if attempt.Wait == 0 {
+			return fmt.Errorf("%s: %w", call.name, failed)
+		}
+		if err := c.clock.sleep(ctx, attempt.Wait); err != nil {
+			return fmt.Errorf("%s: %w", call.name, failed.endedBy(err))
+		}
+	}
+}
+
+func (c *Client) tell(ctx context.Context, attempt Attempt) {
+	for _, hook := range c.hooks {
+		hook(ctx, attempt)
+	}
+}
+
+// attempt sends the request once and reads the answer to its end. Its error is an *Error, or a request editor's.
+func (c *Client) attempt(ctx context.Context, call *call) (*answer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &Error{Message: "nothing was sent: the call's context had ended (" + err.Error() + ")", RequestID: call.requestID, Err: err}
+	}
+	timed, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	w := &way{ctx: ctx, timed: timed, timeout: c.timeout}
+	response, err := call.send(w.watch(timed), func(_ context.Context, request *http.Request) error {
+		call.requestID = setDefault(request.Header, "X-Request-Id", call.requestID)
+		setDefault(request.Header, "User-Agent", c.userAgent)
+		setDefault(request.Header, "Accept", "application/json")
+		return nil
+	})
+	if lost, ok := err.(*networkError); ok {
+		return nil, w.noAnswer(lost.error, call.requestID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	a, err := readAnswer(response, call.requestID, c.clock.now())
+	if err != nil {
+		return nil, w.brokenOff(err, a)
+	}
+	if a.status != http.StatusOK {
+		return nil, a.refusal()
+	}
+	if fault := a.fault(); fault != "" {
+		return nil, a.unexpected(fault)
+	}
+	if fault := call.accept(a); fault != "" {
+		return nil, a.unexpected(fault)
+	}
+	return a, nil
+}
+
+// setDefault sets a header unless an editor did, and returns its value.
+func setDefault(header http.Header, name, value string) string {
+	if present := header.Get(name); present != "" {
+		return present
+	}
+	header.Set(name, value)
+	return value
+}

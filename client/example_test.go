@@ -1,0 +1,302 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/carecycle/provider-api/client"
+)
+
+// newAPI stands in for the API: it answers with these, one request after another, and with the record from then on.
+func newAPI(answers ...http.HandlerFunc) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next := answer(200, record, "ETag", `"7"`)
+		if len(answers) > 0 {
+			next, answers = answers[0], answers[1:]
+		}
+		next(w, r)
+	}))
+}
+
+func Example() {
+	api := newAPI()
+	defer api.Close()
+
+	c, err := client.New("cc_your_key", client.WithBaseURL(api.URL))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	record, err := c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{
+		ProviderName: client.Set("Dr. Ada Example"), // a value
+		Fax:          client.Clear[string](),        // null
+	}) // everything else stays as it is
+	switch {
+	case errors.Is(err, client.ErrNotFound):
+		fmt.Println("the customer has no such provider")
+	case err != nil:
+		fmt.Println(err)
+	default:
+		fmt.Println(*record.ProviderName, record.ProviderType, record.ETag)
+	}
+	// Output: Dr. Ada Example Primary Care "7"
+}
+
+func ExampleNew() {
+	_, err := client.New("cc_your_key",
+		client.WithBaseURL("https://api.carecycle.ai"),
+		client.WithTimeout(5*time.Second),
+		client.WithRetries(3, time.Minute),
+		client.WithUserAgent("billing/1.4"),
+	)
+	fmt.Println(err)
+
+	_, err = client.New("from another service")
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// client: the API key must begin with cc_ and have no spaces; is it the right one, and whole?
+}
+
+func ExampleClient_UpdateProvider() {
+	api := newAPI(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Println(r.Method, string(body))
+		answer(200, record)(w, r)
+	})
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	record, err := c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{
+		ProviderType: new(client.ProviderTypeSpecialist), // never null
+		Phone:        client.Set("+1 555 0100"),
+		Fax:          client.Clear[string](),
+		IsActive:     client.Set(true),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if record.Specialty == nil {
+		fmt.Println("no specialty is known")
+	}
+	// Output:
+	// PATCH {"fax":null,"isActive":true,"phone":"+1 555 0100","providerType":"Specialist"}
+	// no specialty is known
+}
+
+func ExampleIfMatch() {
+	api := newAPI(answer(200, record, "ETag", `"7"`), answer(412, `{"message":"The provider has changed.","code":"PRECONDITION_FAILED"}`))
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+	ctx := context.Background()
+
+	read, err := c.UpdateProvider(ctx, customerID, providerID, client.ProviderUpdate{}) // changes nothing
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = c.UpdateProvider(ctx, customerID, providerID, client.ProviderUpdate{Notes: client.Set("Call in the morning.")}, client.IfMatch(read.ETag))
+	switch {
+	case errors.Is(err, client.ErrPreconditionFailed):
+		fmt.Println("somebody was faster; nothing was changed")
+	case errors.Is(err, client.ErrOutcomeUnknown):
+		fmt.Println("read the record, and see whether the note is there")
+	}
+	// Output: somebody was faster; nothing was changed
+}
+
+func ExampleSet() {
+	update := client.ProviderUpdate{Phone: client.Set("+1 555 0100"), Notes: client.Set("")}
+	fmt.Println(update.Phone.IsZero(), update.Fax.IsZero())
+	fmt.Println(update.Notes == client.Clear[string]()) // the empty text is a value
+	// Output:
+	// false true
+	// false
+}
+
+func ExampleClear() {
+	update := client.ProviderUpdate{Phone: client.Clear[string](), IsPrimaryProvider: client.Clear[bool]()}
+	fmt.Println(update.Phone.IsZero(), update.Fax.IsZero())
+	// Output: false true
+}
+
+func ExampleProvider_UpdatedTime() {
+	p := client.Provider{UpdatedAt: new("2026-06-17T19:07:23.709Z")}
+	if at, ok := p.UpdatedTime(); ok {
+		fmt.Println(at.Format(time.DateOnly))
+	}
+	fmt.Println(*p.UpdatedAt)
+	// Output:
+	// 2026-06-17
+	// 2026-06-17T19:07:23.709Z
+}
+
+func ExampleProvider_CreatedTime() {
+	var p client.Provider
+	_, ok := p.CreatedTime() // the API does not say
+	fmt.Println(ok)
+	// Output: false
+}
+
+func ExampleProviderType() {
+	for _, kind := range []client.ProviderType{client.ProviderTypePrimaryCare, "Dentist"} {
+		fmt.Println(kind, kind.Valid())
+	}
+	// Output:
+	// Primary Care true
+	// Dentist false
+}
+
+func ExampleError() {
+	api := newAPI(answer(422, `{"message": "The request has 2 faults; all are listed.", "code": "VALIDATION_ERROR", "errors": [
+		{"path": ["npi"], "message": "npi must have at most 50 characters; it has 60 characters.", "expected": "at most 50 characters", "received": "60 characters", "code": "too_long"},
+		{"path": ["state"], "message": "state must be text.", "expected": "string", "received": "number", "code": "invalid_type"}
+	]}`, "X-Request-Id", "0198f3a2-6c1d-7b7e-9d5c-2f4b8a1e6c3d"))
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	_, err := c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{NPI: client.Set(strings.Repeat("1", 60))})
+	if e, ok := errors.AsType[*client.Error](err); ok && errors.Is(err, client.ErrValidation) {
+		fmt.Println(e.StatusCode, e.Code, e.RequestID)
+		for _, fault := range e.Fields {
+			fmt.Println(fault.Path, fault.Code, fault.Message)
+		}
+	}
+	// Output:
+	// 422 VALIDATION_ERROR 0198f3a2-6c1d-7b7e-9d5c-2f4b8a1e6c3d
+	// [npi] too_long npi must have at most 50 characters; it has 60 characters.
+	// [state] invalid_type state must be text.
+}
+
+func ExampleError_retryAfter() {
+	api := newAPI(answer(429, `{"message":"Too many requests.","code":"RATE_LIMIT_EXCEEDED","retryAfter":60}`))
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	_, err := c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{})
+	if e, ok := errors.AsType[*client.Error](err); ok && errors.Is(err, client.ErrRateLimited) {
+		fmt.Println("again in", e.RetryAfter) // longer than the call would wait by itself
+	}
+	// Output: again in 1m0s
+}
+
+func ExampleWithBaseURL() {
+	_, err := client.New("cc_your_key", client.WithBaseURL("https://gateway.example/carecycle/"))
+	fmt.Println(err)
+	_, err = client.New("cc_your_key", client.WithBaseURL("gateway.example"))
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// client: WithBaseURL: the base URL must be like https://host or https://host/path
+}
+
+func ExampleWithHTTPClient() {
+	shared := &http.Client{Transport: http.DefaultTransport} // its CheckRedirect is not used: redirects would take the key along
+	_, err := client.New("cc_your_key", client.WithHTTPClient(shared))
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleWithTransport() {
+	proxied := http.DefaultTransport.(*http.Transport).Clone()
+	proxied.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.example:3128"})
+	_, err := client.New("cc_your_key", client.WithTransport(proxied))
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleWithTimeout() {
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	defer hanging.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(hanging.URL), client.WithTimeout(50*time.Millisecond), client.WithoutRetries())
+
+	_, err := c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{})
+	fmt.Println(errors.Is(err, client.ErrUnavailable), errors.Is(err, os.ErrDeadlineExceeded))
+	// Output: true true
+}
+
+func ExampleWithRetries() {
+	// A job in the background has time to sit out the rate limit.
+	_, err := client.New("cc_your_key", client.WithRetries(20, 15*time.Minute))
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleWithoutRetries() {
+	api := newAPI(answer(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`))
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL), client.WithoutRetries())
+
+	_, err := c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{})
+	fmt.Println(errors.Is(err, client.ErrUnavailable))
+	// Output: true
+}
+
+func ExampleWithUserAgent() {
+	api := newAPI(func(w http.ResponseWriter, r *http.Request) {
+		product, _, _ := strings.Cut(r.UserAgent(), " ")
+		fmt.Println(product)
+		answer(200, record)(w, r)
+	})
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL), client.WithUserAgent("billing/1.4"))
+
+	c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{})
+	// Output: billing/1.4
+}
+
+func ExampleWithRequestEditorFn() {
+	api := newAPI(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.Header.Get("Traceparent"))
+		answer(200, record)(w, r)
+	})
+	defer api.Close()
+
+	type trace struct{}
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL), client.WithRequestEditorFn(func(ctx context.Context, r *http.Request) error {
+		r.Header.Set("Traceparent", ctx.Value(trace{}).(string))
+		return nil
+	}))
+
+	ctx := context.WithValue(context.Background(), trace{}, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	c.UpdateProvider(ctx, customerID, providerID, client.ProviderUpdate{})
+	// Output: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+}
+
+func ExampleWithAttemptHook() {
+	api := newAPI(answer(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`))
+	defer api.Close()
+
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL), client.WithAttemptHook(func(ctx context.Context, a client.Attempt) {
+		level := slog.LevelDebug
+		if a.Err != nil {
+			level = slog.LevelInfo
+		}
+		log.Log(ctx, level, a.Method+" "+a.Route, "attempt", a.Number, "status", a.StatusCode, "again", a.Wait > 0) // and a.Duration, a.RequestID, a.Err
+	}))
+
+	c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{})
+	// Output: level=INFO msg="PATCH /v2/customers/{id}/providers/{providerId}" attempt=1 status=503 again=true
+}
+
+// withoutTime keeps the example's output the same from one run to the next.
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}

@@ -1,0 +1,58 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+func checkKey(key string) error {
+	if !strings.HasPrefix(key, "cc_") || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("the API key must begin with cc_ and have no spaces; is it the right one, and whole?")
+	}
+	return nil
+}
+
+// keyed adds the key to each request, last of all, so that no editor sees it.
+type keyed struct {
+	authorize func(http.Header) // holds the key: unlike a field, nothing that prints a value can look into a function
+	base      *url.URL
+	next      HttpRequestDoer
+}
+
+// withKey returns a doer that sends the key to the host of base and to no other: it follows no redirect, because the
+// standard HTTP client would take the key along.
+func withKey(next HttpRequestDoer, key string, base *url.URL) (HttpRequestDoer, error) {
+	if standard, ok := next.(*http.Client); ok && standard != nil {
+		copied := *standard
+		copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		next = &copied
+	} else if ok || next == nil {
+		return nil, errors.New("WithHTTPClient: the HTTP client is nil")
+	}
+	return &keyed{func(h http.Header) { h.Set("X-Api-Key", key) }, base, next}, nil
+}
+
+// Do sends the request. What goes wrong on the way is a *networkError.
+func (k *keyed) Do(request *http.Request) (*http.Response, error) {
+	if request.URL.Scheme != k.base.Scheme || request.URL.Host != k.base.Host {
+		return nil, errors.New("a request editor changed the host; name another server with WithBaseURL")
+	}
+	request = request.Clone(request.Context()) // whoever kept the request must not see the key appear in it
+	k.authorize(request.Header)
+	response, err := k.next.Do(request)
+	if err == nil && response == nil {
+		err = errors.New("the HTTP client returned neither an answer nor an error")
+	}
+	if err != nil {
+		return nil, &networkError{err}
+	}
+	if response.Body == nil {
+		response.Body = http.NoBody
+	}
+	return response, nil
+}
+
+// networkError is an error of the HTTP client, as opposed to one of a request editor.
+type networkError struct{ error }

@@ -1,0 +1,118 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"os"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// way is the way of one request over the network, for saying what went wrong on it.
+type way struct {
+	ctx     context.Context // the caller's
+	timed   context.Context // the attempt's, which ends after timeout
+	timeout time.Duration
+
+	dialled, connected atomic.Bool
+}
+
+// watch lets the standard transport report how far the request comes.
+func (w *way) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { w.dialled.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { w.connected.Store(true) },
+	})
+}
+
+// noAnswer returns the error of a request that was not answered. If no connection was made for it, nothing can have
+// come of it; a transport that does not report connections leaves that open.
+func (w *way) noAnswer(err error, requestID string) *Error {
+	message, cause := w.explain(err)
+	e := &Error{Message: "no answer: " + message, RequestID: requestID, Err: cause}
+	if e.OutcomeUnknown = !w.dialled.Load() || w.connected.Load(); e.OutcomeUnknown {
+		e.Message += "; " + outcomeUnknown
+	}
+	return e
+}
+
+// brokenOff returns the error of an answer that could not be read to its end.
+func (w *way) brokenOff(err error, a *answer) *Error {
+	message, cause := w.explain(err)
+	e := a.newError(fmt.Sprintf("the answer broke off after %d bytes: %s", len(a.body), message))
+	e.Err = cause
+	return e
+}
+
+// explain says what an error of the HTTP client means and what to do. It repeats texts of kinds that cannot hold more
+// than addresses; the others may hold the URL, which names a customer, or what the server sent. The second result is
+// for errors.Is.
+func (w *way) explain(err error) (string, error) {
+	err = withoutURL(err)
+	switch {
+	case w.ctx.Err() != nil:
+		return "the call's context ended (" + w.ctx.Err().Error() + ")", w.ctx.Err()
+	case w.timed.Err() != nil:
+		return fmt.Sprintf("%v were not enough; WithTimeout gives an attempt more time", w.timeout), os.ErrDeadlineExceeded
+	case timedOut(err):
+		return "the HTTP client's own timeout was not enough", os.ErrDeadlineExceeded
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "the server does not speak TLS; check the base URL", err
+	case wasCut(err):
+		return "the connection was cut", err
+	}
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return clean(certificate.Error(), maxText) + "; check the base URL", err
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return clean(dial.Error(), maxText) + "; check the base URL and the network", err
+	}
+	return "the HTTP client failed; why is in the Err of this Error, whose text may name a customer", err
+}
+
+func timedOut(err error) bool {
+	timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && timeout.Timeout()
+}
+
+func wasCut(err error) bool {
+	return errors.As(err, new(streamError)) || slices.ContainsFunc([]error{
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
+	}, func(cut error) bool { return errors.Is(err, cut) })
+}
+
+// streamError is how errors.As gets at what an HTTP/2 server does instead of closing the connection: net/http keeps its
+// own type to itself and lets As fill any struct of these fields.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (streamError) Error() string { return "the server reset the stream" }
+
+// withoutURL takes the URL out of the error of an http.Client.
+func withoutURL(err error) error {
+	for failed, ok := errors.AsType[*url.Error](err); ok; failed, ok = errors.AsType[*url.Error](err) {
+		err = failed.Err
+	}
+	return err
+}
+
+// permanent reports whether the network fails in a way that time does not heal.
+func permanent(err error) bool {
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
+	return certificate || errors.Is(err, http.ErrSchemeMismatch)
+}

@@ -1,0 +1,74 @@
+package client
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// The longest waits before a second attempt, and before any later one, where the server asks for none.
+const (
+	firstWait   = 250 * time.Millisecond
+	longestWait = 8 * time.Second
+)
+
+// retries bounds the attempts of a call.
+type retries struct {
+	attempts int
+	elapsed  time.Duration // since the call began; no attempt begins later
+}
+
+// clock is time and chance, which tests replace.
+type clock struct {
+	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error // ends early, with the context's error, when that ends
+	random func() float64                             // at least 0, less than 1
+}
+
+var systemClock = clock{time.Now, sleep, rand.Float64}
+
+func sleep(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// wait returns how long to wait after the attempt of that number, or 0 if the next one would begin after the end of the
+// call or of its context. The wait is random up to a bound that doubles with each attempt, so that many clients that
+// failed together do not come back together, and it follows what the server asks for.
+func (c *Client) wait(ctx context.Context, number int, asked time.Duration, end time.Time) time.Duration {
+	bound := longestWait
+	if shift := number - 1; shift < 16 {
+		bound = min(bound, firstWait<<shift)
+	}
+	wait := asked + max(time.Duration(c.clock.random()*float64(bound)), time.Millisecond)
+	next := c.clock.now().Add(wait)
+	if deadline, ok := ctx.Deadline(); next.After(end) || ok && !next.Before(deadline) {
+		return 0
+	}
+	return wait
+}
+
+// repeatable reports whether sending the request again may help. A condition makes a difference for an answer that
+// broke off: if it said that the change was made, the version that the condition asks for is gone.
+func (e *Error) repeatable(conditional bool) bool {
+	if ended(e.Err) || permanent(e.Err) || conditional && e.StatusCode == http.StatusOK {
+		return false
+	}
+	return e.Err != nil || passing(e.StatusCode)
+}
+
+// passing reports whether a status speaks of a state that time heals.
+func passing(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}

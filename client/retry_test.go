@@ -1,0 +1,253 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carecycle/provider-api/client"
+)
+
+// asError returns the *Error that every failed call ends with.
+func asError(t *testing.T, err error) *client.Error {
+	t.Helper()
+	failed, ok := errors.AsType[*client.Error](err)
+	if !ok {
+		t.Fatalf("%v is no *client.Error", err)
+	}
+	return failed
+}
+
+// cut breaks the connection instead of answering.
+func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// cutShort breaks the connection within the answer.
+func cutShort(w http.ResponseWriter, r *http.Request) {
+	answer(200, record[:100], "Content-Length", "1000")(w, r)
+	w.(http.Flusher).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+func TestRetries(t *testing.T) {
+	ok := answer(200, record)
+	busy := answer(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`)
+	badGateway := answer(502, "<h1>Bad Gateway</h1>", "Content-Type", "text/html")
+	limited := answer(429, `{"message":"Wait.","code":"RATE_LIMIT_EXCEEDED","retryAfter":3}`)
+	refused := func(status int, code string) http.HandlerFunc {
+		return answer(status, `{"message":"No.","code":"`+code+`"}`)
+	}
+	gone, stale := refused(404, "NOT_FOUND"), refused(412, "PRECONDITION_FAILED")
+	unknown := client.ErrOutcomeUnknown
+
+	anything := client.ProviderUpdate{Notes: client.Set("private words")}
+	move := client.ProviderUpdate{CustomerID: &customerID}
+	ifMatch := []client.CallOption{client.IfMatch(`"6"`)}
+	ms := func(n ...time.Duration) []time.Duration {
+		for i := range n {
+			n[i] *= time.Millisecond
+		}
+		return n
+	}
+	const half = 125 // half of the first wait's bound, in milliseconds
+	tests := []struct {
+		name    string
+		answers []http.HandlerFunc // the last one is repeated
+		update  client.ProviderUpdate
+		call    []client.CallOption
+		options []client.Option
+		waits   []time.Duration
+		status  int // of the error; -1 for none
+		kinds   []error
+	}{
+		{name: "success at once", answers: []http.HandlerFunc{ok}, status: -1},
+		{name: "busy, then not", answers: []http.HandlerFunc{busy, ok}, waits: ms(half), status: -1},
+		{name: "each kind of passing trouble", answers: []http.HandlerFunc{badGateway, answer(504, ""), cut, ok}, waits: ms(half, 2*half, 4*half), status: -1},
+		{name: "an answer that breaks off", answers: []http.HandlerFunc{cutShort, ok}, waits: ms(half), status: -1},
+		{name: "a wait asked for in the body", answers: []http.HandlerFunc{limited, ok}, waits: ms(3000 + half), status: -1},
+		{name: "a wait asked for in the header", answers: []http.HandlerFunc{answer(503, "", "Retry-After", "2"), ok}, waits: ms(2000 + half), status: -1},
+		{name: "a wait asked for until a date", status: -1, waits: ms(2000 + half),
+			answers: []http.HandlerFunc{answer(503, "", "Date", "Wed, 17 Jun 2026 19:07:23 GMT", "Retry-After", "Wed, 17 Jun 2026 19:07:25 GMT"), ok}},
+		{name: "no end of it", answers: []http.HandlerFunc{badGateway}, waits: ms(half, 2*half, 4*half), status: 502, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no end of it, with patience", answers: []http.HandlerFunc{badGateway}, options: []client.Option{client.WithRetries(8, time.Hour)},
+			waits: ms(half, 2*half, 4*half, 8*half, 16*half, 32*half, 32*half), status: 502, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "switched off", answers: []http.HandlerFunc{limited}, options: []client.Option{client.WithoutRetries()}, status: 429, kinds: []error{client.ErrRateLimited}},
+		{name: "no longer than elapsed", answers: []http.HandlerFunc{limited}, options: []client.Option{client.WithRetries(100, 10*time.Second)},
+			waits: ms(3000+half, 3000+2*half, 3000+4*half), status: 429, kinds: []error{client.ErrRateLimited}},
+		{name: "a wait that is too long is not begun", answers: []http.HandlerFunc{answer(429, "", "Retry-After", "60")}, status: 429, kinds: []error{client.ErrRateLimited}},
+		{name: "the last attempt's error", answers: []http.HandlerFunc{limited, cut, limited, busy}, waits: ms(3000+half, 2*half, 3000+4*half), status: 503,
+			kinds: []error{client.ErrUnavailable, unknown}},
+
+		{name: "not for 400", answers: []http.HandlerFunc{refused(400, "BAD_REQUEST")}, status: 400},
+		{name: "not for 401", answers: []http.HandlerFunc{refused(401, "UNAUTHORIZED")}, status: 401, kinds: []error{client.ErrUnauthorized}},
+		{name: "not for 403", answers: []http.HandlerFunc{refused(403, "FORBIDDEN")}, status: 403, kinds: []error{client.ErrForbidden}},
+		{name: "not for 404", answers: []http.HandlerFunc{gone}, status: 404, kinds: []error{client.ErrNotFound}},
+		{name: "not for 412", answers: []http.HandlerFunc{stale}, call: ifMatch, status: 412, kinds: []error{client.ErrPreconditionFailed}},
+		{name: "not for 422", answers: []http.HandlerFunc{refused(422, "VALIDATION_ERROR")}, status: 422, kinds: []error{client.ErrValidation}},
+		{name: "not for 500", answers: []http.HandlerFunc{refused(500, "INTERNAL_ERROR")}, status: 500, kinds: []error{unknown}},
+		{name: "not for a page", answers: []http.HandlerFunc{answer(200, "<h1>Hello</h1>", "Content-Type", "text/html")}, status: 200, kinds: []error{unknown}},
+		{name: "not for a redirect", answers: []http.HandlerFunc{answer(308, "", "Location", "/elsewhere")}, status: 308},
+
+		{name: "with a condition", answers: []http.HandlerFunc{cut, ok}, call: ifMatch, waits: ms(half), status: -1},
+		{name: "a condition refused after a lost attempt may be our own doing", answers: []http.HandlerFunc{cut, stale}, call: ifMatch, waits: ms(half), status: 412, kinds: []error{unknown}},
+		{name: "so may one after a 503", answers: []http.HandlerFunc{busy, limited, stale}, call: ifMatch, waits: ms(half, 3000+2*half), status: 412, kinds: []error{unknown}},
+		{name: "not one after a 429", answers: []http.HandlerFunc{limited, stale}, call: ifMatch, waits: ms(3000 + half), status: 412, kinds: []error{client.ErrPreconditionFailed}},
+		{name: "a change that was made, its answer lost, is not made twice", answers: []http.HandlerFunc{cutShort, stale}, call: ifMatch, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "a provider gone after a lost move may be our own doing", answers: []http.HandlerFunc{cut, gone}, update: move, waits: ms(half), status: 404, kinds: []error{unknown}},
+		{name: "a provider gone after anything else is gone", answers: []http.HandlerFunc{cut, gone}, waits: ms(half), status: 404, kinds: []error{client.ErrNotFound}},
+		{name: "a refusal after a lost attempt", answers: []http.HandlerFunc{cut, refused(401, "UNAUTHORIZED")}, waits: ms(half), status: 401, kinds: []error{client.ErrUnauthorized, unknown}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if test.update == (client.ProviderUpdate{}) {
+				test.update = anything
+			}
+			var mu sync.Mutex
+			var sent []string // what the requests have in common
+			clock := newClock()
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				mu.Lock()
+				sent = append(sent, r.Header.Get("X-Request-Id")+r.Header.Get("If-Match")+r.Header.Get("X-Api-Key")+string(body))
+				answer := test.answers[min(len(sent), len(test.answers))-1]
+				mu.Unlock()
+				answer(w, r)
+			}, append([]client.Option{clock.option()}, test.options...)...)
+			record, err := c.UpdateProvider(t.Context(), customerID, providerID, test.update, test.call...)
+			if !slices.Equal(clock.waits, test.waits) {
+				t.Errorf("waits %v, want %v", clock.waits, test.waits)
+			}
+			if len(sent) != len(test.waits)+1 || len(slices.Compact(sent)) != 1 {
+				t.Errorf("%d attempts with %q, want %d with one", len(sent), slices.Compact(sent), len(test.waits)+1)
+			}
+			if test.status == -1 {
+				if err != nil || record.ID != providerID {
+					t.Errorf("record %v, error %v", record, err)
+				}
+				return
+			}
+			if failed := asError(t, err); failed.StatusCode != test.status || failed.Attempts != len(test.waits)+1 {
+				t.Errorf("%+v, want status %d and %d attempts", failed, test.status, len(test.waits)+1)
+			}
+			wantKinds(t, err, test.kinds...)
+		})
+	}
+}
+
+func TestWaitsAreRandom(t *testing.T) {
+	for _, test := range []struct {
+		random float64
+		want   time.Duration
+	}{{0, time.Millisecond}, {0.25, 62500 * time.Microsecond}, {0.999, 249750 * time.Microsecond}} {
+		clock := newClock()
+		clock.random = test.random
+		serve(t, answer(503, ""), clock.option(), client.WithRetries(2, time.Minute)).UpdateProvider(t.Context(), customerID, providerID, update)
+		if !slices.Equal(clock.waits, []time.Duration{test.want}) {
+			t.Errorf("waits %v, want %v", clock.waits, test.want)
+		}
+	}
+}
+
+func TestRetriesNeverWaitBeyondTheContext(t *testing.T) {
+	clock := newClock()
+	c := serve(t, answer(503, "", "Retry-After", "8"), clock.option(), client.WithRetries(100, time.Hour))
+	ctx, cancel := context.WithDeadline(t.Context(), clock.now.Add(20*time.Second))
+	defer cancel()
+	_, err := c.UpdateProvider(ctx, customerID, providerID, update)
+	if len(clock.waits) != 2 {
+		t.Errorf("waits %v, want two", clock.waits)
+	}
+	wantKinds(t, err, client.ErrUnavailable, client.ErrOutcomeUnknown)
+}
+
+func TestContextEnds(t *testing.T) {
+	t.Run("before the call", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := serve(t, answer(200, record)).UpdateProvider(ctx, customerID, providerID, update)
+		wantKinds(t, err, context.Canceled)
+		if want := "update provider: nothing was sent: the call's context had ended (context canceled) (request "; !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got  %v\nwant %s…", err, want)
+		}
+	})
+	t.Run("while the server works", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			cancel()
+			<-r.Context().Done()
+		})
+		_, err := c.UpdateProvider(ctx, customerID, providerID, update)
+		wantKinds(t, err, context.Canceled, client.ErrOutcomeUnknown)
+		if got := asError(t, err).Attempts; got != 1 {
+			t.Errorf("%d attempts", got)
+		}
+	})
+	t.Run("within the answer", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			answer(200, record[:100])(w, r)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, client.WithTransport(transport(func(r *http.Request) (*http.Response, error) {
+			response, err := http.DefaultTransport.RoundTrip(r)
+			cancel()
+			return response, err
+		})))
+		_, err := c.UpdateProvider(ctx, customerID, providerID, update)
+		wantKinds(t, err, context.Canceled, client.ErrOutcomeUnknown)
+	})
+	t.Run("during a wait", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := serve(t, answer(503, ""), client.WithAttemptHook(func(_ context.Context, a client.Attempt) { cancel() }))
+		_, err := c.UpdateProvider(ctx, customerID, providerID, update)
+		wantKinds(t, err, context.Canceled, client.ErrUnavailable, client.ErrOutcomeUnknown)
+		if got := asError(t, err); got.Attempts != 1 || got.StatusCode != 503 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// TestSystemClock goes by the clock that programs have, which synctest lets run ahead.
+func TestSystemClock(t *testing.T) {
+	busy := client.WithTransport(transport(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {"5"}}, Body: http.NoBody}, nil
+	}))
+	t.Run("waits", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			c, err := client.New(apiKey, busy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.UpdateProvider(t.Context(), customerID, providerID, update)
+			wantKinds(t, err, client.ErrUnavailable, client.ErrOutcomeUnknown)
+			if took := time.Since(start); took < 15*time.Second || took > 15*time.Second+1750*time.Millisecond {
+				t.Errorf("three waits of 5s and some took %v", took)
+			}
+		})
+	})
+	t.Run("stops waiting when the context ends", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			c, err := client.New(apiKey, busy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			_, err = c.UpdateProvider(ctx, customerID, providerID, update)
+			wantKinds(t, err, context.Canceled, client.ErrUnavailable, client.ErrOutcomeUnknown)
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("it took %v, want 1s", took)
+			}
+		})
+	})
+}

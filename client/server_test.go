@@ -1,0 +1,283 @@
+package client_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/google/uuid"
+)
+
+// program builds the server, once for all tests, and returns where it is.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(programs, "server")
+	out, err := exec.Command("go", "build", "-o", path, "../server").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build ../server: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+var programs string // the directory of what tests build
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if programs, err = os.MkdirTemp("", "client-test-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(programs)
+		return m.Run()
+	}())
+}
+
+// realServer is the server of this repository as its operator runs it, on an empty SQLite database.
+type realServer struct {
+	t       *testing.T
+	path    string // of the program
+	dir     string
+	url     string
+	process *os.Process
+	exited  chan struct{}
+}
+
+func startServer(t *testing.T) *realServer {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &realServer{t: t, path: path, dir: t.TempDir()}
+	s.start()
+	return s
+}
+
+// start serves until the test ends or stop is called.
+func (s *realServer) start() {
+	s.t.Helper()
+	cmd := s.command("serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	listening, exited := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(exited)
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			var line struct{ Msg, Address string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+				listening <- line.Address
+			}
+		}
+		cmd.Wait()
+	}()
+	s.process, s.exited = cmd.Process, exited
+	s.t.Cleanup(s.stop)
+	select {
+	case address := <-listening:
+		s.url = "http://" + address
+	case <-exited:
+		s.t.Fatal("the server ended before it listened")
+	case <-time.After(time.Minute):
+		s.t.Fatal("the server does not listen")
+	}
+}
+
+// stop kills the server.
+func (s *realServer) stop() {
+	s.process.Signal(syscall.SIGKILL)
+	<-s.exited
+}
+
+func (s *realServer) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(s.path, append(args, "--database", filepath.Join(s.dir, "test.db"))...)
+	cmd.Dir = s.dir
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "CARECYCLE_") {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	return cmd
+}
+
+// run runs another command of the server's.
+func (s *realServer) run(stdin string, args ...string) string {
+	s.t.Helper()
+	cmd := s.command(args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.Output()
+	if err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			s.t.Fatalf("server %s: %v: %s", strings.Join(args, " "), err, exit.Stderr)
+		}
+		s.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// client returns a client with a new key.
+func (s *realServer) client(flags ...string) *client.Client {
+	s.t.Helper()
+	key := s.run("", append([]string{"keys", "create", "--organization", "acme", "--name", "test", "--rate-limit", "0"}, flags...)...)
+	c, err := client.New(key, client.WithBaseURL(s.url))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+// importRecord makes a record with a city and returns its customer and its ID.
+func (s *realServer) importRecord() (customer, id uuid.UUID) {
+	s.t.Helper()
+	customer, id = uuid.New(), uuid.New()
+	s.run(fmt.Sprintf(`{"customerId":%q,"id":%q,"providerType":"Hospital","city":"Old Town"}`, customer, id), "import", "-", "--organization", "acme")
+	return customer, id
+}
+
+func TestRealServer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	c := s.client()
+	ctx := t.Context()
+
+	t.Run("three states", func(t *testing.T) {
+		customer, id := s.importRecord()
+		read, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{})
+		if err != nil || *read.City != "Old Town" || read.ProviderType != client.ProviderTypeHospital || read.Phone != nil || read.ETag != `"1"` {
+			t.Fatalf("read: %+v, %v", read, err)
+		}
+		if _, err := uuid.Parse(read.RequestID); err != nil {
+			t.Errorf("the request is called %q", read.RequestID)
+		}
+		changed, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{Phone: client.Set("+1 555 0100"), City: client.Clear[string](), IsActive: client.Set(true)})
+		if err != nil || *changed.Phone != "+1 555 0100" || changed.City != nil || !*changed.IsActive || changed.ETag != `"2"` {
+			t.Fatalf("changed: %+v, %v", changed, err)
+		}
+		created, ok1 := changed.CreatedTime()
+		updated, ok2 := changed.UpdatedTime()
+		if !ok1 || !ok2 || updated.Before(created) || time.Since(updated) > time.Hour || updated.Format("2006-01-02T15:04:05.000Z") != *changed.UpdatedAt {
+			t.Errorf("created %v, updated %v, in text %s", created, updated, *changed.UpdatedAt)
+		}
+		again, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{Phone: client.Set("+1 555 0100")})
+		if err != nil || again.ETag != changed.ETag || *again.UpdatedAt != *changed.UpdatedAt {
+			t.Errorf("sent again: %+v, %v", again, err)
+		}
+	})
+	t.Run("with a condition", func(t *testing.T) {
+		customer, id := s.importRecord()
+		if _, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{City: client.Set("New Town")}, client.IfMatch(`"1"`)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{City: client.Set("Third Town")}, client.IfMatch(`"1"`))
+		wantKinds(t, err, client.ErrPreconditionFailed)
+	})
+	t.Run("not found", func(t *testing.T) {
+		_, err := c.UpdateProvider(ctx, customerID, providerID, update)
+		wantKinds(t, err, client.ErrNotFound)
+	})
+	t.Run("validation", func(t *testing.T) {
+		customer, id := s.importRecord()
+		_, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{NPI: client.Set(strings.Repeat("private", 10)), ProviderType: new(client.ProviderType("Dentist"))})
+		wantKinds(t, err, client.ErrValidation)
+		got := asError(t, err)
+		if len(got.Fields) != 2 || got.Fields[0].Path[0] != "npi" || got.Fields[1].Path[0] != "providerType" || got.RequestID == "" {
+			t.Errorf("%+v", *got)
+		}
+	})
+	t.Run("unauthorized", func(t *testing.T) {
+		other, err := client.New(apiKey, client.WithBaseURL(s.url))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = other.UpdateProvider(ctx, customerID, providerID, update)
+		wantKinds(t, err, client.ErrUnauthorized)
+	})
+	t.Run("forbidden", func(t *testing.T) {
+		_, err := s.client("--permission", "providers:read").UpdateProvider(ctx, customerID, providerID, update)
+		wantKinds(t, err, client.ErrForbidden)
+	})
+	t.Run("rate limited, for longer than a call waits", func(t *testing.T) {
+		customer, id := s.importRecord()
+		limited := s.client("--rate-limit", "1")
+		if _, err := limited.UpdateProvider(ctx, customer, id, client.ProviderUpdate{}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := limited.UpdateProvider(ctx, customer, id, client.ProviderUpdate{})
+		wantKinds(t, err, client.ErrRateLimited)
+		if got := asError(t, err); got.RetryAfter <= client.DefaultElapsed || got.RetryAfter > time.Minute || got.Attempts != 1 {
+			t.Errorf("%+v", *got)
+		}
+	})
+	t.Run("many at once", func(t *testing.T) {
+		customer, id := s.importRecord()
+		var group sync.WaitGroup
+		for n := range 20 {
+			group.Go(func() {
+				want := fmt.Sprint("Town ", n)
+				if record, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{City: client.Set(want)}); err != nil || *record.City != want {
+					t.Errorf("%+v, %v", record, err)
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+// TestServerThatDies kills the server between two calls. The second one finds nobody, waits, and succeeds once another
+// server is there.
+func TestServerThatDies(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	customer, id := s.importRecord()
+	key := s.run("", "keys", "create", "--organization", "acme", "--name", "test")
+	current := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, strings.TrimPrefix(s.url, "http://"))
+	}}
+	t.Cleanup(current.CloseIdleConnections)
+	restart, attempts := false, 0
+	c, err := client.New(key, client.WithBaseURL("http://api.example"), client.WithTransport(current), newClock().option(),
+		client.WithAttemptHook(func(context.Context, client.Attempt) {
+			if attempts++; restart && attempts == 2 {
+				s.start()
+			}
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(city string) (*client.Record, error) {
+		attempts = 0
+		return c.UpdateProvider(t.Context(), customer, id, client.ProviderUpdate{City: client.Set(city)})
+	}
+
+	if _, err := call("New Town"); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	_, err = call("Third Town")
+	if !errors.Is(err, client.ErrUnavailable) || strings.Contains(err.Error(), customer.String()) || attempts != client.DefaultAttempts {
+		t.Errorf("after %d attempts: %v", attempts, err)
+	}
+	restart = true
+	record, err := call("Third Town")
+	if err != nil || *record.City != "Third Town" || record.ETag != `"3"` || attempts != 3 {
+		t.Errorf("after %d attempts: %+v, %v", attempts, record, err)
+	}
+}

@@ -1,0 +1,51 @@
+// Command billing updates one provider, the way a program does that knows nothing but the client's documentation.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/google/uuid"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "billing:", err)
+		os.Exit(1)
+	}
+}
+
+// run takes the API's URL, the customer and the provider from the command line, and the key from CARECYCLE_API_KEY.
+func run() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := client.New(os.Getenv("CARECYCLE_API_KEY"),
+		client.WithBaseURL(os.Args[1]),
+		client.WithUserAgent("billing/1.0"),
+		client.WithAttemptHook(func(_ context.Context, a client.Attempt) {
+			slog.Info("careCycle", "route", a.Route, "attempt", a.Number, "status", a.StatusCode)
+		}),
+	)
+	if err != nil {
+		return err
+	}
+	record, err := c.UpdateProvider(ctx, uuid.MustParse(os.Args[2]), uuid.MustParse(os.Args[3]), client.ProviderUpdate{
+		ProviderType: new(client.ProviderTypePharmacy),
+		Phone:        client.Set("+1 555 0100"),
+		Fax:          client.Clear[string](),
+	})
+	if errors.Is(err, client.ErrNotFound) {
+		return errors.New("no such provider")
+	}
+	if err != nil {
+		return err
+	}
+	created, _ := record.CreatedTime()
+	fmt.Println(*record.ProviderName, created.Year(), record.ETag)
+	return nil
+}
