@@ -25,10 +25,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
+func needWrk(t *testing.T) {
+	t.Helper()
 	if err := findWrk(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skip(err)
 	}
+}
+
+func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
+	needWrk(t)
 	b := &bench{
 		plan:   plan{seconds: 1, warmup: 1, connections: []int{1}, providers: 100, sizes: []int{100}},
 		folder: t.TempDir(), progress: io.Discard, report: &report{},
@@ -71,9 +79,7 @@ func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
 }
 
 func TestAnAnswerOtherThan200IsAnError(t *testing.T) {
-	if err := findWrk(); err != nil {
-		t.Skip(err)
-	}
+	needWrk(t)
 	b := &bench{folder: t.TempDir(), progress: io.Discard}
 	if err := b.prepare(t.Context()); err != nil {
 		t.Fatal(err)

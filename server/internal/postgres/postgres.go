@@ -125,10 +125,11 @@ func configureSessions(parameters map[string]string) {
 	parameters["lock_timeout"] = milliseconds(lockTimeout)
 	parameters["statement_timeout"] = milliseconds(statementTimeout)
 	parameters["idle_in_transaction_session_timeout"] = milliseconds(attemptTimeout) // should this process freeze while it holds locks
-	// A request's statements find their rows by key. They are planned once a connection, and not to scan a table
-	// because it was empty at the time.
+	// Statements are planned once a connection. They find their rows by key, and must do so still if they were planned
+	// when the tables were empty.
 	parameters["plan_cache_mode"] = "force_generic_plan"
 	parameters["enable_seqscan"] = "off"
+	parameters["jit"] = "off" // the price of a scan that cannot be avoided would set it off
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

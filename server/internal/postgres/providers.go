@@ -33,7 +33,7 @@ func (s *Store) runUpdates(calls []provider.Update) ([]batch.Result[provider.Pro
 			records := t.of(u.Organization)
 			records.want(u.ID)
 			if to := u.Patch.CustomerID; to.Set && to.Value != u.CustomerID {
-				records.lookedFor = append(records.lookedFor, to.Value)
+				records.lookedFor[to.Value] = struct{}{}
 			}
 		}
 		if err := t.begin(ctx, c); err != nil {
@@ -94,9 +94,9 @@ type transaction struct{ organizations []*records }
 // records are those of one organization that a transaction locks and reads, and then writes.
 type records struct {
 	organization int64
-	wanted       [][16]byte // providers to be read
-	lookedFor    [][16]byte // customers that may not exist
-	made         [][16]byte // customers that are made if they do not exist
+	wanted       [][16]byte             // providers to be read
+	lookedFor    map[uuid.UUID]struct{} // customers that may not exist
+	made         [][16]byte             // customers that are made if they do not exist
 
 	current   map[uuid.UUID]*provider.Provider // every wanted one as it stands, nil if there is none
 	customers map[uuid.UUID]bool               // those that exist, of the ones looked for and made
@@ -111,7 +111,10 @@ func (t *transaction) of(organization int64) *records {
 	if !found {
 		t.organizations = slices.Insert(t.organizations, i, &records{
 			organization: organization,
-			current:      map[uuid.UUID]*provider.Provider{}, customers: map[uuid.UUID]bool{}, changed: map[uuid.UUID]bool{},
+			lookedFor:    map[uuid.UUID]struct{}{},
+			current:      map[uuid.UUID]*provider.Provider{},
+			customers:    map[uuid.UUID]bool{},
+			changed:      map[uuid.UUID]bool{},
 		})
 	}
 	return t.organizations[i]
@@ -150,10 +153,10 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 				r.customers[id] = true
 			}
 		}
-		slices.SortFunc(r.wanted, compareIDs) // new ones are made in this order
+		slices.SortFunc(r.wanted, compareIDs) // they are locked, and new ones made, in this order
 		b.Queue(selectProviders, r.organization, r.wanted).Query(r.scanProviders)
-		if len(r.lookedFor) > 0 {
-			b.Queue(selectCustomers, r.organization, r.lookedFor).Query(r.scanCustomers)
+		for id := range r.lookedFor {
+			b.Queue(selectCustomer, r.organization, [16]byte(id)).Query(r.scanCustomer)
 		}
 	}
 	return c.SendBatch(ctx, b).Close()
@@ -181,12 +184,16 @@ func compareIDs(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) }
 
 const (
 	insertCustomers = "INSERT INTO customers (organization_id, id) SELECT $1::bigint, unnest($2::uuid[]) ON CONFLICT DO NOTHING"
-	selectCustomers = "SELECT id FROM customers WHERE organization_id = $1 AND id = ANY($2::uuid[])"
+	selectCustomer  = "SELECT id FROM customers WHERE organization_id = $1 AND id = $2"
 
-	// The columns are in the order of columns and saving.
-	selectProviders = `SELECT id, customer_id, version, created_at, updated_at, provider_type, is_primary_provider, is_active, specialty,
-		provider_name, practice_name, npi, phone, fax, email, address, address2, city, state, postal_code, notes
-		FROM providers WHERE organization_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR UPDATE`
+	// The columns are in the order of columns and saving. The inner query leaves the planner no choice but to look for
+	// one key after another, in the order given; id = ANY makes it read all of an organization if it was planned when
+	// there was little to read.
+	selectProviders = `SELECT found.* FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+			SELECT id, customer_id, version, created_at, updated_at, provider_type, is_primary_provider, is_active, specialty, provider_name,
+				practice_name, npi, phone, fax, email, address, address2, city, state, postal_code, notes
+			FROM providers WHERE organization_id = $1 AND id = wanted.id FOR UPDATE
+		) AS found`
 
 	// One statement finds a record by its key or makes it. UPDATE … FROM has to join, and how depends on what the planner
 	// believes of the table. Arrays that are unnested side by side are read in step, in FROM they would be copied first.
@@ -212,7 +219,7 @@ const (
 		WHERE provider_id = $1 ORDER BY at, organization_id, version`
 )
 
-func (r *records) scanCustomers(rows pgx.Rows) error {
+func (r *records) scanCustomer(rows pgx.Rows) error {
 	return each(rows, func(rows pgx.Rows) error {
 		var id [16]byte
 		err := rows.Scan(&id)
