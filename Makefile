@@ -29,7 +29,7 @@ fresh:
 		cmp -s "$$file" "$$before/$$file" || { echo "$$file was stale: openapi.yaml or its generator settings changed; commit the file as it is now written"; status=1; }; \
 	done; rm -r "$$before"; exit $$status
 
-bench: ## measure the server beside its bounds (needs wrk, and PostgreSQL for its part; about half an hour)
+bench: ## measure the server beside its bounds (needs wrk, and PostgreSQL for its part)
 	go run ./server/internal/bench
 
 fuzz: FUZZTIME ?= 60s
