@@ -9,7 +9,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## serve the demo on the embedded store, and print a command that works
-	@go run ./server serve --demo
+	@go build -o bin/server ./server && exec bin/server serve --demo
 
 test: ## run every test, with the race detector
 	go test -race ./...

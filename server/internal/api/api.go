@@ -85,11 +85,15 @@ func New(config Config) (http.Handler, error) {
 	return e, nil
 }
 
-// decodePath has Echo route by the decoded path: %61 is a (RFC 3986, 6.2.2.2), and no parameter of the contract has a
-// slash in it.
+// decodePath has Echo route by the decoded path: %61 is a (RFC 3986, 6.2.2.2). An encoded slash is no slash, and no
+// parameter of the contract has one in it.
 func decodePath(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		c.Request().URL.RawPath = ""
+		url := c.Request().URL
+		if strings.Contains(strings.ToLower(url.RawPath), "%2f") {
+			url.Path = "/%2f" // where there is nothing
+		}
+		url.RawPath = ""
 		return next(c)
 	}
 }

@@ -31,7 +31,7 @@ type callerKey struct{}
 func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*caller) }
 
 // identify names the request and sets the headers that every answer carries. A name that the client brings is kept
-// if it is a UUID, which cannot hold anything about a person; any other gets a fresh one.
+// if it is a UUID, which holds no words; any other gets a fresh one.
 func (a *API) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		request, header := c.Request(), c.Response().Header()
@@ -76,6 +76,9 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if status >= http.StatusInternalServerError {
 			level = slog.LevelError
+			if c.Request().Context().Err() != nil {
+				level = slog.LevelInfo // the client has left
+			}
 			attributes = append(attributes, slog.String("error", describe(err)))
 		}
 		a.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)

@@ -10,6 +10,9 @@ import (
 // ErrNotFound says that a store has no such key.
 var ErrNotFound = errors.New("there is no such key")
 
+// ErrInactive says that a key is expired or revoked, and so cannot be replaced.
+var ErrInactive = errors.New("the key is expired or revoked; make a new one with keys create")
+
 // Store keeps keys. It is safe for concurrent use. Its errors do not repeat the ID they were given: it may be a secret
 // that was pasted in the wrong place.
 type Store interface {
@@ -50,13 +53,16 @@ func Create(ctx context.Context, store Store, key Key, now time.Time) (secret st
 
 // Rotate replaces the key of that ID: it creates one with the same organization, name, permissions, rate limit and
 // lifetime, counted from now, and revokes the old one after the overlap. It returns the new secret, which cannot be
-// had again, and the new key. Errors: ErrNotFound.
+// had again, and the new key. Errors: ErrNotFound, ErrInactive.
 //
 // After any other error it can be called again: what the failed call may have created has a secret that nobody knows.
 func Rotate(ctx context.Context, store Store, id string, overlap time.Duration, now time.Time) (secret string, _ Key, _ error) {
 	old, err := store.KeyByID(ctx, id)
 	if err != nil {
 		return "", Key{}, fmt.Errorf("rotate api key: %w", err)
+	}
+	if !old.Active(now) {
+		return "", Key{}, fmt.Errorf("rotate api key: %w", ErrInactive)
 	}
 	next := old
 	if !old.ExpiresAt.IsZero() {

@@ -165,8 +165,6 @@ func TestRotate(t *testing.T) {
 		{name: "overlap", overlap: 24 * time.Hour, wantEnd: now.Add(24 * time.Hour)},
 		{name: "at once", wantEnd: now},
 		{name: "a lifetime begins anew", expires: made.Add(14 * 24 * time.Hour), wantExpires: now.Add(14 * 24 * time.Hour), wantEnd: now},
-		{name: "an expired key has a successor", expires: made.Add(time.Hour), wantExpires: now.Add(time.Hour), wantEnd: now},
-		{name: "a revoked key stays revoked", revoked: made, overlap: time.Hour, wantEnd: made},
 		{name: "a later revocation is brought forward", revoked: now.Add(48 * time.Hour), overlap: time.Hour, wantEnd: now.Add(time.Hour)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -190,6 +188,24 @@ func TestRotate(t *testing.T) {
 				t.Errorf("old key revoked at %v, %v; want %v", saved.RevokedAt, err, c.wantEnd)
 			}
 		})
+	}
+}
+
+func TestRotateRefusesWhatHasEnded(t *testing.T) {
+	made := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	for name, end := range map[string]func(apikey.Store, apikey.Key){
+		"revoked": func(s apikey.Store, k apikey.Key) { s.RevokeKey(t.Context(), k.ID, made.Add(time.Minute)) },
+		"expired": func(apikey.Store, apikey.Key) {},
+	} {
+		store := new(memory)
+		_, key := create(t, store, apikey.Key{ExpiresAt: made.Add(time.Hour)}, made)
+		end(store, key)
+		if _, _, err := apikey.Rotate(t.Context(), store, key.ID, time.Hour, made.Add(2*time.Hour)); !errors.Is(err, apikey.ErrInactive) {
+			t.Errorf("%s: error %v, want ErrInactive", name, err)
+		}
+		if keys, _ := store.ListKeys(t.Context()); len(keys) != 1 {
+			t.Errorf("%s: there are %d keys", name, len(keys))
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 // The errors of Do that are not the run's own.
 var (
 	ErrFull     = errors.New("batch: too many calls are waiting")
+	ErrLate     = errors.New("batch: the call waited too long for its run")
 	ErrClosed   = errors.New("batch: closed")
 	ErrUnderway = errors.New("batch: the caller left while its run was under way")
 	ErrPanicked = errors.New("batch: the run panicked")
@@ -29,6 +30,9 @@ var (
 type Options struct {
 	MaxBatch int // most calls in one run; 1 switches batching off, 0 means 256
 	MaxQueue int // most calls that wait for a run, beyond the one under way; 0 means 4096
+
+	// MaxWait is how long a call may wait for its run; one that has waited longer is not run. 0 means 5 seconds.
+	MaxWait time.Duration
 
 	// Observe, if not nil, is told of every run: how many calls it had and how long it took. The next run waits for it.
 	Observe func(size int, took time.Duration)
@@ -65,6 +69,7 @@ type Batch[Q, R any] struct {
 type waiter[Q, R any] struct {
 	ctx     context.Context
 	call    Q
+	since   time.Time
 	started bool           // its run has begun; guarded by Batch.mu
 	result  chan Result[R] // holds one, so that a run never waits for a caller who left
 }
@@ -79,6 +84,9 @@ type waiter[Q, R any] struct {
 func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 	if o.MaxBatch <= 0 {
 		o.MaxBatch = 256
+	}
+	if o.MaxWait <= 0 {
+		o.MaxWait = 5 * time.Second
 	}
 	if o.MaxQueue <= 0 {
 		o.MaxQueue = 4096
@@ -95,11 +103,12 @@ func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 // A caller may leave. If ctx is done before the run starts, the call is dropped and Do returns ctx.Err(). If ctx is
 // done later, the run goes on all the same, and Do returns an error that is both ErrUnderway and ctx.Err().
 //
-// Errors: those of the run; ErrFull, at once, if MaxQueue calls are waiting; ErrClosed after Close; ErrUnderway;
-// ErrPanicked. With the last two it is not known what was done; with ErrFull, ErrClosed and ctx.Err() alone, nothing was.
+// Errors: those of the run; ErrFull, at once, if MaxQueue calls are waiting; ErrLate after MaxWait; ErrClosed after
+// Close; ErrUnderway; ErrPanicked. With the last two it is not known what was done; with the others, and with ctx.Err()
+// alone, nothing was.
 func (b *Batch[Q, R]) Do(ctx context.Context, call Q) (R, error) {
 	w := b.waiters.Get().(*waiter[Q, R])
-	w.ctx, w.call = ctx, call
+	w.ctx, w.call, w.since = ctx, call, time.Now()
 	if err := b.enter(w); err != nil {
 		b.recycle(w)
 		return *new(R), err
@@ -216,6 +225,10 @@ func (b *Batch[Q, R]) start() bool {
 				continue // its Do is about to see that too
 			}
 			w.started = true
+			if time.Since(w.since) > b.o.MaxWait {
+				w.result <- Result[R]{Err: ErrLate}
+				continue
+			}
 			b.started = append(b.started, w)
 			b.calls = append(b.calls, w.call)
 		}

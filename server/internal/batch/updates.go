@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/stack"
 )
 
 // Updates is the Update of a provider.Store whose transactions each take many of them.
@@ -20,7 +21,23 @@ type Transaction func(calls []provider.Update) ([]Result[provider.Provider], err
 
 // NewUpdates returns an Updates that hands its calls to run.
 func NewUpdates(run Transaction, o Options) *Updates {
-	return &Updates{New(run.results, o)}
+	return &Updates{New(run.safely(o.Panicked).results, o)}
+}
+
+// safely makes a panic an error, so that the calls of the batch are tried one by one and only the one that panics fails.
+// The transaction has been undone on the panic's way here.
+func (run Transaction) safely(panicked func(trace string)) Transaction {
+	return func(calls []provider.Update) (results []Result[provider.Provider], err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				results, err = nil, provider.Broken(ErrPanicked)
+				if panicked != nil {
+					panicked(stack.Trace())
+				}
+			}
+		}()
+		return run(calls)
+	}
 }
 
 func (run Transaction) results(calls []provider.Update) []Result[provider.Provider] {
@@ -48,7 +65,7 @@ func (u *Updates) Update(ctx context.Context, call provider.Update) (provider.Pr
 	switch {
 	case errors.Is(err, ErrUnderway), errors.Is(err, ErrPanicked):
 		return record, provider.Unknown(err)
-	case errors.Is(err, ErrFull):
+	case errors.Is(err, ErrFull), errors.Is(err, ErrLate), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return record, provider.Busy(err)
 	case errors.Is(err, ErrClosed):
 		return record, provider.Down(err)

@@ -55,6 +55,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
+	if load := loadAverage(); load > 0.5 {
+		b.note("The machine was not quiet: its load average was %v at the start.", load)
+	}
 	b.say("running the Go benchmark")
 	if b.inProcess, err = runGoBenchmark(ctx, b.quick); err != nil {
 		return err

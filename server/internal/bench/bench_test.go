@@ -71,7 +71,7 @@ func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
 	}
 	var text strings.Builder
 	b.print(&text, b.plan)
-	for _, want := range []string{"| **server on SQLite** | 1 |", "| raw UPDATE into SQLite, 1 a transaction | 1 |", "not measured"} {
+	for _, want := range []string{"| server on SQLite | 1 |", "| raw UPDATE into SQLite, 1 a transaction | 1 |", "not measured"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, &text)
 		}

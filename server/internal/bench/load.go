@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -18,8 +19,8 @@ import (
 //go:embed wrk.lua
 var script []byte
 
-// wrk is the load generator: github.com/wg/wrk, one thread of it, which left the server more of two processors than
-// two threads did.
+// wrk is the load generator: github.com/wg/wrk, with one thread, which took 14 to 18 µs of a processor for a request
+// where two threads took 15 to 25.
 type wrk struct {
 	script    string // its path
 	providers int
@@ -32,7 +33,7 @@ const answerTimeout = 10 * time.Second
 // findWrk says what to do if wrk is not there.
 func findWrk() error {
 	if _, err := exec.LookPath("wrk"); err != nil {
-		return fmt.Errorf("wrk, the load generator, is not installed; apt-get install wrk")
+		return errors.New("wrk, the load generator, is not installed; apt-get install wrk")
 	}
 	return nil
 }
@@ -79,7 +80,7 @@ func (w wrk) run(ctx context.Context, url string, connections, seconds int, chec
 	case wrong > 0:
 		return nil, fmt.Errorf("%d of %d answers were not 200", wrong, a.count)
 	case a.count == 0:
-		return nil, fmt.Errorf("there was no answer")
+		return nil, errors.New("there was no answer")
 	}
 	return a, nil
 }

@@ -3,26 +3,28 @@
 // Command bench measures the server beside what it is made of, on the machine that it runs on, and prints the result
 // as Markdown for the README:
 //
-//	go run ./server/internal/bench          # all of it, some twenty minutes
+//	go run ./server/internal/bench          # all of it, a quarter of an hour
 //	go run ./server/internal/bench -quick   # a smoke run, a minute
 //
 // # What is measured
 //
-// The server as its operator runs it, durable, with validation, keys, history and log, on SQLite and on PostgreSQL; with a transaction for
-// each request; and at several sizes of the database. Beside it: a bare net/http handler that echoes the body, the
-// same UPDATE straight into a SQLite file, and pgbench with the same UPDATE. Each is a process of its own. The Go
-// benchmark of one request in process is run as well. The report holds all this against the bars of issue 3.
+// The server as its operator runs it, durable, with validation, keys, history and log: on SQLite and on PostgreSQL, with
+// a transaction for each request, and with databases of several sizes. Beside it a bare net/http handler that echoes
+// the body, the same UPDATE straight into a SQLite file, and pgbench with the same UPDATE. Each is a process of its own.
+// The Go benchmark of one request in process is run as well. The report holds all this against the bars that were set
+// for the server.
 //
 // # How
 //
 // The load comes from wrk, which must be installed, over loopback: a fixed number of connections, each of which waits
-// for its answer. A request updates a random provider with all properties but customerId, of which four change. The
-// providers were imported by the server's own command. Every measurement of the main table begins with a copy of the same database and with a
-// warm-up, in which the status of every answer is looked at. wrk's percentiles count requests that it invents, as if
-// answers that were slow had held up others; the report takes them out again and shows both.
+// for its answer before it sends again. A request names a random provider and sets all of its properties but
+// customerId; four of them change. The providers were imported by the server's own command. What is measured at one
+// size starts from copies of one database, and with a warm-up in which the status of every answer is looked at. wrk's
+// percentiles count requests that it invents, as if an answer that was slow had held others up; the report takes them
+// out again and shows both.
 //
-// PostgreSQL is a private server with its own default settings, fsync on. All files are in a temporary folder, which
-// is removed; all processes end with this one.
+// PostgreSQL is a private server of package pgtest with the settings that it comes with and commits that wait for the
+// disk. All files are in a temporary folder, which is removed; all processes end with this one.
 package main
 
 import (
@@ -117,7 +119,7 @@ func parsePlan(arguments []string, stderr io.Writer) (plan, error) {
 	switch {
 	case flags.NArg() > 0:
 		return p, fmt.Errorf("%q is not known", flags.Arg(0))
-	case p.seconds < 1 || p.warmup < 1 || p.providers < perCustomer || p.providers > 1<<24:
+	case p.seconds < 1 || p.warmup < 1 || p.providers < perCustomer || max(p.providers, slices.Max(p.sizes)) > 1<<24:
 		return p, errors.New("the flags take sensible numbers")
 	}
 	return p, nil

@@ -143,3 +143,10 @@ func (s *server) peak() (int64, error) {
 	_, err = fmt.Sscan(rest, &kib)
 	return kib << 10, err
 }
+
+// loadAverage is how many processes wanted a processor in the last minute.
+func loadAverage() (average float64) {
+	text, _ := os.ReadFile("/proc/loadavg") // without it, nothing is said
+	fmt.Sscan(string(text), &average)
+	return average
+}

@@ -21,12 +21,12 @@ type subject string
 
 const (
 	bareHandler      subject = "bare net/http handler that echoes the body"
-	serverOnSQLite   subject = "**server on SQLite**"
+	serverOnSQLite   subject = "server on SQLite"
 	serverUnbatched  subject = "server on SQLite, a transaction for each request"
 	rawSingly        subject = "raw UPDATE into SQLite, 1 a transaction"
 	rawTogether      subject = "raw UPDATE into SQLite, 64 a transaction"
 	rawUnchecked     subject = "raw UPDATE into SQLite, 64 a transaction, no checkpoints"
-	serverOnPostgres subject = "**server on PostgreSQL**"
+	serverOnPostgres subject = "server on PostgreSQL"
 	pgbenchUpdate    subject = "pgbench, the same UPDATE"
 )
 

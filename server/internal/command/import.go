@@ -85,7 +85,15 @@ func invalidLines(n int) string {
 // open opens what is to be imported so that it can be read twice: once to check all lines, once to import them.
 func (i imports) open(stdin io.Reader) (*os.File, error) {
 	if i.File != "-" {
-		return os.Open(i.File)
+		file, err := os.Open(i.File)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := file.Stat(); err != nil || info.Mode().IsRegular() || info.IsDir() {
+			return file, err
+		}
+		defer file.Close() // a pipe
+		stdin = file
 	}
 	spool, err := os.CreateTemp("", "import-*.ndjson") // readable for this user alone
 	if err != nil {

@@ -30,6 +30,9 @@ type createKey struct {
 
 func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	key := apikey.Key{OrganizationName: string(k.Organization), Name: string(k.Name), RateLimit: int(k.RateLimit)}
+	if len(k.Permission) == 0 {
+		return errors.New("a key needs a permission; leave out --permission and CARECYCLE_PERMISSION for both")
+	}
 	for _, permission := range k.Permission {
 		key.Permissions = append(key.Permissions, apikey.Permission(permission))
 	}

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,7 +32,8 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	stopTimeout       = 30 * time.Second // for the requests under way when the server is told to stop
+	farewell          = 250 * time.Millisecond // in which callers are told to close their connections before that is done for them
+	stopTimeout       = 30 * time.Second       // for the requests under way when the server is told to stop
 )
 
 type serve struct {
@@ -51,7 +54,9 @@ func (s serve) Validate() error {
 func (s serve) Run(ctx context.Context, c *commands, io streams) error {
 	database := c.Database
 	if s.Demo {
-		database = demoDatabase
+		if database = demoDatabase; c.Database != defaultDatabase {
+			fmt.Fprintf(io.err, "server: the demo uses its own file, %s, whatever --database names\n", demoDatabase)
+		}
 	}
 	log := slog.New(logHandler(io.err))
 	public, err := listen("--addr", s.Addr)
@@ -98,7 +103,7 @@ func publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metric
 	if err != nil {
 		return nil, err
 	}
-	return api.New(api.Config{
+	handler, err := api.New(api.Config{
 		Contract: doc,
 		Docs:     pages,
 		Store:    st,
@@ -113,6 +118,15 @@ func publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metric
 		Metrics: recorder,
 		Log:     log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	}), nil
 }
 
 func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
@@ -123,7 +137,7 @@ func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // malformed requests, quoted: not for a log
+		ErrorLog:          stdlog.New(acceptErrors{log}, "", 0),
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like every other path that is not there
 	}
@@ -133,7 +147,6 @@ func adminServer(recorder *metrics.Metrics, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", recorder.Handler())
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
@@ -148,10 +161,10 @@ type site struct {
 	server   *http.Server
 }
 
-// serveUntilDone serves the sites until ctx is done or one of them fails, then stops them all.
-func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, sites ...site) error {
-	failed := make(chan error, len(sites))
-	for _, s := range sites {
+// serveUntilDone serves both sites until ctx is done or one of them fails, then stops them.
+func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, public, admin site) error {
+	failed := make(chan error, 2)
+	for _, s := range []site{public, admin} {
 		go func() { failed <- s.server.Serve(s.listener) }()
 	}
 	var err error
@@ -161,17 +174,28 @@ func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool
 	case err = <-failed:
 	}
 	stopping.Store(true)
+	time.Sleep(farewell)
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	for _, s := range sites {
-		if stopErr := s.server.Shutdown(patience); stopErr != nil {
-			err = errors.Join(err, fmt.Errorf("stop: requests were still under way after %v: %w", stopTimeout, stopErr), s.server.Close())
-		}
+	if stopErr := public.server.Shutdown(patience); stopErr != nil {
+		err = errors.Join(err, fmt.Errorf("stop: requests were still under way after %v: %w", stopTimeout, stopErr), public.server.Close())
 	}
+	err = errors.Join(err, admin.server.Close()) // a profile may be under way, and is not waited for
 	if err == nil {
 		log.Info("stopped")
 	}
 	return err
+}
+
+// acceptErrors logs what net/http says of connections that cannot be accepted, when files run out for example. The rest
+// of what it says quotes requests, and is for no log.
+type acceptErrors struct{ log *slog.Logger }
+
+func (a acceptErrors) Write(line []byte) (int, error) {
+	if bytes.HasPrefix(line, []byte("http: Accept error")) {
+		a.log.Warn(string(bytes.TrimSpace(line)))
+	}
+	return len(line), nil
 }
 
 func listen(flag, address string) (net.Listener, error) {

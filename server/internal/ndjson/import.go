@@ -48,8 +48,8 @@ func (i *Importer) Check(lines io.Reader) (Result, error) {
 }
 
 // Import imports the valid lines. A line with an ID that the organization knows changes that record. A line without
-// one makes a record whose ID follows from the line, so that importing it again changes nothing: an import that was
-// cut short is completed by running it again. The result counts what is safely stored, also beside an error.
+// one makes a record whose ID follows from the line, and leaves one that it made before as it is by now: an import that
+// was cut short is completed by running it again. The result counts what is safely stored, also beside an error.
 func (i *Importer) Import(ctx context.Context, lines io.Reader) (Result, error) {
 	var result Result
 	pending := make([]provider.Import, 0, chunk)
@@ -114,9 +114,9 @@ func (i *Importer) parse(line []byte) (provider.Import, error) {
 	if err := json.Unmarshal(line, &parsed); err != nil {
 		return provider.Import{}, validate.Malformed("it cannot be read") // the cause quotes the line
 	}
-	one := provider.Import{ID: i.idOf(line), Patch: wire.Patch(&parsed.ProviderUpdate)}
+	one := provider.Import{ID: i.idOf(line), Patch: wire.Patch(&parsed.ProviderUpdate), KeepExisting: true}
 	if parsed.ID != nil {
-		one.ID = *parsed.ID
+		one.ID, one.KeepExisting = *parsed.ID, false
 	}
 	return one, nil
 }

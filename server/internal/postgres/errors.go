@@ -30,7 +30,6 @@ const (
 	undefinedTable       sqlState = "42P01"
 	lockNotAvailable     sqlState = "55P03"
 	queryCanceled        sqlState = "57014"
-	idleInTransaction    sqlState = "25P03"
 )
 
 func (s sqlState) Error() string { return "postgres: SQLSTATE " + string(s) }
@@ -42,28 +41,30 @@ func (s sqlState) collision() bool { return s == serializationFailure || s == de
 
 var (
 	errNoConnection = errors.New("postgres: no connection became free in time")
+	errNoAnswer     = errors.New("postgres: no answer in time")
 	errURL          = errors.New("the URL cannot be read; it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE, and characters other than letters and digits in the password are written as %XX")
 )
 
-// failure puts what the driver answers into the domain's errors. lost says that the connection is.
-func failure(err error, lost bool) error {
+// useless is the cause of an error after which its connection, and probably every other, is of no use: the server has
+// ended it, or has lost its role to another one. Nothing was changed.
+type useless struct{ error }
+
+// failure puts what the driver answers into the domain's errors. closed says whether the connection is.
+func failure(err error, closed bool) error {
 	var own *provider.Error
 	if errors.As(err, &own) || errors.Is(err, apikey.ErrNotFound) {
 		return err
 	}
 	cause := cause(err)
-	if lost {
-		return provider.Down(cause)
-	}
 	code, _ := cause.(sqlState)
-	switch code {
-	case serializationFailure, deadlock, lockNotAvailable, queryCanceled:
-		return provider.Busy(cause)
-	case readOnly, idleInTransaction:
+	switch {
+	case closed && cause == errNoAnswer: // another attempt would wait as long
 		return provider.Down(cause)
-	}
-	switch code.class() {
-	case "08", "53", "57", "58": // connection, resources such as the disk's space, operator's intervention, the system's own errors
+	case closed, code == readOnly:
+		return provider.Down(useless{cause})
+	case slices.Contains([]sqlState{serializationFailure, deadlock, lockNotAvailable, queryCanceled}, code):
+		return provider.Busy(cause)
+	case slices.Contains([]string{"08", "53", "57", "58"}, code.class()): // connection, resources such as the disk's space, the operator, the system
 		return provider.Down(cause)
 	}
 	return provider.Broken(cause)
@@ -95,7 +96,7 @@ func cause(err error) error {
 	case errors.As(err, &server):
 		return sqlState(server.Code)
 	case pgconn.Timeout(err):
-		return errors.New("postgres: no answer in time")
+		return errNoAnswer
 	case errors.As(err, &system):
 		return fmt.Errorf("postgres: %w", system)
 	}

@@ -39,7 +39,7 @@ func (s *Store) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
 }
 
 func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key, error) {
-	keys, err := s.keys(ctx, query, argument)
+	keys, err := read(ctx, s, scanKey, query, argument)
 	if err == nil && len(keys) == 0 {
 		err = apikey.ErrNotFound
 	}
@@ -51,30 +51,22 @@ func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key
 
 // ListKeys is apikey.Store's.
 func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
-	return s.keys(ctx, selectKeys+"ORDER BY created_at, api_keys.id")
+	return read(ctx, s, scanKey, selectKeys+"ORDER BY created_at, api_keys.id")
 }
 
-func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]apikey.Key, error) {
-	var keys []apikey.Key
-	err := s.read(ctx, func(rows pgx.Rows) error {
-		var (
-			key                          apikey.Key
-			permissions                  string
-			expiresAt, revokedAt, usedAt *time.Time
-		)
-		if err := rows.Scan(&key.ID, &key.Organization, &key.OrganizationName, &key.Name, &key.Prefix, &permissions, &key.RateLimit,
-			&key.CreatedAt, &expiresAt, &revokedAt, &usedAt); err != nil {
-			return err
-		}
-		key.CreatedAt = key.CreatedAt.UTC()
-		key.ExpiresAt, key.RevokedAt, key.LastUsedAt = timeOrZero(expiresAt), timeOrZero(revokedAt), timeOrZero(usedAt)
-		for name := range strings.FieldsSeq(permissions) {
-			key.Permissions = append(key.Permissions, apikey.Permission(name))
-		}
-		keys = append(keys, key)
-		return nil
-	}, query, arguments...)
-	return keys, err
+func scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
+	var (
+		permissions                  string
+		expiresAt, revokedAt, usedAt *time.Time
+	)
+	err = row.Scan(&key.ID, &key.Organization, &key.OrganizationName, &key.Name, &key.Prefix, &permissions, &key.RateLimit,
+		&key.CreatedAt, &expiresAt, &revokedAt, &usedAt)
+	key.CreatedAt = key.CreatedAt.UTC()
+	key.ExpiresAt, key.RevokedAt, key.LastUsedAt = timeOrZero(expiresAt), timeOrZero(revokedAt), timeOrZero(usedAt)
+	for name := range strings.FieldsSeq(permissions) {
+		key.Permissions = append(key.Permissions, apikey.Permission(name))
+	}
+	return key, err
 }
 
 // RevokeKey is apikey.Store's.

@@ -145,7 +145,8 @@ func (s *Store) Close() error {
 
 // Ping reports whether the database can be read.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, func(pgx.Rows) error { return nil }, "SELECT 1 FROM organizations LIMIT 1")
+	_, err := read(ctx, s, pgx.RowTo[int], "SELECT 1 FROM organizations LIMIT 1")
+	return err
 }
 
 // updatesOf returns the batches that take a record's updates, always the same ones, so that those of a busy record
@@ -154,74 +155,73 @@ func (s *Store) updatesOf(id uuid.UUID) *batch.Updates {
 	return s.updates[binary.BigEndian.Uint64(id[8:])%uint64(len(s.updates))]
 }
 
-// read calls row for each row of a query.
-func (s *Store) read(ctx context.Context, row func(pgx.Rows) error, query string, arguments ...any) error {
-	return s.attempt(ctx, func(ctx context.Context, c *pgx.Conn) error {
+// read returns the rows of a query.
+func read[T any](ctx context.Context, s *Store, scan pgx.RowToFunc[T], query string, arguments ...any) (all []T, err error) {
+	err = s.attempts(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, arguments...)
 		if err != nil {
 			return err
 		}
-		return each(rows, row)
+		all, err = pgx.CollectRows(rows, scan)
+		return err
 	})
+	return all, err
 }
 
-// each calls row for each of the rows, and closes them.
-func each(rows pgx.Rows, row func(pgx.Rows) error) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-// write runs f, which ends with commit, and runs it anew if it collides with another transaction. A caller who leaves
-// does not interrupt it.
+// write runs f, which changes something and commits. A caller who leaves does not interrupt it.
 func (s *Store) write(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx)
-	pause := firstPause
+	return s.attempts(context.WithoutCancel(ctx), f)
+}
+
+// attempts runs f until it succeeds or there is no use in trying. It is tried anew while it collides with other
+// transactions, and once if its connection is of no use any more.
+func (s *Store) attempts(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+	pause, reconnected := firstPause, false
 	for n := 1; ; n++ {
 		err := s.attempt(ctx, f)
 		var code sqlState
-		if !errors.As(err, &code) || !code.collision() || n == maxAttempts {
+		switch {
+		case errors.As(err, new(useless)) && !reconnected:
+			reconnected = true
+		case errors.As(err, &code) && code.collision() && n < maxAttempts:
+			time.Sleep(rand.N(pause))
+			pause *= 2
+		default:
 			return err
 		}
-		time.Sleep(rand.N(pause))
-		pause *= 2
 	}
 }
 
 // attempt runs f on a connection of its own and puts what goes wrong into the domain's words.
 func (s *Store) attempt(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
-	c, err := s.acquire(ctx)
+	pooled, err := s.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer c.Release() // closes it if there is still a transaction, after a panic for example
+	defer pooled.Release() // closes the connection if a transaction is open, after a panic for example
+	c := pooled.Conn()
 	limited, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	err = f(limited, c.Conn())
+	err = f(limited, c)
 	if err == nil {
 		return nil
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	err = failure(err, c.Conn().IsClosed())
-	var code sqlState
-	if errors.As(err, &code) && code == readOnly { // the server has lost its role to another; so it goes with every connection
-		s.pool.Reset()
-	} else if c.Conn().PgConn().TxStatus() != idle {
+	err = failure(err, c.IsClosed())
+	if errors.As(err, new(useless)) {
+		s.pool.Reset() // the others lead to the same server
+	} else if c.PgConn().TxStatus() != idle {
 		c.Exec(limited, "ROLLBACK") // if that fails, Release closes the connection, which has the same effect
 	}
 	return err
 }
 
-// idle is the state of a connection without a transaction, as the protocol has it.
+// idle is the state of a connection without a transaction, in the protocol's words.
 const idle = 'I'
 
 func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {

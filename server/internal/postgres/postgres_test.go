@@ -1,20 +1,598 @@
 package postgres_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Store {
 		return open(t, pgtest.New(t), postgres.Options{Now: now})
 	})
+}
+
+// TestReplicas runs the contract on two stores of one database, of which each takes every other call.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Store {
+		dsn := pgtest.New(t)
+		r := &replicas{t: t, dsn: dsn}
+		for range 2 {
+			r.stores = append(r.stores, open(t, dsn, postgres.Options{Now: now}))
+		}
+		return r
+	})
+}
+
+type replicas struct {
+	t      *testing.T
+	dsn    string
+	stores []*postgres.Store
+	calls  atomic.Uint64
+}
+
+func (r *replicas) next() *postgres.Store { return r.stores[r.calls.Add(1)%uint64(len(r.stores))] }
+
+func (r *replicas) Update(ctx context.Context, u provider.Update) (provider.Provider, error) {
+	return r.next().Update(ctx, u)
+}
+func (r *replicas) Import(ctx context.Context, organization int64, imports []provider.Import) error {
+	return r.next().Import(ctx, organization, imports)
+}
+func (r *replicas) History(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
+	return r.next().History(ctx, id)
+}
+func (r *replicas) Organization(ctx context.Context, name string) (int64, error) {
+	return r.next().Organization(ctx, name)
+}
+func (r *replicas) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
+	return r.next().CreateKey(ctx, key, hash)
+}
+func (r *replicas) KeyByHash(ctx context.Context, hash apikey.Hash) (apikey.Key, error) {
+	return r.next().KeyByHash(ctx, hash)
+}
+func (r *replicas) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
+	return r.next().KeyByID(ctx, id)
+}
+func (r *replicas) ListKeys(ctx context.Context) ([]apikey.Key, error) { return r.next().ListKeys(ctx) }
+func (r *replicas) RevokeKey(ctx context.Context, id string, at time.Time) error {
+	return r.next().RevokeKey(ctx, id, at)
+}
+func (r *replicas) TouchKey(ctx context.Context, id string, at time.Time) error {
+	return r.next().TouchKey(ctx, id, at)
+}
+func (r *replicas) Ping(ctx context.Context) error { return r.next().Ping(ctx) }
+
+// Close closes both and sees to it that their transactions never waited for each other in a circle.
+func (r *replicas) Close() error {
+	var err error
+	for _, s := range r.stores {
+		err = errors.Join(err, s.Close())
+	}
+	c := connect(r.t, r.dsn)
+	eventually(r.t, "the stores have left", func() bool {
+		return queryInt(r.t, c, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") == 0
+	})
+	if n := queryInt(r.t, c, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); n != 0 {
+		r.t.Errorf("%d deadlocks, want none", n)
+	}
+	return err
+}
+
+func TestManyOpenAtOnce(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			s, err := postgres.Open(t.Context(), dsn, postgres.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			if err := s.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := queryInt(t, connect(t, dsn), "SELECT count(*) FROM goose_db_version WHERE version_id = 1"); n != 1 {
+		t.Errorf("the first migration was made %d times", n)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	t.Parallel()
+	migrated := pgtest.New(t)
+	open(t, migrated, postgres.Options{}).Close()
+	newer := pgtest.New(t)
+	open(t, newer, postgres.Options{}).Close()
+	execute(t, connect(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (7777, true)")
+	empty := pgtest.New(t)
+	execute(t, connect(t, empty), "CREATE ROLE reader LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
+	readOnly := pgtest.New(t)
+	execute(t, connect(t, readOnly), "ALTER DATABASE "+database(t, readOnly)+" SET default_transaction_read_only = on")
+
+	for _, c := range []struct{ name, dsn, want string }{
+		{"no server", "postgres://user:secret@127.0.0.1:1/db", "open database 127.0.0.1:1/db: no server can be reached there; start it, or mend host and port"},
+		{"no such host", "postgres://user:secret@nowhere.invalid/db", "no server can be reached there"},
+		{"no database", with(t, migrated, func(u *url.URL) { u.Path = "/nowhere" }), "there is no database of that name"},
+		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},
+		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword("reader", "secret") }), "this user may not make tables"},
+		{"a newer schema", newer, "its schema, version 7777, was made by a newer version of this program, which knows up to 1; install the newer program"},
+		{"read-only", readOnly, "it is read-only; name the primary server"},
+		{"no URL", "postgres://user:secret@host:port/db", "the URL cannot be read"},
+		{"a slash in the password", "postgres://user:12/secret@host/db", "the URL cannot be read"},
+		{"a question mark in the password", "postgres://user:12?secret@host/db", "the URL cannot be read"},
+		{"a hash in the password", "postgres://user:12#secret@host/db", "the URL cannot be read"},
+		{"a percent sign in the password", "postgres://user:12%secret@host/db", "the URL cannot be read"},
+		{"a space in the password", "postgres://user:12 secret@host/db?sslmode=wrong", "the URL cannot be read"},
+		{"a wrong setting", "postgres://user:secret@host/db?sslmode=secret", "the URL cannot be read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := postgres.Open(t.Context(), c.dsn, postgres.Options{})
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(fmt.Sprintf("%+v", err), "secret") {
+				t.Errorf("error %v\nwant one that says %s, and nothing secret", err, c.want)
+			}
+		})
+	}
+}
+
+// TestCollisions raises from a trigger what another transaction's lock or write can cause.
+func TestCollisions(t *testing.T) {
+	for _, c := range []struct {
+		state  string
+		raised int // times
+		want   provider.Code
+	}{
+		{"40001", 3, ""},
+		{"40P01", 3, ""},
+		{"40001", 1000, provider.Unavailable},
+		{"40P01", 1000, provider.Unavailable},
+		{"23514", 1, provider.Internal}, // is not tried anew
+		{"53100", 1, provider.Unavailable},
+		{"57014", 1, provider.Unavailable},
+	} {
+		t.Run(fmt.Sprint(c.state, " ", c.raised, " times"), func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.New(t)
+			x := newFixture(t, dsn, postgres.Options{})
+			execute(t, connect(t, dsn), `CREATE SEQUENCE raised; CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF nextval('raised') <= `+fmt.Sprint(c.raised)+` THEN
+					RAISE EXCEPTION 'a message with %', NEW.notes USING ERRCODE = '`+c.state+`', DETAIL = NEW.notes, HINT = NEW.notes;
+				END IF;
+				RETURN NEW;
+			END $$; CREATE TRIGGER raise BEFORE UPDATE ON providers FOR EACH ROW EXECUTE FUNCTION raise()`)
+			start := time.Now()
+			record, err := x.update(text("secret"))
+			if codeOf(err) != c.want {
+				t.Fatalf("error %v, want %q", err, c.want)
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if err == nil {
+				if record.Version != 2 {
+					t.Errorf("version %d, want 2", record.Version)
+				}
+				return
+			}
+			var domain *provider.Error
+			if errors.As(err, &domain); domain.Code == provider.Unavailable && domain.RetryAfter == 0 {
+				t.Errorf("error %v, want one with RetryAfter", err)
+			}
+			if shown := fmt.Sprintf("%v %+v %#v", err, err, domain.Cause); strings.Contains(shown, "secret") || !strings.Contains(shown, c.state) {
+				t.Errorf("error %s, want the code and nothing else of it", shown)
+			}
+			execute(t, connect(t, dsn), "DROP TRIGGER raise ON providers")
+			if record, err := x.update(text("then")); err != nil || record.Version != 2 {
+				t.Errorf("afterwards: version %d, error %v", record.Version, err)
+			}
+		})
+	}
+}
+
+// TestABadCallFailsAlone puts a call that the database refuses among good ones.
+func TestABadCallFailsAlone(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{InFlight: 1})
+	others := make([]*fixture, 20)
+	for i := range others {
+		others[i] = x.another()
+	}
+	together(t, dsn, x, func() {
+		var all sync.WaitGroup
+		for i, other := range others {
+			all.Go(func() {
+				notes := "good"
+				if i == 7 {
+					notes = "\x00 is no character to PostgreSQL"
+				}
+				record, err := other.update(text(notes))
+				if i == 7 && (codeOf(err) != provider.Internal || strings.Contains(err.Error(), "character")) {
+					t.Errorf("the bad call: error %v, want one of code %s without values", err, provider.Internal)
+				} else if i != 7 && (err != nil || record.Version != 2) {
+					t.Errorf("a good call: version %d, error %v", record.Version, err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// together has the calls of a function wait for one record's lock, and so for each other.
+func together(t *testing.T, dsn string, x *fixture, calls func()) {
+	t.Helper()
+	holder := connect(t, dsn)
+	execute(t, holder, "BEGIN; SELECT 1 FROM providers WHERE id = '"+x.record.ID.String()+"' FOR UPDATE")
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, err := x.update(text("first")); err != nil {
+			t.Error(err)
+		}
+	})
+	watcher := connect(t, dsn)
+	eventually(t, "an update waits for the lock", func() bool {
+		return queryInt(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") > 0
+	})
+	all.Go(calls)
+	time.Sleep(50 * time.Millisecond)
+	execute(t, holder, "COMMIT")
+	all.Wait()
+}
+
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	x := newFixture(t, server.Database(t), postgres.Options{})
+	secret, key, err := apikey.Create(t.Context(), x, apikey.Key{Organization: x.organization}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, _ := apikey.HashOf(secret)
+	for round := range 2 {
+		server.Stop(t)
+		for name, call := range map[string]func() error{
+			"Update":    func() error { _, err := x.update(text("lost")); return err },
+			"Import":    func() error { return x.Import(t.Context(), x.organization, nil) },
+			"KeyByHash": func() error { _, err := x.KeyByHash(t.Context(), hash); return err },
+			"TouchKey":  func() error { return x.TouchKey(t.Context(), key.ID, time.Now()) },
+			"History":   func() error { _, err := x.History(t.Context(), x.record.ID); return err },
+			"Ping":      func() error { return x.Ping(t.Context()) },
+		} {
+			start := time.Now()
+			err := call()
+			var domain *provider.Error
+			if !errors.As(err, &domain) || domain.Code != provider.Unavailable || domain.RetryAfter == 0 {
+				t.Errorf("%s without a server: error %v, want one of code %s with RetryAfter", name, err, provider.Unavailable)
+			}
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("%s without a server took %v", name, took)
+			}
+		}
+		server.Start(t)
+		record, err := x.update(text(fmt.Sprint("back ", round)))
+		if err != nil || record.Version != int64(round+2) {
+			t.Errorf("with the server again: version %d, error %v; want %d", record.Version, err, round+2)
+		}
+		if err := x.Ping(t.Context()); err != nil {
+			t.Errorf("ping with the server again: %v", err)
+		}
+	}
+}
+
+// TestLostConnections has the server end every connection, as it does when it is started anew. Nobody notices.
+func TestLostConnections(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{InFlight: 8})
+	all := []*fixture{x}
+	for range 30 {
+		all = append(all, x.another())
+	}
+	c := connect(t, dsn)
+	for n := range 5 {
+		execute(t, c, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		record, err := x.update(text(fmt.Sprint(n)))
+		if want := int64(2 * (n + 1)); err != nil || record.Version != want {
+			t.Fatalf("version %d, error %v; want %d", record.Version, err, want)
+		}
+		var many sync.WaitGroup // so that there are many connections
+		for _, one := range all {
+			many.Go(func() {
+				if _, err := one.update(text(fmt.Sprint("and ", n))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		many.Wait()
+	}
+}
+
+func TestUnknownOutcome(t *testing.T) {
+	t.Run("the connection is lost before the commit", func(t *testing.T) {
+		dsn := pgtest.New(t)
+		x := newFixture(t, dsn, postgres.Options{})
+		execute(t, connect(t, dsn), `CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			PERFORM pg_terminate_backend(pg_backend_pid());
+			RETURN NEW;
+		END $$; CREATE TRIGGER die BEFORE UPDATE ON providers FOR EACH ROW EXECUTE FUNCTION die()`)
+		unknown(t, x)
+		execute(t, connect(t, dsn), "DROP TRIGGER die ON providers")
+		if record, err := x.update(text("again")); err != nil || record.Version != 2 {
+			t.Errorf("sent again: version %d, error %v; want 2", record.Version, err)
+		}
+	})
+
+	t.Run("the answer to the commit is lost", func(t *testing.T) {
+		p := newProxy(t, pgtest.New(t))
+		x := newFixture(t, p.dsn, postgres.Options{})
+		p.loseAnswer(2) // to the second round trip, which commits
+		unknown(t, x)
+		if record, err := x.update(text("lost")); err != nil || record.Version != 2 {
+			t.Errorf("sent again: version %d, error %v; want 2, as it was saved the first time", record.Version, err)
+		}
+	})
+
+	t.Run("the answer before the commit is lost", func(t *testing.T) {
+		p := newProxy(t, pgtest.New(t))
+		x := newFixture(t, p.dsn, postgres.Options{})
+		p.loseAnswer(1)
+		if record, err := x.update(text("not lost")); err != nil || record.Version != 2 {
+			t.Errorf("version %d, error %v; want 2", record.Version, err)
+		}
+	})
+}
+
+// unknown makes a change of unknown outcome.
+func unknown(t *testing.T, x *fixture) {
+	t.Helper()
+	_, err := x.update(text("lost"))
+	var domain *provider.Error
+	if want := provider.Unknown(nil); !errors.As(err, &domain) || domain.Message != want.Message || domain.RetryAfter == 0 {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+}
+
+func TestRoundTrips(t *testing.T) {
+	p := newProxy(t, pgtest.New(t))
+	x := newFixture(t, p.dsn, postgres.Options{InFlight: 1})
+	x.update(text("so that statements are prepared"))
+	before := p.roundTrips.Load()
+	for n := range 10 {
+		if _, err := x.update(text(fmt.Sprint(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := p.roundTrips.Load() - before; n != 20 {
+		t.Errorf("10 updates took %d round trips, want 20", n)
+	}
+}
+
+// TestReadOnly takes a server's role from it, as a failover does, while connections to it are open.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	one, other := pgtest.Start(t, pgtest.Options{}), pgtest.Start(t, pgtest.Options{Settings: []string{"autovacuum=off"}})
+	oneDSN, otherDSN := one.Database(t), other.Database(t)
+	admin, otherAdmin := connect(t, oneDSN), connect(t, otherDSN)
+	x := newFixture(t, otherDSN, postgres.Options{}) // the record is on both
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	role := func(c *pgx.Conn, readOnly string) {
+		t.Helper()
+		execute(t, c, "ALTER SYSTEM SET default_transaction_read_only = "+readOnly)
+		execute(t, c, "SELECT pg_reload_conf()")
+		eventually(t, "the server has its role", func() bool {
+			var state string
+			if err := c.QueryRow(t.Context(), "SHOW default_transaction_read_only").Scan(&state); err != nil {
+				t.Fatal(err)
+			}
+			return state == readOnly
+		})
+	}
+	role(otherAdmin, "on")
+
+	both := with(t, oneDSN, func(u *url.URL) {
+		q := u.Query()
+		hosts := []string{q.Get("host"), mustParse(t, otherDSN).Query().Get("host")}
+		q.Set("host", strings.Join(hosts, ","))
+		u.RawQuery = q.Encode()
+	})
+	s := open(t, both, postgres.Options{})
+	organization, err := s.Organization(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if organization != x.organization {
+		t.Fatalf("organizations %d and %d, want one number", organization, x.organization)
+	}
+	y := &fixture{Store: s, t: t, organization: organization, record: x.record}
+	y.make()
+	for range 4 {
+		if _, err := y.update(text(uuid.NewString())); err != nil {
+			t.Fatalf("update: %v", err)
+		}
+	}
+
+	role(admin, "on")
+	if _, err := y.update(text("while none can be written to")); codeOf(err) != provider.Unavailable {
+		t.Errorf("while no server can be written to: error %v, want one of code %s", err, provider.Unavailable)
+	}
+	role(otherAdmin, "off")
+	if record, err := y.update(text("on the new primary")); err != nil || record.Version != 2 {
+		t.Errorf("on the new primary: version %d, error %v; want 2", record.Version, err)
+	}
+	role(admin, "off")
+	role(otherAdmin, "on")
+	if record, err := y.update(text("back, without an error between")); err != nil || record.Version != 6 {
+		t.Errorf("back on the first: version %d, error %v; want 6", record.Version, err)
+	}
+}
+
+func TestALockedRecordIsBusy(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{})
+	holder := connect(t, dsn)
+	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
+	start := time.Now()
+	if _, err := x.update(text("a")); codeOf(err) != provider.Unavailable {
+		t.Errorf("error %v, want one of code %s", err, provider.Unavailable)
+	}
+	if took := time.Since(start); took > 6*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	execute(t, holder, "COMMIT")
+	if _, err := x.update(text("a")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCommitsWaitForTheDisk looks at the setting from inside of an update, in a database that has it off.
+func TestCommitsWaitForTheDisk(t *testing.T) {
+	dsn := pgtest.New(t)
+	execute(t, connect(t, dsn), "ALTER DATABASE "+database(t, dsn)+" SET synchronous_commit = off")
+	for name, dsn := range map[string]string{
+		"set for the database": dsn,
+		"asked for in the URL": with(t, dsn, func(u *url.URL) { u.RawQuery += "&synchronous_commit=off" }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newFixture(t, dsn, postgres.Options{})
+			execute(t, connect(t, dsn), `CREATE OR REPLACE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				NEW.city = current_setting('synchronous_commit');
+				RETURN NEW;
+			END $$; CREATE OR REPLACE TRIGGER look BEFORE UPDATE ON providers FOR EACH ROW EXECUTE FUNCTION look()`)
+			if _, err := x.update(text("a")); err != nil {
+				t.Fatal(err)
+			}
+			if record, err := x.update(provider.Patch{}); err != nil || *record.City != "on" {
+				t.Errorf("synchronous_commit was %s, error %v; want on", *record.City, err)
+			}
+		})
+	}
+}
+
+// TestPlansHoldWhenTablesGrow has statements planned while there is one record and counts what they read when there
+// are many.
+func TestPlansHoldWhenTablesGrow(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{InFlight: 1})
+	elsewhere := x.another()
+	execute(t, connect(t, dsn), "VACUUM ANALYZE") // now it is known how small they are
+	for n := range 7 {
+		if _, err := x.update(text(fmt.Sprint(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const many, updates = 4000, 20
+	imports := make([]provider.Import, many)
+	for i := range imports {
+		imports[i] = x.importOf(uuid.New())
+	}
+	if err := x.Import(t.Context(), x.organization, imports); err != nil {
+		t.Fatal(err)
+	}
+	read := func() int {
+		c := connect(t, dsn)
+		execute(t, c, "SELECT pg_sleep(1.1)") // until the sessions have told
+		x.update(text(uuid.NewString()))
+		return queryInt(t, c, "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes") + queryInt(t, c, "SELECT sum(seq_tup_read) FROM pg_stat_user_tables")
+	}
+	before := read()
+	for n := range updates {
+		if _, err := elsewhere.update(text(fmt.Sprint(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := read() - before; n > 10*(updates+10) {
+		t.Errorf("%d updates read %d rows of %d", updates, n, many)
+	}
+}
+
+// fixture is a store with one record.
+type fixture struct {
+	*postgres.Store
+	t            testing.TB
+	organization int64
+	record       provider.Provider // its IDs
+}
+
+func newFixture(t testing.TB, dsn string, o postgres.Options) *fixture {
+	t.Helper()
+	x := &fixture{Store: open(t, dsn, o), t: t}
+	var err error
+	if x.organization, err = x.Organization(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	return x.another()
+}
+
+// another returns the store with another record.
+func (x *fixture) another() *fixture {
+	x.t.Helper()
+	another := *x
+	another.record = provider.Provider{ID: uuid.New(), CustomerID: uuid.New()}
+	another.make()
+	return &another
+}
+
+func (x *fixture) make() {
+	x.t.Helper()
+	if err := x.Import(x.t.Context(), x.organization, []provider.Import{x.importOf(x.record.ID)}); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+func (x *fixture) importOf(id uuid.UUID) provider.Import {
+	return provider.Import{ID: id, Patch: provider.Patch{
+		CustomerID: provider.Field[uuid.UUID]{Set: true, Value: x.record.CustomerID},
+		Type:       provider.Field[provider.Type]{Set: true, Value: provider.Hospital},
+	}}
+}
+
+func (x *fixture) update(patch provider.Patch) (provider.Provider, error) {
+	return x.Update(context.Background(), provider.Update{Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID, Patch: patch})
+}
+
+func text(s string) provider.Patch {
+	return provider.Patch{Notes: provider.Field[*string]{Set: true, Value: &s}}
+}
+
+func codeOf(err error) provider.Code {
+	var domain *provider.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &domain):
+		return domain.Code
+	}
+	return provider.Code(err.Error())
 }
 
 func open(t testing.TB, dsn string, o postgres.Options) *postgres.Store {
@@ -25,4 +603,61 @@ func open(t testing.TB, dsn string, o postgres.Options) *postgres.Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// connect returns a connection of the test's own.
+func connect(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.Connect(context.Background(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) })
+	return c
+}
+
+func execute(t testing.TB, c *pgx.Conn, statements string) {
+	t.Helper()
+	if _, err := c.PgConn().Exec(context.Background(), statements).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func queryInt(t testing.TB, c *pgx.Conn, query string) (n int) {
+	t.Helper()
+	if err := c.QueryRow(context.Background(), query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not seen in time: %s", what)
+		}
+	}
+}
+
+func mustParse(t testing.TB, dsn string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// with returns a changed URL.
+func with(t testing.TB, dsn string, change func(*url.URL)) string {
+	t.Helper()
+	u := mustParse(t, dsn)
+	change(u)
+	return u.String()
+}
+
+func database(t testing.TB, dsn string) string {
+	t.Helper()
+	return strings.TrimPrefix(mustParse(t, dsn).Path, "/")
 }

@@ -33,7 +33,7 @@ func (s *Store) runUpdates(calls []provider.Update) ([]batch.Result[provider.Pro
 			records := t.of(u.Organization)
 			records.want(u.ID)
 			if to := u.Patch.CustomerID; to.Set && to.Value != u.CustomerID {
-				records.lookedFor[to.Value] = struct{}{}
+				records.customers[to.Value] = false
 			}
 		}
 		if err := t.begin(ctx, c); err != nil {
@@ -94,14 +94,12 @@ type transaction struct{ organizations []*records }
 // records are those of one organization that a transaction locks and reads, and then writes.
 type records struct {
 	organization int64
-	wanted       [][16]byte             // providers to be read
-	lookedFor    map[uuid.UUID]struct{} // customers that may not exist
-	made         [][16]byte             // customers that are made if they do not exist
-
-	current   map[uuid.UUID]*provider.Provider // every wanted one as it stands, nil if there is none
-	customers map[uuid.UUID]bool               // those that exist, of the ones looked for and made
-	changed   map[uuid.UUID]bool               // those of current that are to be saved
-	events    []*provider.Event                // of the changes to current
+	wanted       [][16]byte                       // providers to be read
+	current      map[uuid.UUID]*provider.Provider // every wanted one as it stands, nil if there is none
+	changed      map[uuid.UUID]bool               // those of current that are to be saved
+	events       []*provider.Event                // of the changes to current
+	made         [][16]byte                       // customers that are made if they do not exist
+	customers    map[uuid.UUID]bool               // whether they exist: those made, and those that records may move to
 }
 
 func (t *transaction) of(organization int64) *records {
@@ -111,10 +109,9 @@ func (t *transaction) of(organization int64) *records {
 	if !found {
 		t.organizations = slices.Insert(t.organizations, i, &records{
 			organization: organization,
-			lookedFor:    map[uuid.UUID]struct{}{},
 			current:      map[uuid.UUID]*provider.Provider{},
-			customers:    map[uuid.UUID]bool{},
 			changed:      map[uuid.UUID]bool{},
+			customers:    map[uuid.UUID]bool{},
 		})
 	}
 	return t.organizations[i]
@@ -155,8 +152,10 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 		}
 		slices.SortFunc(r.wanted, compareIDs) // they are locked, and new ones made, in this order
 		b.Queue(selectProviders, r.organization, r.wanted).Query(r.scanProviders)
-		for id := range r.lookedFor {
-			b.Queue(selectCustomer, r.organization, [16]byte(id)).Query(r.scanCustomer)
+		for id, exists := range r.customers {
+			if !exists {
+				b.Queue(selectCustomer, r.organization, [16]byte(id)).Query(r.scanCustomer)
+			}
 		}
 	}
 	return c.SendBatch(ctx, b).Close()
@@ -220,24 +219,26 @@ const (
 )
 
 func (r *records) scanCustomer(rows pgx.Rows) error {
-	return each(rows, func(rows pgx.Rows) error {
+	for rows.Next() {
 		var id [16]byte
-		err := rows.Scan(&id)
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
 		r.customers[id] = true
-		return err
-	})
+	}
+	return nil // or the rows' own error, which pgx looks at
 }
 
 func (r *records) scanProviders(rows pgx.Rows) error {
-	return each(rows, func(rows pgx.Rows) error {
+	for rows.Next() {
 		p := new(provider.Provider)
 		if err := rows.Scan(columns(p)...); err != nil {
 			return err
 		}
 		p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
 		r.current[p.ID] = p
-		return nil
-	})
+	}
+	return nil
 }
 
 // columns are where a row of selectProviders goes.
@@ -313,18 +314,15 @@ func column[R, T any](rows []R, value func(R) T) pgtype.FlatArray[T] {
 
 // History is provider.Store's.
 func (s *Store) History(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
-	var events []provider.Event
-	err := s.read(ctx, func(rows pgx.Rows) error {
+	return read(ctx, s, func(row pgx.CollectableRow) (provider.Event, error) {
 		event := provider.Event{ProviderID: id}
 		var changes []byte
-		if err := rows.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &changes); err != nil {
-			return err
+		if err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &changes); err != nil {
+			return event, err
 		}
 		event.At = event.At.UTC()
-		events = append(events, event)
-		return json.Unmarshal(changes, &events[len(events)-1].Changes)
+		return event, json.Unmarshal(changes, &event.Changes)
 	}, selectEvents, [16]byte(id))
-	return events, err
 }
 
 // Organization is provider.Store's.
@@ -339,7 +337,10 @@ func (s *Store) Organization(ctx context.Context, name string) (int64, error) {
 }
 
 // organization returns the number of the organization of that name, 0 if there is none.
-func (s *Store) organization(ctx context.Context, name string) (number int64, err error) {
-	err = s.read(ctx, func(rows pgx.Rows) error { return rows.Scan(&number) }, "SELECT id FROM organizations WHERE name = $1", name)
-	return number, err
+func (s *Store) organization(ctx context.Context, name string) (int64, error) {
+	numbers, err := read(ctx, s, pgx.RowTo[int64], "SELECT id FROM organizations WHERE name = $1", name)
+	if err != nil || len(numbers) == 0 {
+		return 0, err
+	}
+	return numbers[0], nil
 }

@@ -60,12 +60,16 @@ func (u *Update) Apply(current *Provider, now time.Time) (Provider, *Event, erro
 // Import is an operator's request to make a record, or to change it if its ID is known. Patch sets CustomerID and
 // Type; a CustomerID that is not known yet is made known.
 type Import struct {
-	ID    uuid.UUID
-	Patch Patch
+	ID           uuid.UUID
+	Patch        Patch
+	KeepExisting bool // leave the record alone if its ID is known
 }
 
 // Apply is to an Import what Update.Apply is to an Update.
 func (i *Import) Apply(current *Provider, now time.Time) (Provider, *Event, error) {
+	if current != nil && i.KeepExisting {
+		return *current, nil, nil
+	}
 	if current != nil {
 		return amend(*current, &i.Patch, Actor{}, now)
 	}

@@ -156,6 +156,9 @@ func read(c echo.Context) ([]byte, error) {
 	if err := checkMediaType(request.Header); err != nil {
 		return nil, err
 	}
+	if request.ContentLength > MaxBody {
+		return nil, &http.MaxBytesError{Limit: MaxBody}
+	}
 	body := http.MaxBytesReader(c.Response(), request.Body, MaxBody)
 	text := bytes.NewBuffer(make([]byte, 0, max(0, min(request.ContentLength, MaxBody))+bytes.MinRead))
 	_, err := text.ReadFrom(body)
@@ -170,7 +173,7 @@ func read(c echo.Context) ([]byte, error) {
 }
 
 func checkMediaType(header http.Header) error {
-	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+	if encoding := strings.Join(header.Values("Content-Encoding"), ","); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return MediaType("Send the body as it is, without Content-Encoding.")
 	}
 	if types := header.Values("Content-Type"); len(types) == 1 && types[0] == "application/json" {

@@ -1,0 +1,87 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/provider"
+)
+
+// A call that panics, or breaks the transaction, fails alone: its neighbours are tried again without it.
+func TestUpdatesFailAlone(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"panic": func() error { panic("a value") },
+		"error": func() error { return errors.New("a constraint") },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			traces := 0
+			u := batch.NewUpdates(func(calls []provider.Update) ([]batch.Result[provider.Provider], error) {
+				time.Sleep(time.Second) // the others gather meanwhile
+				for _, call := range calls {
+					if call.Organization == 13 {
+						if err := fail(); err != nil {
+							return nil, err
+						}
+					}
+				}
+				return make([]batch.Result[provider.Provider], len(calls)), nil
+			}, batch.Options{Panicked: func(trace string) {
+				traces++
+				if strings.Contains(trace, "a value") {
+					t.Errorf("%s: the trace shows the panic's value", name)
+				}
+			}})
+			defer u.Close()
+			var wait sync.WaitGroup
+			for organization := range int64(20) {
+				wait.Go(func() {
+					_, err := u.Update(context.Background(), provider.Update{Organization: organization})
+					if (err != nil) != (organization == 13) {
+						t.Errorf("%s: organization %d got the error %v", name, organization, err)
+					}
+				})
+			}
+			wait.Wait()
+			if (traces > 0) != (name == "panic") {
+				t.Errorf("%s: %d traces", name, traces)
+			}
+		})
+	}
+}
+
+// Who leaves or waits too long before the run is told that nothing was changed.
+func TestUpdatesThatDidNotRunAreUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		u := batch.NewUpdates(func(calls []provider.Update) ([]batch.Result[provider.Provider], error) {
+			runs += len(calls)
+			time.Sleep(10 * time.Second)
+			return make([]batch.Result[provider.Provider], len(calls)), nil
+		}, batch.Options{MaxWait: 5 * time.Second})
+		defer u.Close()
+		go u.Update(context.Background(), provider.Update{}) // holds the queue up
+		synctest.Wait()
+		left, leave := context.WithTimeout(context.Background(), time.Second)
+		defer leave()
+		var wait sync.WaitGroup
+		for name, ctx := range map[string]context.Context{"left": left, "waited": context.Background()} {
+			wait.Go(func() {
+				_, err := u.Update(ctx, provider.Update{})
+				var refused *provider.Error
+				if !errors.As(err, &refused) || refused.Code != provider.Unavailable || !strings.Contains(refused.Message, "Nothing was changed") {
+					t.Errorf("%s: error %v", name, err)
+				}
+			})
+		}
+		wait.Wait()
+		if runs != 1 {
+			t.Errorf("%d calls were run, want 1", runs)
+		}
+	})
+}
