@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/stack"
 	"github.com/google/uuid"
@@ -57,7 +57,7 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			c.Error(err)
 		}
-		took, status, method := time.Since(start), c.Response().Status, method(c.Request().Method)
+		took, status, method := time.Since(start), c.Response().Status, metrics.Method(c.Request().Method)
 		caller := callerOf(c.Request().Context())
 		done(caller.operation, method, status, took)
 
@@ -84,16 +84,6 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		a.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
 		return nil
 	}
-}
-
-var methods = regexp.MustCompile(`^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE)$`)
-
-// method returns a method's name, or "other" for one that the client made up.
-func method(name string) string {
-	if methods.MatchString(name) {
-		return name
-	}
-	return "other"
 }
 
 // describe tells the operator of an error without telling what was submitted: the domain's errors promise to hold

@@ -77,7 +77,7 @@ func (m *Metrics) Started() func(operation, method string, status int, took time
 // contract's paths; it must never be taken from the request. The method can be: one that HTTP does not define counts
 // as "other".
 func (m *Metrics) Request(operation, method string, status int, took time.Duration) {
-	m.requests.WithLabelValues(operation, methodLabel(method), strconv.Itoa(status)).Inc()
+	m.requests.WithLabelValues(operation, Method(method), strconv.Itoa(status)).Inc()
 	m.durations.WithLabelValues(operation).Observe(took.Seconds())
 }
 
@@ -87,7 +87,8 @@ func (m *Metrics) Batch(size int, took time.Duration) {
 	m.commit.Observe(took.Seconds())
 }
 
-func methodLabel(method string) string {
+// Method returns a request's method if HTTP defines it, and "other" for one that the client made up.
+func Method(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		http.MethodConnect, http.MethodOptions, http.MethodTrace:
