@@ -178,30 +178,41 @@ func testConcurrency(t *testing.T, s *suite) {
 		}
 	})
 
-	t.Run("imports of the same new records", func(t *testing.T) {
-		x := s.tenant(t)
-		ids, customers := make([]uuid.UUID, 8), make([]uuid.UUID, 8)
-		for i := range ids {
-			ids[i], customers[i] = uuid.New(), uuid.New()
-		}
-		const importers = 8
-		var all sync.WaitGroup
-		for n := range importers {
-			all.Go(func() {
-				var imports []provider.Import
-				for _, i := range rand.Perm(len(ids)) {
-					imports = append(imports, x.importOf(ids[i], provider.Patch{CustomerID: set(customers[(i+n)%len(ids)]), Notes: text(fmt.Sprint(n))}))
+	for name, customerOf := range map[string]func(importer, record uuid.UUID) uuid.UUID{
+		"imports of the same new records, each with a new customer of its own": func(importer, _ uuid.UUID) uuid.UUID { return importer },
+		"imports of the same new records, with the same new customers":         func(_, record uuid.UUID) uuid.UUID { return record },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := s.tenant(t)
+			const importers, rounds = 6, 6
+			for range rounds {
+				var ids [8]uuid.UUID
+				for i := range ids {
+					ids[i] = uuid.New()
 				}
-				if err := s.Import(t.Context(), x.number, imports); err != nil {
-					t.Errorf("import: %v", err)
+				start := make(chan struct{})
+				var all sync.WaitGroup
+				for range importers {
+					importer := uuid.New()
+					all.Go(func() {
+						var imports []provider.Import
+						for _, i := range rand.Perm(len(ids)) {
+							imports = append(imports, x.importOf(ids[i], provider.Patch{CustomerID: set(customerOf(importer, ids[i])), Notes: text(importer.String())}))
+						}
+						<-start
+						if err := s.Import(t.Context(), x.number, imports); err != nil {
+							t.Errorf("import: %v", err)
+						}
+					})
 				}
-			})
-		}
-		all.Wait()
-		for _, id := range ids {
-			equal(t, "events", len(x.chain(id)), importers)
-		}
-	})
+				close(start)
+				all.Wait()
+				for _, id := range ids {
+					equal(t, "events", len(x.chain(id)), importers)
+				}
+			}
+		})
+	}
 
 	t.Run("imports and updates of the same records", func(t *testing.T) {
 		x := s.tenant(t)
