@@ -10,12 +10,13 @@ import (
 
 // What is committed is on disk in the write-ahead log; a checkpoint copies it into the database file. SQLite would
 // have the writer do that inside a commit, every thousand pages. Here it is done beside the writer, which is stopped only
-// when the log has grown long, and then for the little that is left to copy, so that the log can start over.
+// for the little that is left to copy once the log has some length, so that the next commit writes over the log from its
+// start. That is quicker than to have it grow: a file system keeps a journal of the sizes of its files.
 const (
 	checkpointInterval = time.Second
-	longLog            = 32 << 10 // pages, 128 MiB
-	littleLeft         = 1 << 10  // pages
-	maxPasses          = 5        // copies in a row, each of what came during the one before
+	longLog            = 2 << 10 // pages, 8 MiB
+	littleLeft         = 1 << 10 // pages
+	maxPasses          = 5       // copies in a row, each of what came during the one before
 )
 
 // checkpointer copies the log into the database file until it is closed.
@@ -32,7 +33,6 @@ func newCheckpointer(s *Store, path string) (*checkpointer, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn.SetBusyTimeout(100 * time.Millisecond) // a reader may hold the log back; the next look is soon enough
 	c := &checkpointer{store: s, conn: conn, stop: make(chan struct{}), stopped: make(chan struct{})}
 	go c.run()
 	return c, nil
@@ -55,12 +55,12 @@ func (c *checkpointer) run() {
 }
 
 // look copies what is in the log. An error, a full disk for example, is the next look's to overcome: the log keeps
-// what is committed, and if the log itself can no longer grow, the writer reports that.
+// what is committed, and if the log itself can no longer grow, the writer reports that. A reader who has not ended
+// holds back what was committed since it began; nobody waits for it.
 func (c *checkpointer) look() {
-	var inLog, left int
 	for range maxPasses {
-		var err error
-		if inLog, left, err = c.checkpoint("PASSIVE"); err != nil || inLog < longLog {
+		inLog, left, err := c.checkpoint()
+		if err != nil || inLog < longLog {
 			return
 		}
 		if left < littleLeft {
@@ -69,12 +69,12 @@ func (c *checkpointer) look() {
 	}
 	c.store.mu.Lock()
 	defer c.store.mu.Unlock()
-	c.checkpoint("RESTART")
+	c.checkpoint()
 }
 
 // checkpoint returns how many pages the log has and how many of them are not copied yet.
-func (c *checkpointer) checkpoint(mode string) (inLog, left int, err error) {
-	err = sqlitex.Execute(c.conn, "PRAGMA wal_checkpoint("+mode+")", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+func (c *checkpointer) checkpoint() (inLog, left int, err error) {
+	err = sqlitex.Execute(c.conn, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
 		inLog = s.ColumnInt(1)
 		left = inLog - s.ColumnInt(2)
 		return nil

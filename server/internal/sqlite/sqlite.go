@@ -97,11 +97,12 @@ func configureWriter(c *sqlite.Conn) error {
 	c.SetBusyTimeout(busyTimeout)
 	return pragmas(c,
 		"journal_mode = WAL",
-		"synchronous = FULL",     // a commit is on disk before it is acknowledged
-		"foreign_keys = ON",      // per connection, off by default
-		"temp_store = MEMORY",    // no record leaves the database's own files
-		"cache_size = -65536",    // KiB
-		"wal_autocheckpoint = 0", // see checkpoint.go
+		"synchronous = FULL",             // a commit is on disk before it is acknowledged
+		"foreign_keys = ON",              // per connection, off by default
+		"temp_store = MEMORY",            // no record leaves the database's own files
+		"cache_size = -65536",            // KiB
+		"wal_autocheckpoint = 0",         // see checkpoint.go
+		"journal_size_limit = 268435456", // bytes; a log that a slow reader has made longer is cut when it starts over
 	)
 }
 
