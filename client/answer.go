@@ -13,13 +13,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxAnswer bounds how much of an answer is read, in bytes, after decompression. A record has some thousand.
-const maxAnswer = 1 << 20
+// maxAnswer bounds how much of an answer is read, in bytes, after decompression. A record has some thousand; the longest
+// page of a history that the contract allows has some seven million.
+const maxAnswer = 8 << 20
 
 // maxText bounds each text of the server that goes into an error, in characters.
 const maxText = 300
-
-const outcomeUnknown = "whether the change was made is not known"
 
 // answer is a response, read to its end.
 type answer struct {
@@ -66,18 +65,21 @@ func (a *answer) fault() string {
 
 // refusal returns the error of an answer that is not a success.
 func (a *answer) refusal() *Error {
-	fault := a.fault()
 	var told struct {
 		Message    string          `json:"message"`
 		Code       string          `json:"code"`
 		Errors     json.RawMessage `json:"errors"`
 		RetryAfter json.RawMessage `json:"retryAfter"`
 	}
-	if fault == "" && (json.Unmarshal(a.body, &told) != nil || told.Message == "" || told.Code == "") {
-		fault = "is not an error as the contract describes it"
-	}
-	if a.status >= 300 && a.status < 400 {
+	fault := a.fault()
+	switch {
+	case a.status >= 300 && a.status < 400:
 		fault = "is a redirect, which is not followed because the key would go along"
+	case fault != "":
+	case a.status < 300:
+		fault = "has another status than the contract's for a success"
+	case json.Unmarshal(a.body, &told) != nil || told.Message == "" || told.Code == "":
+		fault = "is not an error as the contract describes it"
 	}
 	if fault != "" {
 		return a.unexpected(fault)
@@ -104,13 +106,12 @@ func (a *answer) unexpected(fault string) *Error {
 }
 
 // newError returns an error in this package's words. A success that cannot be read and a fault of the server leave open
-// whether the change was made; what was refused or redirected was not carried out.
+// whether the request was carried out; what was refused or redirected was not.
 func (a *answer) newError(message string) *Error {
-	e := &Error{StatusCode: a.status, Message: message, RequestID: a.requestID, RetryAfter: a.retryAfter("")}
-	if e.OutcomeUnknown = a.status < 300 || a.status >= 500; e.OutcomeUnknown {
-		e.Message += "; " + outcomeUnknown
+	return &Error{
+		StatusCode: a.status, Message: message, RequestID: a.requestID,
+		RetryAfter: a.retryAfter(""), OutcomeUnknown: a.status < 300 || a.status >= 500,
 	}
-	return e
 }
 
 // retryAfter returns the longer of the waits that header and body ask for, 0 if neither does. The header's date is

@@ -11,9 +11,10 @@ import (
 
 // operation is one of the API's, in the words of errors and hooks.
 type operation struct {
-	name   string // what its errors begin with
-	method string
-	route  string // the path's template: no ID is ever in it
+	name    string // what its errors begin with
+	method  string // decides what may be sent again, see repeatable
+	route   string // the path's template: no ID is ever in it
+	success int    // the status of one
 }
 
 // call is one call of an operation: what its attempts have in common.
@@ -21,12 +22,12 @@ type call struct {
 	operation
 	requestID string
 	ifMatch   *string // the condition; nil for none
-	moves     bool    // whether the record is found elsewhere after a success
+	moves     bool    // whether the record is found under another customer after a success
 	send      func(ctx context.Context, last RequestEditorFn) (*http.Response, error)
 	accept    func(*answer) string // takes the body of a success, or says what is wrong with it
 }
 
-func newCall(o operation, options []CallOption) (*call, error) {
+func newCall(o operation, options ...CallOption) (*call, error) {
 	c := &call{operation: o, requestID: uuid.Must(uuid.NewV7()).String()}
 	for _, option := range options {
 		if option == nil {
@@ -43,13 +44,13 @@ func newCall(o operation, options []CallOption) (*call, error) {
 // or provider and no value, so that it can be logged as it is.
 type Attempt struct {
 	Method     string        // such as PATCH
-	Route      string        // the path's template, /v2/customers/{id}/providers/{providerId}
+	Route      string        // the path's template, such as /v2/customers/{id}/providers/{providerId}
 	Number     int           // 1 for the first attempt of a call
 	StatusCode int           // 0 if no answer came
 	RequestID  string        // the same for all attempts of a call, unless the server renames them
 	Duration   time.Duration // until the whole answer was there, or the attempt had failed
 	Wait       time.Duration // until the next attempt; 0 if this is the last one
-	Err        error         // an *Error; nil for a success
+	Err        error         // an *Error; nil for a success, which a 404 is to the repetition of a deletion
 }
 
 // do makes attempts until one succeeds, repeating would not help, or none is left. Its error begins with the
@@ -70,16 +71,19 @@ func (c *Client) do(ctx context.Context, call *call) error {
 		if !ok {
 			return fmt.Errorf("%s: request editor: %w", call.name, err)
 		}
-		failed.Attempts = number
-		if failed.Is(ErrNotFound) && !call.moves {
-			unknown = false // what an earlier attempt may have changed is not there
+		attempt.StatusCode, attempt.RequestID = failed.StatusCode, failed.RequestID
+		if unknown && call.method == http.MethodDelete && failed.Is(ErrNotFound) {
+			c.tell(ctx, attempt)
+			return nil
 		}
-		failed.follow(unknown)
+		failed.Attempts = number
+		failed.judge(call.method)
+		failed.follow(unknown && !call.settledBy(failed))
 		unknown = failed.OutcomeUnknown
-		if number < c.retries.attempts && failed.repeatable(call.ifMatch != nil) {
+		if number < c.retries.attempts && call.repeatable(failed) {
 			attempt.Wait = c.wait(ctx, number, failed.RetryAfter, end)
 		}
-		attempt.StatusCode, attempt.RequestID, attempt.Err = failed.StatusCode, failed.RequestID, failed
+		attempt.Err = failed
 		c.tell(ctx, attempt)
 		if attempt.Wait == 0 {
 			return fmt.Errorf("%s: %w", call.name, failed)
@@ -88,6 +92,17 @@ func (c *Client) do(ctx context.Context, call *call) error {
 			return fmt.Errorf("%s: %w", call.name, failed.endedBy(err))
 		}
 	}
+}
+
+// settledBy reports whether an answer tells that no earlier attempt of the call did anything.
+func (c *call) settledBy(failed *Error) bool {
+	switch {
+	case failed.Is(ErrNotFound):
+		return !c.moves // what would have been changed is not there
+	case failed.Is(ErrPreconditionFailed):
+		return c.method == http.MethodDelete // what would have been deleted is there
+	}
+	return false
 }
 
 func (c *Client) tell(ctx context.Context, attempt Attempt) {
@@ -121,7 +136,7 @@ func (c *Client) attempt(ctx context.Context, call *call) (*answer, error) {
 	if err != nil {
 		return nil, w.brokenOff(err, a)
 	}
-	if a.status != http.StatusOK {
+	if a.status != call.success {
 		return nil, a.refusal()
 	}
 	if fault := a.fault(); fault != "" {

@@ -16,6 +16,27 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for HistoryAction.
+const (
+	HistoryActionCreated HistoryAction = "created"
+	HistoryActionDeleted HistoryAction = "deleted"
+	HistoryActionUpdated HistoryAction = "updated"
+)
+
+// Valid indicates whether the value is a known member of the HistoryAction enum.
+func (e HistoryAction) Valid() bool {
+	switch e {
+	case HistoryActionCreated:
+		return true
+	case HistoryActionDeleted:
+		return true
+	case HistoryActionUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProviderType.
 const (
 	ProviderTypeHospital    ProviderType = "Hospital"
@@ -40,9 +61,18 @@ func (e ProviderType) Valid() bool {
 	}
 }
 
+// DeleteResponse The record is gone.
+type DeleteResponse struct {
+	// Message What was done, for a person.
+	Message string `json:"message"`
+
+	// Success Always `true`.
+	Success bool `json:"success"`
+}
+
 // ErrorResponse What every answer that is not a success says.
 type ErrorResponse struct {
-	// Code What is wrong, for a program: `BAD_REQUEST`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `METHOD_NOT_ALLOWED`, `PRECONDITION_FAILED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR` or `SERVICE_UNAVAILABLE`.
+	// Code What is wrong, for a program: `BAD_REQUEST`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `METHOD_NOT_ALLOWED`, `PRECONDITION_FAILED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
 	Code string `json:"code"`
 
 	// Message What is wrong and what to do, for a person.
@@ -51,7 +81,7 @@ type ErrorResponse struct {
 
 // FieldError One fault of a request. It speaks of types and limits, never of the value that was sent.
 type FieldError struct {
-	// Code What is wrong, for a program: `invalid_type`, `too_long`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `nul_character` or `unknown_customer`.
+	// Code What is wrong, for a program: `required`, `invalid_type`, `too_long`, `out_of_range`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `unknown_parameter`, `duplicate_parameter`, `nul_character` or `unknown_customer`.
 	Code string `json:"code"`
 
 	// Expected The type or the limit that the contract asks for.
@@ -65,6 +95,51 @@ type FieldError struct {
 
 	// Received The type or the length that was sent.
 	Received string `json:"received"`
+}
+
+// HistoryAction What was done.
+type HistoryAction string
+
+// HistoryEntry One thing that was done to a provider.
+type HistoryEntry struct {
+	// Action What was done.
+	Action HistoryAction `json:"action"`
+
+	// At When it was done, ISO 8601 in UTC with milliseconds.
+	At string `json:"at"`
+
+	// Changes The properties that got another value.
+	Changes []PropertyChange `json:"changes"`
+
+	// KeyID The ID of the API key that asked for it; `null` for the operator of the server.
+	KeyID *string `json:"keyId"`
+
+	// RequestID The `X-Request-Id` of the request; `null` where there was none.
+	RequestID *string `json:"requestId"`
+
+	// Version The version of the record that came of it; its `ETag` is this number in quotes.
+	Version int64 `json:"version"`
+}
+
+// HistoryList A page of a provider's history.
+type HistoryList struct {
+	// Data The entries, the latest first.
+	Data []HistoryEntry `json:"data"`
+
+	// NextCursor Where the next page begins; `null` if this is the last one.
+	NextCursor *string `json:"nextCursor"`
+}
+
+// PropertyChange A property that got another value.
+type PropertyChange struct {
+	// Field The property's name.
+	Field string `json:"field"`
+
+	// From The value before, a string or a boolean; `null` if there was none.
+	From interface{} `json:"from"`
+
+	// To The value after it, a string or a boolean; `null` if there is none.
+	To interface{} `json:"to"`
 }
 
 // Provider A provider of a customer. Every property is always there; one without a value is `null`.
@@ -128,6 +203,66 @@ type Provider struct {
 
 	// UpdatedAt When the record last changed, ISO 8601 in UTC with milliseconds.
 	UpdatedAt *string `json:"updatedAt"`
+}
+
+// ProviderCreate A new provider. A property that is left out is `null`. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
+type ProviderCreate struct {
+	// Address Street and number.
+	Address *string `json:"address,omitempty"`
+
+	// Address2 A second address line.
+	Address2 *string `json:"address2,omitempty"`
+
+	// City City.
+	City *string `json:"city,omitempty"`
+
+	// Email Email address.
+	Email *string `json:"email,omitempty"`
+
+	// Fax Fax number.
+	Fax *string `json:"fax,omitempty"`
+
+	// IsActive Whether the provider is in use.
+	IsActive *bool `json:"isActive,omitempty"`
+
+	// IsPrimaryProvider Whether this is the customer's primary provider.
+	IsPrimaryProvider *bool `json:"isPrimaryProvider,omitempty"`
+
+	// Notes Free text.
+	Notes *string `json:"notes,omitempty"`
+
+	// NPI National Provider Identifier.
+	NPI *string `json:"npi,omitempty"`
+
+	// Phone Telephone number.
+	Phone *string `json:"phone,omitempty"`
+
+	// PostalCode Postal code.
+	PostalCode *string `json:"postalCode,omitempty"`
+
+	// PracticeName The practice that the provider works in.
+	PracticeName *string `json:"practiceName,omitempty"`
+
+	// ProviderName The person's or institution's name.
+	ProviderName *string `json:"providerName,omitempty"`
+
+	// ProviderType What kind of provider it is.
+	ProviderType ProviderType `json:"providerType"`
+
+	// Specialty The medical specialty.
+	Specialty *string `json:"specialty,omitempty"`
+
+	// State State or province.
+	State *string `json:"state,omitempty"`
+}
+
+// ProviderList A page of providers.
+type ProviderList struct {
+	// Data The providers, the newest first.
+	Data []Provider `json:"data"`
+
+	// NextCursor Where the next page begins; `null` if this is the last one.
+	NextCursor *string `json:"nextCursor"`
 }
 
 // ProviderType What kind of provider it is.
@@ -214,11 +349,29 @@ type ValidationErrorResponse struct {
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
 
+// HistoryCursor defines model for HistoryCursor.
+type HistoryCursor = string
+
 // IfMatchHeader defines model for IfMatchHeader.
 type IfMatchHeader = string
 
+// IfNoneMatchHeader defines model for IfNoneMatchHeader.
+type IfNoneMatchHeader = string
+
+// IsActiveFilter defines model for IsActiveFilter.
+type IsActiveFilter = bool
+
+// Limit defines model for Limit.
+type Limit = int
+
+// ProviderCursor defines model for ProviderCursor.
+type ProviderCursor = string
+
 // ProviderID defines model for ProviderId.
 type ProviderID = openapi_types.UUID
+
+// ProviderTypeFilter What kind of provider it is.
+type ProviderTypeFilter = ProviderType
 
 // BadRequest What every answer that is not a success says.
 type BadRequest = ErrorResponse
@@ -253,11 +406,50 @@ type UnsupportedMediaType = ErrorResponse
 // ValidationFailed Everything that is wrong with a request, sorted by path.
 type ValidationFailed = ValidationErrorResponse
 
+// ListCustomerProvidersParams defines parameters for ListCustomerProviders.
+type ListCustomerProvidersParams struct {
+	// ProviderType Only providers of this type.
+	ProviderType *ProviderTypeFilter `form:"providerType,omitempty" json:"providerType,omitempty"`
+
+	// IsActive Only providers whose `isActive` has this value; with either value, none whose `isActive` is `null`.
+	IsActive *IsActiveFilter `form:"isActive,omitempty" json:"isActive,omitempty"`
+
+	// Limit How many a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Without it, the first page.
+	Cursor *ProviderCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteCustomerProviderParams defines parameters for DeleteCustomerProvider.
+type DeleteCustomerProviderParams struct {
+	// IfMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+}
+
+// GetCustomerProviderParams defines parameters for GetCustomerProvider.
+type GetCustomerProviderParams struct {
+	// IfNoneMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. If the record still has one of these, the answer is 304, without a body.
+	IfNoneMatch *IfNoneMatchHeader `json:"If-None-Match,omitempty"`
+}
+
 // UpdateCustomerProviderParams defines parameters for UpdateCustomerProvider.
 type UpdateCustomerProviderParams struct {
 	// IfMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
 	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
+
+// ListCustomerProviderHistoryParams defines parameters for ListCustomerProviderHistory.
+type ListCustomerProviderHistoryParams struct {
+	// Limit How many a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Without it, the first page.
+	Cursor *HistoryCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateCustomerProviderJSONRequestBody defines body for CreateCustomerProvider for application/json ContentType.
+type CreateCustomerProviderJSONRequestBody = ProviderCreate
 
 // UpdateCustomerProviderJSONRequestBody defines body for UpdateCustomerProvider for application/json ContentType.
 type UpdateCustomerProviderJSONRequestBody = ProviderUpdate
@@ -336,6 +528,64 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListCustomerProviders List a customer's providers
+	//
+	// Answers with the providers of one customer, the newest first: by `createdAt`, and by `id` where that is the same.
+	// A customer without any has an empty list.
+	//
+	// A page has up to `limit` records. `nextCursor` is where the next one begins, to be sent as `cursor` with the
+	// same filters; it is `null` on the last page. Records that are made meanwhile are not seen by who is on a later page,
+	// and none is seen twice.
+	//
+	// *An extension: the vendor's reference does not have this operation.*
+	//
+	// Corresponds with GET /v2/customers/{id}/providers (the `ListCustomerProviders` operationId).
+	ListCustomerProviders(ctx context.Context, id CustomerID, params *ListCustomerProvidersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomerProviderWithBody Create customer provider
+	//
+	// Makes a provider of a customer, and answers with the whole record. `providerType` is required; any other property
+	// that is left out is `null`.
+	//
+	// The answer comes after the record is safe on disk. A request that is sent twice makes two records. If its outcome
+	// is not known, a 503 with the code `OUTCOME_UNKNOWN` or no answer at all, look for the record before sending it again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
+	CreateCustomerProviderWithBody(ctx context.Context, id CustomerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomerProvider Create customer provider
+	//
+	// Makes a provider of a customer, and answers with the whole record. `providerType` is required; any other property
+	// that is left out is `null`.
+	//
+	// The answer comes after the record is safe on disk. A request that is sent twice makes two records. If its outcome
+	// is not known, a 503 with the code `OUTCOME_UNKNOWN` or no answer at all, look for the record before sending it again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
+	CreateCustomerProvider(ctx context.Context, id CustomerID, body CreateCustomerProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCustomerProvider Delete customer provider
+	//
+	// Deletes one provider of a customer. From then on it is not found; its history is kept for the operator of the server.
+	//
+	// The answer comes after the deletion is safe on disk. A repetition answers 404.
+	//
+	// Corresponds with DELETE /v2/customers/{id}/providers/{providerId} (the `DeleteCustomerProvider` operationId).
+	DeleteCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *DeleteCustomerProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomerProvider Read customer provider
+	//
+	// Answers with one provider of a customer.
+	//
+	// *An extension: the vendor's reference does not have this operation.*
+	//
+	// Corresponds with GET /v2/customers/{id}/providers/{providerId} (the `GetCustomerProvider` operationId).
+	GetCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *GetCustomerProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UpdateCustomerProviderWithBody Update customer provider
 	//
 	// Changes the named properties of one provider of a customer, and answers with the whole record.
@@ -345,7 +595,7 @@ type ClientInterface interface {
 	// organization: from then on it is found under that customer only.
 	//
 	// The answer comes after the change is safe on disk. The same request can be sent again without harm,
-	// for example when a 503 says that the outcome is not known.
+	// for example after a 503 with the code `OUTCOME_UNKNOWN`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -361,12 +611,133 @@ type ClientInterface interface {
 	// organization: from then on it is found under that customer only.
 	//
 	// The answer comes after the change is safe on disk. The same request can be sent again without harm,
-	// for example when a 503 says that the outcome is not known.
+	// for example after a 503 with the code `OUTCOME_UNKNOWN`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /v2/customers/{id}/providers/{providerId} (the `UpdateCustomerProvider` operationId).
 	UpdateCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *UpdateCustomerProviderParams, body UpdateCustomerProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerProviderHistory Follow a customer provider
+	//
+	// Answers with what was done to one provider, the latest first: who, when, which properties, from what to what.
+	// A provider that was moved keeps its history. That of a deleted one is for the operator of the server alone.
+	//
+	// A page has up to `limit` entries. `nextCursor` is where the next one begins, to be sent as `cursor`; it is `null`
+	// on the last page.
+	//
+	// *An extension: the vendor's reference does not have this operation.*
+	//
+	// Corresponds with GET /v2/customers/{id}/providers/{providerId}/history (the `ListCustomerProviderHistory` operationId).
+	ListCustomerProviderHistory(ctx context.Context, id CustomerID, providerID ProviderID, params *ListCustomerProviderHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ListCustomerProviders List a customer's providers
+//
+// Answers with the providers of one customer, the newest first: by `createdAt`, and by `id` where that is the same.
+// A customer without any has an empty list.
+//
+// A page has up to `limit` records. `nextCursor` is where the next one begins, to be sent as `cursor` with the
+// same filters; it is `null` on the last page. Records that are made meanwhile are not seen by who is on a later page,
+// and none is seen twice.
+//
+// *An extension: the vendor's reference does not have this operation.*
+//
+// Corresponds with GET /v2/customers/{id}/providers (the `ListCustomerProviders` operationId).
+func (c *HTTPClient) ListCustomerProviders(ctx context.Context, id CustomerID, params *ListCustomerProvidersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerProvidersRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomerProviderWithBody Create customer provider
+//
+// Makes a provider of a customer, and answers with the whole record. `providerType` is required; any other property
+// that is left out is `null`.
+//
+// The answer comes after the record is safe on disk. A request that is sent twice makes two records. If its outcome
+// is not known, a 503 with the code `OUTCOME_UNKNOWN` or no answer at all, look for the record before sending it again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
+func (c *HTTPClient) CreateCustomerProviderWithBody(ctx context.Context, id CustomerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomerProviderRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomerProvider Create customer provider
+//
+// Makes a provider of a customer, and answers with the whole record. `providerType` is required; any other property
+// that is left out is `null`.
+//
+// The answer comes after the record is safe on disk. A request that is sent twice makes two records. If its outcome
+// is not known, a 503 with the code `OUTCOME_UNKNOWN` or no answer at all, look for the record before sending it again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
+func (c *HTTPClient) CreateCustomerProvider(ctx context.Context, id CustomerID, body CreateCustomerProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomerProviderRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCustomerProvider Delete customer provider
+//
+// Deletes one provider of a customer. From then on it is not found; its history is kept for the operator of the server.
+//
+// The answer comes after the deletion is safe on disk. A repetition answers 404.
+//
+// Corresponds with DELETE /v2/customers/{id}/providers/{providerId} (the `DeleteCustomerProvider` operationId).
+func (c *HTTPClient) DeleteCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *DeleteCustomerProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCustomerProviderRequest(c.Server, id, providerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomerProvider Read customer provider
+//
+// Answers with one provider of a customer.
+//
+// *An extension: the vendor's reference does not have this operation.*
+//
+// Corresponds with GET /v2/customers/{id}/providers/{providerId} (the `GetCustomerProvider` operationId).
+func (c *HTTPClient) GetCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *GetCustomerProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerProviderRequest(c.Server, id, providerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // UpdateCustomerProviderWithBody Update customer provider
@@ -378,7 +749,7 @@ type ClientInterface interface {
 // organization: from then on it is found under that customer only.
 //
 // The answer comes after the change is safe on disk. The same request can be sent again without harm,
-// for example when a 503 says that the outcome is not known.
+// for example after a 503 with the code `OUTCOME_UNKNOWN`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -404,7 +775,7 @@ func (c *HTTPClient) UpdateCustomerProviderWithBody(ctx context.Context, id Cust
 // organization: from then on it is found under that customer only.
 //
 // The answer comes after the change is safe on disk. The same request can be sent again without harm,
-// for example when a 503 says that the outcome is not known.
+// for example after a 503 with the code `OUTCOME_UNKNOWN`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -419,6 +790,285 @@ func (c *HTTPClient) UpdateCustomerProvider(ctx context.Context, id CustomerID, 
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// ListCustomerProviderHistory Follow a customer provider
+//
+// Answers with what was done to one provider, the latest first: who, when, which properties, from what to what.
+// A provider that was moved keeps its history. That of a deleted one is for the operator of the server alone.
+//
+// A page has up to `limit` entries. `nextCursor` is where the next one begins, to be sent as `cursor`; it is `null`
+// on the last page.
+//
+// *An extension: the vendor's reference does not have this operation.*
+//
+// Corresponds with GET /v2/customers/{id}/providers/{providerId}/history (the `ListCustomerProviderHistory` operationId).
+func (c *HTTPClient) ListCustomerProviderHistory(ctx context.Context, id CustomerID, providerID ProviderID, params *ListCustomerProviderHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerProviderHistoryRequest(c.Server, id, providerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewListCustomerProvidersRequest constructs an http.Request for the ListCustomerProviders method
+func NewListCustomerProvidersRequest(server string, id CustomerID, params *ListCustomerProvidersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/customers/%s/providers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ProviderType != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "providerType", *params.ProviderType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IsActive != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "isActive", *params.IsActive, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateCustomerProviderRequest calls the generic CreateCustomerProvider builder with application/json body
+func NewCreateCustomerProviderRequest(server string, id CustomerID, body CreateCustomerProviderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCustomerProviderRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewCreateCustomerProviderRequestWithBody constructs an http.Request for the CreateCustomerProvider method, with any body, and a specified content type
+func NewCreateCustomerProviderRequestWithBody(server string, id CustomerID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/customers/%s/providers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteCustomerProviderRequest constructs an http.Request for the DeleteCustomerProvider method
+func NewDeleteCustomerProviderRequest(server string, id CustomerID, providerID ProviderID, params *DeleteCustomerProviderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "providerId", providerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/customers/%s/providers/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCustomerProviderRequest constructs an http.Request for the GetCustomerProvider method
+func NewGetCustomerProviderRequest(server string, id CustomerID, providerID ProviderID, params *GetCustomerProviderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "providerId", providerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/customers/%s/providers/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
 }
 
 // NewUpdateCustomerProviderRequest calls the generic UpdateCustomerProvider builder with application/json body
@@ -485,6 +1135,86 @@ func NewUpdateCustomerProviderRequestWithBody(server string, id CustomerID, prov
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListCustomerProviderHistoryRequest constructs an http.Request for the ListCustomerProviderHistory method
+func NewListCustomerProviderHistoryRequest(server string, id CustomerID, providerID ProviderID, params *ListCustomerProviderHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "providerId", providerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/customers/%s/providers/%s/history", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil

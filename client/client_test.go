@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -32,6 +33,76 @@ const record = `{"id":"7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11","createdAt":"2026-0
 
 // update is sent where it does not matter what is sent. Its text must not come back in any error.
 var update = client.ProviderUpdate{Notes: client.Set("private words")}
+
+// creation is update's like for CreateProvider.
+var creation = client.ProviderCreate{ProviderType: client.ProviderTypePrimaryCare, Notes: new("private words")}
+
+const (
+	deleted = `{"success":true,"message":"The provider was deleted."}`
+	cursor  = "AAABl3-X2-08kMPMDURLUIiI3SVzYFIq"
+	entry   = `{"version":2,"at":"2026-06-18T08:30:00.000Z","action":"updated","keyId":"7jQ2mX9c","requestId":null,"changes":[{"field":"phone","from":"+1 555 0100","to":null}]}`
+)
+
+// list is a page of these items; next is empty on the last one.
+func list(next string, items ...string) string {
+	if next = `"` + next + `"`; next == `""` {
+		next = "null"
+	}
+	return `{"data":[` + strings.Join(items, ",") + `],"nextCursor":` + next + `}`
+}
+
+// operation is one that the client has, called where it does not matter with what.
+type operation struct {
+	name, method, route string
+	call                func(context.Context, *client.Client, ...client.CallOption) error
+	status              int // of a success
+	body                string
+}
+
+const route = "/v2/customers/{id}/providers"
+
+var (
+	create = operation{"create provider", "POST", route, func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
+		return oneOf(c.CreateProvider(ctx, customerID, creation, options...))
+	}, 201, record}
+	get = operation{"get provider", "GET", route + "/{providerId}", func(ctx context.Context, c *client.Client, _ ...client.CallOption) error {
+		return oneOf(c.GetProvider(ctx, customerID, providerID))
+	}, 200, record}
+	change = operation{"update provider", "PATCH", route + "/{providerId}", func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
+		return oneOf(c.UpdateProvider(ctx, customerID, providerID, update, options...))
+	}, 200, record}
+	remove = operation{"delete provider", "DELETE", route + "/{providerId}", func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
+		return c.DeleteProvider(ctx, customerID, providerID, options...)
+	}, 200, deleted}
+	providers = operation{"list providers", "GET", route, func(ctx context.Context, c *client.Client, _ ...client.CallOption) error {
+		return lastOf(c.Providers(ctx, customerID, client.ProviderFilter{}))
+	}, 200, list("", record)}
+	history = operation{"list provider history", "GET", route + "/{providerId}/history", func(ctx context.Context, c *client.Client, _ ...client.CallOption) error {
+		return lastOf(c.ProviderHistory(ctx, customerID, providerID))
+	}, 200, list("", entry)}
+
+	operations = []operation{create, get, change, remove, providers, history}
+)
+
+// oneOf returns the error, or says which rule the result breaks.
+func oneOf(record *client.Record, err error) error {
+	if (record == nil) != (err != nil) || record != nil && (record.ID != providerID || record.CustomerID != customerID) {
+		return fmt.Errorf("record %+v and error %v", record, err)
+	}
+	return err
+}
+
+// lastOf walks to the end, and returns the error there.
+func lastOf[T any](items iter.Seq2[T, error]) error {
+	var last error
+	for _, err := range items {
+		if last != nil {
+			return fmt.Errorf("more after the error %w", last)
+		}
+		last = err
+	}
+	return last
+}
 
 // serve returns a client of a server that answers with the handler, under a base path. Its waits take no time.
 func serve(t *testing.T, handler http.HandlerFunc, options ...client.Option) *client.Client {
@@ -313,7 +384,7 @@ func TestAttemptHook(t *testing.T) {
 		t.Errorf("the first attempt's error is %v", first.Err)
 	}
 	first.RequestID, first.Err = "", nil
-	const route = "/v2/customers/{id}/providers/{providerId}"
+	const route = route + "/{providerId}"
 	if want := (client.Attempt{Method: "PATCH", Route: route, Number: 1, StatusCode: 503, Wait: 125 * time.Millisecond}); first != want {
 		t.Errorf("got  %+v\nwant %+v", first, want)
 	}
@@ -322,6 +393,37 @@ func TestAttemptHook(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%+v", got); strings.Contains(text, customerID.String()) || strings.Contains(text, providerID.String()) || strings.Contains(text, "private") {
 		t.Errorf("the attempts name an ID or a value: %s", text)
+	}
+}
+
+// TestAttemptHookOfEachOperation holds the routes together with the requests, and finds no ID in either attempt.
+func TestAttemptHookOfEachOperation(t *testing.T) {
+	for _, operation := range operations {
+		t.Run(operation.name, func(t *testing.T) {
+			var got []client.Attempt
+			answers := []http.HandlerFunc{answer(429, ""), answer(operation.status, operation.body)}
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				path := strings.NewReplacer("{id}", customerID.String(), "{providerId}", providerID.String()).Replace(operation.route)
+				if r.Method != operation.method || r.URL.Path != path {
+					t.Errorf("%s %s, want %s %s", r.Method, r.URL.Path, operation.method, path)
+				}
+				answers[len(got)](w, r)
+			}, client.WithAttemptHook(func(_ context.Context, a client.Attempt) { got = append(got, a) }))
+			if err := operation.call(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 2 || got[0].Err == nil || got[1].Err != nil || got[1].StatusCode != operation.status || got[0].RequestID != got[1].RequestID {
+				t.Errorf("attempts %+v", got)
+			}
+			for _, a := range got {
+				if a.Method != operation.method || a.Route != operation.route {
+					t.Errorf("%s %s, want %s %s", a.Method, a.Route, operation.method, operation.route)
+				}
+			}
+			if text := fmt.Sprintf("%+v", got); strings.Contains(text, customerID.String()) || strings.Contains(text, providerID.String()) || strings.Contains(text, "private") {
+				t.Errorf("the attempts name an ID or a value: %s", text)
+			}
+		})
 	}
 }
 
@@ -374,7 +476,7 @@ func wantKinds(t *testing.T, err error, want ...error) {
 			t.Errorf("errors.Is(err, %v) is %t", kind, got)
 		}
 	}
-	for _, private := range []string{customerID.String(), providerID.String(), "secret", "private", "\n"} {
+	for _, private := range []string{customerID.String(), providerID.String(), cursor, "secret", "private", "\n"} {
 		if strings.Contains(err.Error(), private) {
 			t.Errorf("the error has %q: %s", private, err)
 		}

@@ -14,7 +14,7 @@ import (
 var (
 	ErrUnauthorized       = errors.New("unauthorized")        // 401: the key is missing, unknown, revoked or expired
 	ErrForbidden          = errors.New("forbidden")           // 403: the key lacks a permission
-	ErrNotFound           = errors.New("not found")           // 404: the customer has no such provider; nothing was changed
+	ErrNotFound           = errors.New("not found")           // 404: no such customer, or none of its providers; nothing was changed
 	ErrPreconditionFailed = errors.New("precondition failed") // 412: the record has changed since the IfMatch; nothing was changed
 	ErrValidation         = errors.New("validation failed")   // 422: Error.Fields says what is wrong
 	ErrRateLimited        = errors.New("rate limited")        // 429: Error.RetryAfter says how long to wait
@@ -22,14 +22,20 @@ var (
 )
 
 // ErrOutcomeUnknown is what errors.Is finds, beside another kind or alone, in the error of a call that may have made its
-// change: the connection was cut before the answer was there, say, and so was that of each attempt to repeat it.
+// change: the connection was cut before the answer was there, say, and so was that of each attempt to repeat it. No call
+// that reads ends with it.
 //
-// Calling again settles it, since sending a change twice is the same as sending it once, with two exceptions. With
-// IfMatch the change itself takes the version away that it asks for; and after a move by CustomerID the provider is
-// no longer found under the customer it was moved from. If the API therefore answers 412 or 404 to the repetition of
-// an attempt whose outcome is not known, the error is ErrOutcomeUnknown and neither ErrPreconditionFailed nor
-// ErrNotFound: read the record anew, with a zero update, and compare.
+// After UpdateProvider and DeleteProvider, calling again settles it, since sending a change twice is the same as sending
+// it once, with two exceptions. With IfMatch an update itself takes the version away that it asks for; and after a
+// move by CustomerID the provider is no longer found under the customer it was moved from. If the API therefore answers
+// 412 or 404 to the repetition of an attempt whose outcome is not known, the error is ErrOutcomeUnknown and neither
+// ErrPreconditionFailed nor ErrNotFound: read the record anew, with GetProvider, and compare.
+//
+// After CreateProvider, calling again may make a second record: look for the first one, with Providers.
 var ErrOutcomeUnknown = errors.New("outcome unknown")
+
+// ErrNoVersions is what ModifyProvider ends with where the server answers without an ETag.
+var ErrNoVersions = errors.New("the server keeps no versions of its records, for it answered without an ETag; nothing was changed")
 
 // Error is what went wrong with a call: an answer that is not a success or cannot be read, or none at all. Its text
 // holds no value that was sent, no ID but the request's, and not the key.
@@ -113,6 +119,23 @@ func (e *Error) Is(target error) bool {
 		return target == ErrValidation
 	}
 	return false
+}
+
+// judge says whether the attempt may have done what was asked of the server. A read leaves nothing open, nor does the
+// contract's SERVICE_UNAVAILABLE after which a record may be created again. Servers of before OUTCOME_UNKNOWN was in the
+// contract said that of updates whose outcome they did not know.
+func (e *Error) judge(method string) {
+	const unavailable = "SERVICE_UNAVAILABLE"
+	creates := method == http.MethodPost
+	switch {
+	case !e.OutcomeUnknown:
+	case method == http.MethodGet, creates && e.StatusCode == http.StatusServiceUnavailable && e.Code == unavailable:
+		e.OutcomeUnknown = false
+	case creates:
+		e.Message = strings.TrimSuffix(e.Message, ".") + "; whether the record was made is not known: look for it before you make it again"
+	case e.Code == "":
+		e.Message += "; whether the change was made is not known"
+	}
 }
 
 // ended reports whether it was the context of the call that ended.

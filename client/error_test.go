@@ -15,12 +15,32 @@ func TestErrors(t *testing.T) {
 	const page = "<html>customer 3c90c3cc-0d44-4b50-8888-8dd25736052a, key cc_0123456789secret, private words</html>"
 	const advice = "; check the base URL, and what stands between this program and the API"
 	const unknown = "; whether the change was made is not known"
-	tests := []struct {
+	type expectation struct {
 		name    string
 		handler http.HandlerFunc
 		text    string
 		kinds   []error
-	}{
+	}
+	expect := func(operation operation, tests ...expectation) {
+		for _, test := range tests {
+			t.Run(operation.name+" "+test.name, func(t *testing.T) {
+				named := func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("X-Request-Id", "r")
+					test.handler(w, r)
+				}
+				err := operation.call(t.Context(), serve(t, named, client.WithoutRetries()))
+				if err == nil {
+					t.Fatal("no error")
+				}
+				if want := operation.name + ": " + test.text + " (request r)"; err.Error() != want {
+					t.Errorf("got  %s\nwant %s", err, want)
+				}
+				wantKinds(t, err, test.kinds...)
+			})
+		}
+	}
+
+	expect(change, []expectation{
 		{"bad request", answer(400, plain("BAD_REQUEST")), "400 BAD_REQUEST: Why.", nil},
 		{"unauthorized", answer(401, plain("UNAUTHORIZED")), "401 UNAUTHORIZED: Why.", []error{client.ErrUnauthorized}},
 		{"forbidden", answer(403, plain("FORBIDDEN")), "403 FORBIDDEN: Why.", []error{client.ErrForbidden}},
@@ -38,6 +58,7 @@ func TestErrors(t *testing.T) {
 		{"rate limited", answer(429, `{"message":"Why.","code":"RATE_LIMIT_EXCEEDED","retryAfter":60}`), "429 RATE_LIMIT_EXCEEDED: Why.", []error{client.ErrRateLimited}},
 		{"internal error", answer(500, plain("INTERNAL_ERROR")), "500 INTERNAL_ERROR: Why.", []error{client.ErrOutcomeUnknown}},
 		{"unavailable", answer(503, plain("SERVICE_UNAVAILABLE")), "503 SERVICE_UNAVAILABLE: Why.", []error{client.ErrUnavailable, client.ErrOutcomeUnknown}},
+		{"outcome unknown", answer(503, plain("OUTCOME_UNKNOWN")), "503 OUTCOME_UNKNOWN: Why.", []error{client.ErrUnavailable, client.ErrOutcomeUnknown}},
 		{"a long message of two lines", answer(400, `{"message":"Why.\n`+strings.Repeat("x", 400)+`","code":"BAD_REQUEST"}`),
 			"400 BAD_REQUEST: Why. " + strings.Repeat("x", 295) + "…", nil},
 		{"more properties than the contract has", answer(404, `{"message":"Why.","code":"NOT_FOUND","hint":1}`), "404 NOT_FOUND: Why.", []error{client.ErrNotFound}},
@@ -66,25 +87,57 @@ func TestErrors(t *testing.T) {
 		{"a list", answer(200, "["+record+"]"), "200: the answer is not a provider as the contract describes it" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"another type", answer(200, strings.Replace(record, `"notes":null`, `"notes":1`, 1)), "200: the answer is not a provider as the contract describes it" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"another provider", answer(200, strings.Replace(record, providerID.String(), customerID.String(), 1)), "200: the answer is not about the provider that was asked for" + advice + unknown, []error{client.ErrOutcomeUnknown}},
-		{"too much", answer(200, strings.Repeat(" ", client.MaxAnswer)+record), "200: the answer is larger than 1048576 bytes" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+		{"too much", answer(200, strings.Repeat(" ", client.MaxAnswer)+record), "200: the answer is larger than 8388608 bytes" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"a compression that nobody asked for", answer(200, record, "Content-Encoding", "br"), "200: the answer is compressed, which was not asked for" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+	}...)
+
+	const look = "; whether the record was made is not known: look for it before you make it again"
+	expect(create, []expectation{
+		{"not found", answer(404, plain("NOT_FOUND")), "404 NOT_FOUND: Why.", []error{client.ErrNotFound}},
+		{"internal error", answer(500, plain("INTERNAL_ERROR")), "500 INTERNAL_ERROR: Why" + look, []error{client.ErrOutcomeUnknown}},
+		{"unavailable", answer(503, plain("SERVICE_UNAVAILABLE")), "503 SERVICE_UNAVAILABLE: Why.", []error{client.ErrUnavailable}},
+		{"outcome unknown", answer(503, plain("OUTCOME_UNKNOWN")), "503 OUTCOME_UNKNOWN: Why" + look, []error{client.ErrUnavailable, client.ErrOutcomeUnknown}},
+		{"a proxy's 503", answer(503, page, "Content-Type", "text/html"),
+			"503: the answer is a web page instead of JSON; something between this program and the API gave it; try again later" + look,
+			[]error{client.ErrUnavailable, client.ErrOutcomeUnknown}},
+		{"another success", answer(200, record), "200: the answer has another status than the contract's for a success" + advice + look, []error{client.ErrOutcomeUnknown}},
+		{"a success that looks like an error", answer(202, plain("BAD_REQUEST")), "202: the answer has another status than the contract's for a success" + advice + look, []error{client.ErrOutcomeUnknown}},
+		{"another customer", answer(201, strings.Replace(record, customerID.String(), providerID.String(), 1)), "201: the answer is not about the provider that was asked for" + advice + look, []error{client.ErrOutcomeUnknown}},
+		{"null", answer(201, "null"), "201: the answer is not about the provider that was asked for" + advice + look, []error{client.ErrOutcomeUnknown}},
+	}...)
+	expect(remove, []expectation{
+		{"not found", answer(404, plain("NOT_FOUND")), "404 NOT_FOUND: Why.", []error{client.ErrNotFound}},
+		{"outcome unknown", answer(503, plain("OUTCOME_UNKNOWN")), "503 OUTCOME_UNKNOWN: Why.", []error{client.ErrUnavailable, client.ErrOutcomeUnknown}},
+		{"nothing", answer(204, ""), "204: the answer is empty" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+		{"no success", answer(200, `{"success":false,"message":"private"}`), "200: the answer does not say that the provider is deleted" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+		{"null", answer(200, "null"), "200: the answer does not say that the provider is deleted" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+	}...)
+	for _, read := range []operation{get, providers, history} {
+		expect(read, []expectation{
+			{"not found", answer(404, plain("NOT_FOUND")), "404 NOT_FOUND: Why.", []error{client.ErrNotFound}},
+			{"internal error", answer(500, plain("INTERNAL_ERROR")), "500 INTERNAL_ERROR: Why.", nil},
+			{"outcome unknown, which cannot be", answer(503, plain("OUTCOME_UNKNOWN")), "503 OUTCOME_UNKNOWN: Why.", []error{client.ErrUnavailable}},
+			{"a proxy's 502", answer(502, page, "Content-Type", "text/html"),
+				"502: the answer is a web page instead of JSON; something between this program and the API gave it; try again later", []error{client.ErrUnavailable}},
+			{"half an answer", answer(200, read.body[:50]), "200: the answer is not valid JSON" + advice, nil},
+			{"another success", answer(201, read.body), "201: the answer has another status than the contract's for a success" + advice, nil},
+			{"too much", answer(200, strings.Repeat(" ", client.MaxAnswer)+read.body), "200: the answer is larger than 8388608 bytes" + advice, nil},
+		}...)
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			named := func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("X-Request-Id", "r")
-				test.handler(w, r)
-			}
-			_, err := serve(t, named, client.WithoutRetries()).UpdateProvider(t.Context(), customerID, providerID, update)
-			if err == nil {
-				t.Fatal("no error")
-			}
-			if want := "update provider: " + test.text + " (request r)"; err.Error() != want {
-				t.Errorf("got  %s\nwant %s", err, want)
-			}
-			wantKinds(t, err, test.kinds...)
-		})
+	expect(get, expectation{"another provider", answer(200, strings.Replace(record, providerID.String(), customerID.String(), 1)), "200: the answer is not about the provider that was asked for" + advice, nil})
+	const noPage, strange = "200: the answer is not a page as the contract describes it" + advice, "200: the answer has something in it that was not asked for" + advice
+	for _, walk := range []operation{providers, history} {
+		expect(walk, []expectation{
+			{"null", answer(200, "null"), noPage, nil},
+			{"a list without a page", answer(200, "["+record+"]"), noPage, nil},
+			{"a page without a list", answer(200, `{"data":null,"nextCursor":null}`), noPage, nil},
+			{"another type", answer(200, `{"data":["private"],"nextCursor":null}`), noPage, nil},
+			{"another type of cursor", answer(200, `{"data":[],"nextCursor":1}`), noPage, nil},
+			{"empty items", answer(200, list("", "{}")), strange, nil},
+			{"an empty cursor", answer(200, `{"data":[],"nextCursor":""}`), "200: the answer leads back to a page that was there before" + advice, nil},
+		}...)
 	}
+	expect(providers, expectation{"another customer's", answer(200, list("", record, strings.Replace(record, customerID.String(), providerID.String(), 1))), strange, nil})
 }
 
 func TestErrorDetails(t *testing.T) {

@@ -20,6 +20,8 @@ func Set[T any](v T) Field[T] { return Field[T]{set: true, value: v} }
 // Clear returns a Field that empties the property: it becomes null.
 func Clear[T any]() Field[T] { return Field[T]{set: true, null: true} }
 
+var errNotUTF8 = errors.New("the text is not valid UTF-8")
+
 // IsZero reports whether the Field leaves the property as it is.
 func (f Field[T]) IsZero() bool { return !f.set }
 
@@ -30,7 +32,7 @@ func (f Field[T]) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	if text, ok := any(f.value).(string); ok && !utf8.ValidString(text) {
-		return nil, errors.New("the text is not valid UTF-8")
+		return nil, errNotUTF8
 	}
 	return json.Marshal(f.value)
 }

@@ -38,11 +38,10 @@ func (w *way) watch(ctx context.Context) context.Context {
 // come of it; a transport that does not report connections leaves that open.
 func (w *way) noAnswer(err error, requestID string) *Error {
 	message, cause := w.explain(err)
-	e := &Error{Message: "no answer: " + message, RequestID: requestID, Err: cause}
-	if e.OutcomeUnknown = !w.dialled.Load() || w.connected.Load(); e.OutcomeUnknown {
-		e.Message += "; " + outcomeUnknown
+	return &Error{
+		Message: "no answer: " + message, RequestID: requestID,
+		OutcomeUnknown: !w.dialled.Load() || w.connected.Load(), Err: cause,
 	}
-	return e
 }
 
 // brokenOff returns the error of an answer that could not be read to its end.

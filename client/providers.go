@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"regexp"
 
 	"github.com/google/uuid"
@@ -19,11 +20,11 @@ type Record struct {
 	RequestID string // what the server calls the request that was answered
 }
 
-// CallOption changes one call: IfMatch.
+// CallOption changes one call that writes: IfMatch.
 type CallOption func(*call) error
 
-// IfMatch makes a change conditional: it is made only if the record still has the version of that ETag, and otherwise
-// refused with ErrPreconditionFailed. The ETag is that of a Record, quotes included. An empty one is an error, so that
+// IfMatch makes an update or a deletion conditional: it is made only if the record still has the version of that ETag,
+// and otherwise refused with ErrPreconditionFailed. The ETag is that of a Record, quotes included. An empty one is an error, so that
 // a change that was meant to be conditional is never made without its condition.
 func IfMatch(etag string) CallOption {
 	return func(c *call) error {
@@ -38,10 +39,76 @@ func IfMatch(etag string) CallOption {
 // entityTags is what the contract lets If-Match be.
 var entityTags = regexp.MustCompile(`^[ \t]*(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)[ \t]*$`)
 
-var updateProvider = operation{"update provider", http.MethodPatch, "/v2/customers/{id}/providers/{providerId}"}
+// The routes of the API, as hooks see them.
+const (
+	providersRoute = "/v2/customers/{id}/providers"
+	providerRoute  = providersRoute + "/{providerId}"
+	historyRoute   = providerRoute + "/history"
+)
 
-// UpdateProvider changes the given properties of a customer's provider and returns the whole record. The zero update
-// changes nothing, and so reads the record. The change is on disk when the call returns.
+var (
+	createProvider = operation{"create provider", http.MethodPost, providersRoute, http.StatusCreated}
+	getProvider    = operation{"get provider", http.MethodGet, providerRoute, http.StatusOK}
+	updateProvider = operation{"update provider", http.MethodPatch, providerRoute, http.StatusOK}
+	deleteProvider = operation{"delete provider", http.MethodDelete, providerRoute, http.StatusOK}
+)
+
+// CreateProvider makes a provider of a customer and returns the whole record. ProviderType is required; what else is
+// nil becomes null. The record is on disk when the call returns.
+//
+// Sent twice, it makes two records. So the call repeats an attempt only if that certainly made none: the API refused it
+// for now (429, or a 503 with the code SERVICE_UNAVAILABLE), or no connection was made. After any other fault that leaves
+// open whether there is a record now, it returns at once, with an ErrOutcomeUnknown: look for the record, with
+// Providers, before you call again.
+//
+// Its errors are those of UpdateProvider. IfMatch is one, for there is no version to match.
+func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, create ProviderCreate, options ...CallOption) (*Record, error) {
+	call, err := newCall(createProvider, options...)
+	if err != nil {
+		return nil, err
+	}
+	if call.ifMatch != nil {
+		return nil, fmt.Errorf("%s: IfMatch is for records that are there", call.name)
+	}
+	body, err := json.Marshal(create)
+	if err != nil {
+		return nil, fmt.Errorf("%s: write the record: %w", call.name, err)
+	}
+	var written ProviderCreate // differs by what JSON could not carry
+	if err := json.Unmarshal(body, &written); err != nil || !reflect.DeepEqual(written, create) {
+		return nil, fmt.Errorf("%s: write the record: %w", call.name, errNotUTF8)
+	}
+	var record Record
+	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
+		return c.api.CreateCustomerProviderWithBody(ctx, customerID, "application/json", bytes.NewReader(body), last)
+	}
+	call.accept = record.accept(func() bool { return record.CustomerID == customerID && record.ID != uuid.Nil })
+	if err := c.do(ctx, call); err != nil {
+		return nil, err
+	}
+	return &record, nil
+}
+
+// GetProvider reads a customer's provider. The call repeats attempts that fail on their way. Its errors are those of
+// UpdateProvider, but never an ErrOutcomeUnknown.
+func (c *Client) GetProvider(ctx context.Context, customerID, providerID uuid.UUID) (*Record, error) {
+	call, err := newCall(getProvider)
+	if err != nil {
+		return nil, err
+	}
+	var record Record
+	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
+		return c.api.GetCustomerProvider(ctx, customerID, providerID, nil, last)
+	}
+	call.accept = record.accept(func() bool { return record.ID == providerID })
+	if err := c.do(ctx, call); err != nil {
+		return nil, err
+	}
+	return &record, nil
+}
+
+// UpdateProvider changes the given properties of a customer's provider and returns the whole record. The change is on
+// disk when the call returns. The zero update changes nothing.
 //
 // A change is the same however often it is sent, so the call repeats it when an attempt fails on its way; see
 // WithRetries for how often, and ErrOutcomeUnknown for what is left when that does not help.
@@ -50,7 +117,7 @@ var updateProvider = operation{"update provider", http.MethodPatch, "/v2/custome
 // context's errors. Only what keeps a request from being made is another: an option of the call that cannot be right,
 // text that is not UTF-8, the error of a request editor.
 func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid.UUID, update ProviderUpdate, options ...CallOption) (*Record, error) {
-	call, err := newCall(updateProvider, options)
+	call, err := newCall(updateProvider, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,18 +131,49 @@ func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid
 	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
 		return c.api.UpdateCustomerProviderWithBody(ctx, customerID, providerID, params, "application/json", bytes.NewReader(body), last)
 	}
-	call.accept = func(a *answer) string {
-		record = Record{ETag: a.header.Get("ETag"), RequestID: a.requestID}
-		if json.Unmarshal(a.body, &record.Provider) != nil {
-			return "is not a provider as the contract describes it"
-		}
-		if record.ID != providerID {
-			return "is not about the provider that was asked for"
-		}
-		return ""
-	}
+	call.accept = record.accept(func() bool { return record.ID == providerID })
 	if err := c.do(ctx, call); err != nil {
 		return nil, err
 	}
 	return &record, nil
+}
+
+// DeleteProvider deletes a customer's provider. From then on it is not found. The deletion is on disk when the call
+// returns.
+//
+// The call repeats attempts that fail on their way. If the provider is not found after an attempt whose outcome is not
+// known, that is a success: it is gone, as was asked for, though nobody can tell whether it was this call that deleted
+// it. If it is not found at the first attempt, the error is an ErrNotFound. If IfMatch refuses a repetition, the provider
+// is still there, and the error is an ErrPreconditionFailed. The other errors are those of UpdateProvider.
+func (c *Client) DeleteProvider(ctx context.Context, customerID, providerID uuid.UUID, options ...CallOption) error {
+	call, err := newCall(deleteProvider, options...)
+	if err != nil {
+		return err
+	}
+	params := &DeleteCustomerProviderParams{IfMatch: call.ifMatch}
+	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
+		return c.api.DeleteCustomerProvider(ctx, customerID, providerID, params, last)
+	}
+	call.accept = func(a *answer) string {
+		var deleted DeleteResponse
+		if json.Unmarshal(a.body, &deleted) != nil || !deleted.Success {
+			return "does not say that the provider is deleted"
+		}
+		return ""
+	}
+	return c.do(ctx, call)
+}
+
+// accept returns what reads the record from an answer. The record must fit what was asked for.
+func (r *Record) accept(fits func() bool) func(*answer) string {
+	return func(a *answer) string {
+		*r = Record{ETag: a.header.Get("ETag"), RequestID: a.requestID}
+		if json.Unmarshal(a.body, &r.Provider) != nil {
+			return "is not a provider as the contract describes it"
+		}
+		if !fits() {
+			return "is not about the provider that was asked for"
+		}
+		return ""
+	}
 }

@@ -78,6 +78,82 @@ func TestUpdateProviderSendsNothingThatCannotBeMeant(t *testing.T) {
 	}
 }
 
+func TestCreateProvider(t *testing.T) {
+	var body []byte
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ = io.ReadAll(r.Body)
+		if got := r.Header.Get("Content-Type"); got != "application/json" {
+			t.Errorf("content type %q", got)
+		}
+		answer(201, record, "ETag", `"1"`, "X-Request-Id", "request-1")(w, r)
+	})
+	r, err := c.CreateProvider(t.Context(), customerID, client.ProviderCreate{
+		ProviderType: client.ProviderTypePrimaryCare, ProviderName: new("Dr. Ada Example"), Notes: new(""), IsPrimaryProvider: new(true), IsActive: new(false),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"isActive":false,"isPrimaryProvider":true,"notes":"","providerName":"Dr. Ada Example","providerType":"Primary Care"}`
+	if string(body) != want {
+		t.Errorf("body %s, want %s", body, want)
+	}
+	if r.ETag != `"1"` || r.RequestID != "request-1" || r.ID != providerID || *r.ProviderName != "Dr. Ada Example" || r.Phone != nil {
+		t.Errorf("record %+v", r)
+	}
+}
+
+func TestCreateProviderSendsNothingThatCannotBeMeant(t *testing.T) {
+	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was sent") })
+	tests := []struct {
+		name    string
+		create  client.ProviderCreate
+		options []client.CallOption
+		want    string
+	}{
+		{"a condition", creation, []client.CallOption{client.IfMatch("*")}, "IfMatch is for records that are there"},
+		{"a wrong condition", creation, []client.CallOption{client.IfMatch("")}, "IfMatch needs the ETag"},
+		{"no option", creation, []client.CallOption{nil}, "an option of the call is nil"},
+		{"text that JSON cannot carry", client.ProviderCreate{Notes: new("private \xff")}, nil, "not valid UTF-8"},
+		{"a type that JSON cannot carry", client.ProviderCreate{ProviderType: "private \xff"}, nil, "not valid UTF-8"},
+	}
+	for _, test := range tests {
+		_, err := c.CreateProvider(t.Context(), customerID, test.create, test.options...)
+		if err == nil || !strings.HasPrefix(err.Error(), "create provider: ") || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error %v, want %q", test.name, err, test.want)
+			continue
+		}
+		wantKinds(t, err)
+	}
+}
+
+func TestGetProvider(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); len(body) != 0 || r.Header.Get("If-None-Match") != "" {
+			t.Errorf("body %s, headers %v", body, r.Header)
+		}
+		answer(200, record, "ETag", `"7"`, "X-Request-Id", "request-1")(w, r)
+	})
+	r, err := c.GetProvider(t.Context(), customerID, providerID)
+	if err != nil || r.ETag != `"7"` || r.RequestID != "request-1" || *r.ProviderName != "Dr. Ada Example" || r.Phone != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestDeleteProvider(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); len(body) != 0 || r.Header.Get("If-Match") != `"6"` {
+			t.Errorf("body %s, headers %v", body, r.Header)
+		}
+		answer(200, deleted)(w, r)
+	})
+	if err := c.DeleteProvider(t.Context(), customerID, providerID, client.IfMatch(`"6"`)); err != nil {
+		t.Error(err)
+	}
+	if err := c.DeleteProvider(t.Context(), customerID, providerID, client.IfMatch("")); err == nil || !strings.Contains(err.Error(), "delete provider: IfMatch needs the ETag") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestFields(t *testing.T) {
 	t.Run("read back what they write", func(t *testing.T) {
 		for _, update := range []client.ProviderUpdate{{}, {Fax: client.Set("1")}, {Fax: client.Set("")}, {Fax: client.Clear[string]()}, {IsActive: client.Set(true)}} {
@@ -132,7 +208,11 @@ func TestTimes(t *testing.T) {
 	}
 	for _, test := range tests {
 		p := client.Provider{CreatedAt: test.text, UpdatedAt: test.text}
-		for name, read := range map[string]func() (time.Time, bool){"CreatedTime": p.CreatedTime, "UpdatedTime": p.UpdatedTime} {
+		reads := map[string]func() (time.Time, bool){"CreatedTime": p.CreatedTime, "UpdatedTime": p.UpdatedTime}
+		if test.text != nil {
+			reads["Time"] = client.HistoryEntry{At: *test.text}.Time
+		}
+		for name, read := range reads {
 			if got, ok := read(); got != test.want || ok != test.ok {
 				t.Errorf("%s of %+v is %v, %t; want %v, %t", name, test.text, got, ok, test.want, test.ok)
 			}

@@ -55,13 +55,17 @@ func (c *Client) wait(ctx context.Context, number int, asked time.Duration, end 
 	return wait
 }
 
-// repeatable reports whether sending the request again may help. A condition makes a difference for an answer that
-// broke off: if it said that the change was made, the version that the condition asks for is gone.
-func (e *Error) repeatable(conditional bool) bool {
-	if ended(e.Err) || permanent(e.Err) || conditional && e.StatusCode == http.StatusOK {
+// repeatable reports whether sending the request again may help, and does no harm.
+func (c *call) repeatable(failed *Error) bool {
+	switch {
+	case ended(failed.Err) || permanent(failed.Err):
 		return false
+	case c.method == http.MethodPost && failed.OutcomeUnknown: // it would make a second record
+		return false
+	case c.method == http.MethodPatch && c.ifMatch != nil && failed.StatusCode == http.StatusOK:
+		return false // the answer that broke off said that the change was made, so the version that it asks for is gone
 	}
-	return e.Err != nil || passing(e.StatusCode)
+	return failed.Err != nil || passing(failed.StatusCode)
 }
 
 // passing reports whether a status speaks of a state that time heals.

@@ -15,6 +15,27 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for HistoryAction.
+const (
+	HistoryActionCreated HistoryAction = "created"
+	HistoryActionDeleted HistoryAction = "deleted"
+	HistoryActionUpdated HistoryAction = "updated"
+)
+
+// Valid indicates whether the value is a known member of the HistoryAction enum.
+func (e HistoryAction) Valid() bool {
+	switch e {
+	case HistoryActionCreated:
+		return true
+	case HistoryActionDeleted:
+		return true
+	case HistoryActionUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProviderType.
 const (
 	ProviderTypeHospital    ProviderType = "Hospital"
@@ -39,9 +60,18 @@ func (e ProviderType) Valid() bool {
 	}
 }
 
+// DeleteResponse The record is gone.
+type DeleteResponse struct {
+	// Message What was done, for a person.
+	Message string `json:"message"`
+
+	// Success Always `true`.
+	Success bool `json:"success"`
+}
+
 // ErrorResponse What every answer that is not a success says.
 type ErrorResponse struct {
-	// Code What is wrong, for a program: `BAD_REQUEST`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `METHOD_NOT_ALLOWED`, `PRECONDITION_FAILED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR` or `SERVICE_UNAVAILABLE`.
+	// Code What is wrong, for a program: `BAD_REQUEST`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `METHOD_NOT_ALLOWED`, `PRECONDITION_FAILED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
 	Code string `json:"code"`
 
 	// Message What is wrong and what to do, for a person.
@@ -50,7 +80,7 @@ type ErrorResponse struct {
 
 // FieldError One fault of a request. It speaks of types and limits, never of the value that was sent.
 type FieldError struct {
-	// Code What is wrong, for a program: `invalid_type`, `too_long`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `nul_character` or `unknown_customer`.
+	// Code What is wrong, for a program: `required`, `invalid_type`, `too_long`, `out_of_range`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `unknown_parameter`, `duplicate_parameter`, `nul_character` or `unknown_customer`.
 	Code string `json:"code"`
 
 	// Expected The type or the limit that the contract asks for.
@@ -64,6 +94,51 @@ type FieldError struct {
 
 	// Received The type or the length that was sent.
 	Received string `json:"received"`
+}
+
+// HistoryAction What was done.
+type HistoryAction string
+
+// HistoryEntry One thing that was done to a provider.
+type HistoryEntry struct {
+	// Action What was done.
+	Action HistoryAction `json:"action"`
+
+	// At When it was done, ISO 8601 in UTC with milliseconds.
+	At string `json:"at"`
+
+	// Changes The properties that got another value.
+	Changes []PropertyChange `json:"changes"`
+
+	// KeyID The ID of the API key that asked for it; `null` for the operator of the server.
+	KeyID *string `json:"keyId"`
+
+	// RequestID The `X-Request-Id` of the request; `null` where there was none.
+	RequestID *string `json:"requestId"`
+
+	// Version The version of the record that came of it; its `ETag` is this number in quotes.
+	Version int64 `json:"version"`
+}
+
+// HistoryList A page of a provider's history.
+type HistoryList struct {
+	// Data The entries, the latest first.
+	Data []HistoryEntry `json:"data"`
+
+	// NextCursor Where the next page begins; `null` if this is the last one.
+	NextCursor *string `json:"nextCursor"`
+}
+
+// PropertyChange A property that got another value.
+type PropertyChange struct {
+	// Field The property's name.
+	Field string `json:"field"`
+
+	// From The value before, a string or a boolean; `null` if there was none.
+	From interface{} `json:"from"`
+
+	// To The value after it, a string or a boolean; `null` if there is none.
+	To interface{} `json:"to"`
 }
 
 // Provider A provider of a customer. Every property is always there; one without a value is `null`.
@@ -127,6 +202,66 @@ type Provider struct {
 
 	// UpdatedAt When the record last changed, ISO 8601 in UTC with milliseconds.
 	UpdatedAt *string `json:"updatedAt"`
+}
+
+// ProviderCreate A new provider. A property that is left out is `null`. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
+type ProviderCreate struct {
+	// Address Street and number.
+	Address *string `json:"address,omitempty"`
+
+	// Address2 A second address line.
+	Address2 *string `json:"address2,omitempty"`
+
+	// City City.
+	City *string `json:"city,omitempty"`
+
+	// Email Email address.
+	Email *string `json:"email,omitempty"`
+
+	// Fax Fax number.
+	Fax *string `json:"fax,omitempty"`
+
+	// IsActive Whether the provider is in use.
+	IsActive *bool `json:"isActive,omitempty"`
+
+	// IsPrimaryProvider Whether this is the customer's primary provider.
+	IsPrimaryProvider *bool `json:"isPrimaryProvider,omitempty"`
+
+	// Notes Free text.
+	Notes *string `json:"notes,omitempty"`
+
+	// NPI National Provider Identifier.
+	NPI *string `json:"npi,omitempty"`
+
+	// Phone Telephone number.
+	Phone *string `json:"phone,omitempty"`
+
+	// PostalCode Postal code.
+	PostalCode *string `json:"postalCode,omitempty"`
+
+	// PracticeName The practice that the provider works in.
+	PracticeName *string `json:"practiceName,omitempty"`
+
+	// ProviderName The person's or institution's name.
+	ProviderName *string `json:"providerName,omitempty"`
+
+	// ProviderType What kind of provider it is.
+	ProviderType ProviderType `json:"providerType"`
+
+	// Specialty The medical specialty.
+	Specialty *string `json:"specialty,omitempty"`
+
+	// State State or province.
+	State *string `json:"state,omitempty"`
+}
+
+// ProviderList A page of providers.
+type ProviderList struct {
+	// Data The providers, the newest first.
+	Data []Provider `json:"data"`
+
+	// NextCursor Where the next page begins; `null` if this is the last one.
+	NextCursor *string `json:"nextCursor"`
 }
 
 // ProviderType What kind of provider it is.
@@ -213,11 +348,29 @@ type ValidationErrorResponse struct {
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
 
+// HistoryCursor defines model for HistoryCursor.
+type HistoryCursor = string
+
 // IfMatchHeader defines model for IfMatchHeader.
 type IfMatchHeader = string
 
+// IfNoneMatchHeader defines model for IfNoneMatchHeader.
+type IfNoneMatchHeader = string
+
+// IsActiveFilter defines model for IsActiveFilter.
+type IsActiveFilter = bool
+
+// Limit defines model for Limit.
+type Limit = int
+
+// ProviderCursor defines model for ProviderCursor.
+type ProviderCursor = string
+
 // ProviderID defines model for ProviderId.
 type ProviderID = openapi_types.UUID
+
+// ProviderTypeFilter What kind of provider it is.
+type ProviderTypeFilter = ProviderType
 
 // BadRequest What every answer that is not a success says.
 type BadRequest = ErrorResponse
@@ -252,25 +405,229 @@ type UnsupportedMediaType = ErrorResponse
 // ValidationFailed Everything that is wrong with a request, sorted by path.
 type ValidationFailed = ValidationErrorResponse
 
+// ListCustomerProvidersParams defines parameters for ListCustomerProviders.
+type ListCustomerProvidersParams struct {
+	// ProviderType Only providers of this type.
+	ProviderType *ProviderTypeFilter `form:"providerType,omitempty" json:"providerType,omitempty"`
+
+	// IsActive Only providers whose `isActive` has this value; with either value, none whose `isActive` is `null`.
+	IsActive *IsActiveFilter `form:"isActive,omitempty" json:"isActive,omitempty"`
+
+	// Limit How many a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Without it, the first page.
+	Cursor *ProviderCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteCustomerProviderParams defines parameters for DeleteCustomerProvider.
+type DeleteCustomerProviderParams struct {
+	// IfMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
+	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+}
+
+// GetCustomerProviderParams defines parameters for GetCustomerProvider.
+type GetCustomerProviderParams struct {
+	// IfNoneMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. If the record still has one of these, the answer is 304, without a body.
+	IfNoneMatch *IfNoneMatchHeader `json:"If-None-Match,omitempty"`
+}
+
 // UpdateCustomerProviderParams defines parameters for UpdateCustomerProvider.
 type UpdateCustomerProviderParams struct {
 	// IfMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
 	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 
+// ListCustomerProviderHistoryParams defines parameters for ListCustomerProviderHistory.
+type ListCustomerProviderHistoryParams struct {
+	// Limit How many a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Without it, the first page.
+	Cursor *HistoryCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateCustomerProviderJSONRequestBody defines body for CreateCustomerProvider for application/json ContentType.
+type CreateCustomerProviderJSONRequestBody = ProviderCreate
+
 // UpdateCustomerProviderJSONRequestBody defines body for UpdateCustomerProvider for application/json ContentType.
 type UpdateCustomerProviderJSONRequestBody = ProviderUpdate
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListCustomerProviders List a customer's providers
+	// (GET /v2/customers/{id}/providers)
+	ListCustomerProviders(ctx echo.Context, id CustomerID, params ListCustomerProvidersParams) error
+	// CreateCustomerProvider Create customer provider
+	// (POST /v2/customers/{id}/providers)
+	CreateCustomerProvider(ctx echo.Context, id CustomerID) error
+	// DeleteCustomerProvider Delete customer provider
+	// (DELETE /v2/customers/{id}/providers/{providerId})
+	DeleteCustomerProvider(ctx echo.Context, id CustomerID, providerID ProviderID, params DeleteCustomerProviderParams) error
+	// GetCustomerProvider Read customer provider
+	// (GET /v2/customers/{id}/providers/{providerId})
+	GetCustomerProvider(ctx echo.Context, id CustomerID, providerID ProviderID, params GetCustomerProviderParams) error
 	// UpdateCustomerProvider Update customer provider
 	// (PATCH /v2/customers/{id}/providers/{providerId})
 	UpdateCustomerProvider(ctx echo.Context, id CustomerID, providerID ProviderID, params UpdateCustomerProviderParams) error
+	// ListCustomerProviderHistory Follow a customer provider
+	// (GET /v2/customers/{id}/providers/{providerId}/history)
+	ListCustomerProviderHistory(ctx echo.Context, id CustomerID, providerID ProviderID, params ListCustomerProviderHistoryParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListCustomerProviders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerProviders(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerProvidersParams
+	// ------------- Optional query parameter "providerType" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "providerType", ctx.QueryParams(), &params.ProviderType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter providerType: %s", err))
+	}
+
+	// ------------- Optional query parameter "isActive" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "isActive", ctx.QueryParams(), &params.IsActive, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter isActive: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerProviders(ctx, id, params)
+	return err
+}
+
+// CreateCustomerProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCustomerProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCustomerProvider(ctx, id)
+	return err
+}
+
+// DeleteCustomerProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCustomerProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "providerId" -------------
+	var providerID ProviderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "providerId", ctx.Param("providerId"), &providerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter providerId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCustomerProviderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCustomerProvider(ctx, id, providerID, params)
+	return err
+}
+
+// GetCustomerProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "providerId" -------------
+	var providerID ProviderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "providerId", ctx.Param("providerId"), &providerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter providerId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCustomerProviderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerProvider(ctx, id, providerID, params)
+	return err
 }
 
 // UpdateCustomerProvider converts echo context to params.
@@ -314,6 +671,46 @@ func (w *ServerInterfaceWrapper) UpdateCustomerProvider(ctx echo.Context) error 
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateCustomerProvider(ctx, id, providerID, params)
+	return err
+}
+
+// ListCustomerProviderHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerProviderHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "providerId" -------------
+	var providerID ProviderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "providerId", ctx.Param("providerId"), &providerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter providerId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerProviderHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerProviderHistory(ctx, id, providerID, params)
 	return err
 }
 
@@ -364,7 +761,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v2/customers/:id/providers", wrapper.ListCustomerProviders, options.OperationMiddlewares["listCustomerProviders"]...)
+	router.POST(options.BaseURL+"/v2/customers/:id/providers", wrapper.CreateCustomerProvider, options.OperationMiddlewares["createCustomerProvider"]...)
+	router.DELETE(options.BaseURL+"/v2/customers/:id/providers/:providerId", wrapper.DeleteCustomerProvider, options.OperationMiddlewares["deleteCustomerProvider"]...)
+	router.GET(options.BaseURL+"/v2/customers/:id/providers/:providerId", wrapper.GetCustomerProvider, options.OperationMiddlewares["getCustomerProvider"]...)
 	router.PATCH(options.BaseURL+"/v2/customers/:id/providers/:providerId", wrapper.UpdateCustomerProvider, options.OperationMiddlewares["updateCustomerProvider"]...)
+	router.GET(options.BaseURL+"/v2/customers/:id/providers/:providerId/history", wrapper.ListCustomerProviderHistory, options.OperationMiddlewares["listCustomerProviderHistory"]...)
 
 }
 
@@ -467,6 +869,689 @@ type ValidationFailedJSONResponse struct {
 	Body ValidationErrorResponse
 
 	Headers ValidationFailedResponseHeaders
+}
+
+type ListCustomerProvidersRequestObject struct {
+	ID     CustomerID `json:"id"`
+	Params ListCustomerProvidersParams
+}
+
+type ListCustomerProvidersResponseObject interface {
+	VisitListCustomerProvidersResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerProviders200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ListCustomerProviders200JSONResponse struct {
+	Body    ProviderList
+	Headers ListCustomerProviders200ResponseHeaders
+}
+
+func (response ListCustomerProviders200JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviders400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListCustomerProviders400JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviders401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListCustomerProviders401JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviders403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListCustomerProviders403JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviders404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ListCustomerProviders404JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviders422JSONResponse struct{ ValidationFailedJSONResponse }
+
+func (response ListCustomerProviders422JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviders429JSONResponse struct{ RateLimitExceededJSONResponse }
+
+func (response ListCustomerProviders429JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviders500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListCustomerProviders500JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviders503JSONResponse struct{ ServiceUnavailableJSONResponse }
+
+func (response ListCustomerProviders503JSONResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProviderRequestObject struct {
+	ID   CustomerID `json:"id"`
+	Body *CreateCustomerProviderJSONRequestBody
+}
+
+type CreateCustomerProviderResponseObject interface {
+	VisitCreateCustomerProviderResponse(w http.ResponseWriter) error
+}
+
+type CreateCustomerProvider201ResponseHeaders struct {
+	ETag       string
+	Location   string
+	XRequestID string
+}
+
+type CreateCustomerProvider201JSONResponse struct {
+	Body    Provider
+	Headers CreateCustomerProvider201ResponseHeaders
+}
+
+func (response CreateCustomerProvider201JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CreateCustomerProvider400JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateCustomerProvider401JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateCustomerProvider403JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response CreateCustomerProvider404JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response CreateCustomerProvider413JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateCustomerProvider415JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider422JSONResponse struct{ ValidationFailedJSONResponse }
+
+func (response CreateCustomerProvider422JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider429JSONResponse struct{ RateLimitExceededJSONResponse }
+
+func (response CreateCustomerProvider429JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateCustomerProvider500JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider503JSONResponse struct{ ServiceUnavailableJSONResponse }
+
+func (response CreateCustomerProvider503JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProviderRequestObject struct {
+	ID         CustomerID `json:"id"`
+	ProviderID ProviderID `json:"providerId"`
+	Params     DeleteCustomerProviderParams
+}
+
+type DeleteCustomerProviderResponseObject interface {
+	VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error
+}
+
+type DeleteCustomerProvider200ResponseHeaders struct {
+	XRequestID string
+}
+
+type DeleteCustomerProvider200JSONResponse struct {
+	Body    DeleteResponse
+	Headers DeleteCustomerProvider200ResponseHeaders
+}
+
+func (response DeleteCustomerProvider200JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response DeleteCustomerProvider400JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response DeleteCustomerProvider401JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteCustomerProvider403JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response DeleteCustomerProvider404JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response DeleteCustomerProvider412JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider422JSONResponse struct{ ValidationFailedJSONResponse }
+
+func (response DeleteCustomerProvider422JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider429JSONResponse struct{ RateLimitExceededJSONResponse }
+
+func (response DeleteCustomerProvider429JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response DeleteCustomerProvider500JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerProvider503JSONResponse struct{ ServiceUnavailableJSONResponse }
+
+func (response DeleteCustomerProvider503JSONResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProviderRequestObject struct {
+	ID         CustomerID `json:"id"`
+	ProviderID ProviderID `json:"providerId"`
+	Params     GetCustomerProviderParams
+}
+
+type GetCustomerProviderResponseObject interface {
+	VisitGetCustomerProviderResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerProvider200ResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+
+type GetCustomerProvider200JSONResponse struct {
+	Body    Provider
+	Headers GetCustomerProvider200ResponseHeaders
+}
+
+func (response GetCustomerProvider200JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvider304ResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+
+type GetCustomerProvider304Response struct {
+	Headers GetCustomerProvider304ResponseHeaders
+}
+
+func (response GetCustomerProvider304Response) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetCustomerProvider400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetCustomerProvider400JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvider401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetCustomerProvider401JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvider403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetCustomerProvider403JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvider404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetCustomerProvider404JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvider422JSONResponse struct{ ValidationFailedJSONResponse }
+
+func (response GetCustomerProvider422JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvider429JSONResponse struct{ RateLimitExceededJSONResponse }
+
+func (response GetCustomerProvider429JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvider500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetCustomerProvider500JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvider503JSONResponse struct{ ServiceUnavailableJSONResponse }
+
+func (response GetCustomerProvider503JSONResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type UpdateCustomerProviderRequestObject struct {
@@ -673,11 +1758,180 @@ func (response UpdateCustomerProvider503JSONResponse) VisitUpdateCustomerProvide
 	return err
 }
 
+type ListCustomerProviderHistoryRequestObject struct {
+	ID         CustomerID `json:"id"`
+	ProviderID ProviderID `json:"providerId"`
+	Params     ListCustomerProviderHistoryParams
+}
+
+type ListCustomerProviderHistoryResponseObject interface {
+	VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerProviderHistory200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ListCustomerProviderHistory200JSONResponse struct {
+	Body    HistoryList
+	Headers ListCustomerProviderHistory200ResponseHeaders
+}
+
+func (response ListCustomerProviderHistory200JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviderHistory400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListCustomerProviderHistory400JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviderHistory401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListCustomerProviderHistory401JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviderHistory403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListCustomerProviderHistory403JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviderHistory404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ListCustomerProviderHistory404JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviderHistory422JSONResponse struct{ ValidationFailedJSONResponse }
+
+func (response ListCustomerProviderHistory422JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviderHistory429JSONResponse struct{ RateLimitExceededJSONResponse }
+
+func (response ListCustomerProviderHistory429JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviderHistory500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListCustomerProviderHistory500JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerProviderHistory503JSONResponse struct{ ServiceUnavailableJSONResponse }
+
+func (response ListCustomerProviderHistory503JSONResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListCustomerProviders List a customer's providers
+	// (GET /v2/customers/{id}/providers)
+	ListCustomerProviders(ctx context.Context, request ListCustomerProvidersRequestObject) (ListCustomerProvidersResponseObject, error)
+	// CreateCustomerProvider Create customer provider
+	// (POST /v2/customers/{id}/providers)
+	CreateCustomerProvider(ctx context.Context, request CreateCustomerProviderRequestObject) (CreateCustomerProviderResponseObject, error)
+	// DeleteCustomerProvider Delete customer provider
+	// (DELETE /v2/customers/{id}/providers/{providerId})
+	DeleteCustomerProvider(ctx context.Context, request DeleteCustomerProviderRequestObject) (DeleteCustomerProviderResponseObject, error)
+	// GetCustomerProvider Read customer provider
+	// (GET /v2/customers/{id}/providers/{providerId})
+	GetCustomerProvider(ctx context.Context, request GetCustomerProviderRequestObject) (GetCustomerProviderResponseObject, error)
 	// UpdateCustomerProvider Update customer provider
 	// (PATCH /v2/customers/{id}/providers/{providerId})
 	UpdateCustomerProvider(ctx context.Context, request UpdateCustomerProviderRequestObject) (UpdateCustomerProviderResponseObject, error)
+	// ListCustomerProviderHistory Follow a customer provider
+	// (GET /v2/customers/{id}/providers/{providerId}/history)
+	ListCustomerProviderHistory(ctx context.Context, request ListCustomerProviderHistoryRequestObject) (ListCustomerProviderHistoryResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -690,6 +1944,134 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListCustomerProviders operation middleware
+func (sh *strictHandler) ListCustomerProviders(ctx echo.Context, id CustomerID, params ListCustomerProvidersParams) error {
+	var request ListCustomerProvidersRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerProviders(ctx.Request().Context(), request.(ListCustomerProvidersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerProviders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerProvidersResponseObject); ok {
+		return validResponse.VisitListCustomerProvidersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCustomerProvider operation middleware
+func (sh *strictHandler) CreateCustomerProvider(ctx echo.Context, id CustomerID) error {
+	var request CreateCustomerProviderRequestObject
+
+	request.ID = id
+
+	var body CreateCustomerProviderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCustomerProvider(ctx.Request().Context(), request.(CreateCustomerProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCustomerProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCustomerProviderResponseObject); ok {
+		return validResponse.VisitCreateCustomerProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteCustomerProvider operation middleware
+func (sh *strictHandler) DeleteCustomerProvider(ctx echo.Context, id CustomerID, providerID ProviderID, params DeleteCustomerProviderParams) error {
+	var request DeleteCustomerProviderRequestObject
+
+	request.ID = id
+	request.ProviderID = providerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCustomerProvider(ctx.Request().Context(), request.(DeleteCustomerProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCustomerProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCustomerProviderResponseObject); ok {
+		return validResponse.VisitDeleteCustomerProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCustomerProvider operation middleware
+func (sh *strictHandler) GetCustomerProvider(ctx echo.Context, id CustomerID, providerID ProviderID, params GetCustomerProviderParams) error {
+	var request GetCustomerProviderRequestObject
+
+	request.ID = id
+	request.ProviderID = providerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerProvider(ctx.Request().Context(), request.(GetCustomerProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerProviderResponseObject); ok {
+		return validResponse.VisitGetCustomerProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // UpdateCustomerProvider operation middleware
@@ -736,6 +2118,33 @@ func (sh *strictHandler) UpdateCustomerProvider(ctx echo.Context, id CustomerID,
 		return err
 	} else if validResponse, ok := response.(UpdateCustomerProviderResponseObject); ok {
 		return validResponse.VisitUpdateCustomerProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerProviderHistory operation middleware
+func (sh *strictHandler) ListCustomerProviderHistory(ctx echo.Context, id CustomerID, providerID ProviderID, params ListCustomerProviderHistoryParams) error {
+	var request ListCustomerProviderHistoryRequestObject
+
+	request.ID = id
+	request.ProviderID = providerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerProviderHistory(ctx.Request().Context(), request.(ListCustomerProviderHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerProviderHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerProviderHistoryResponseObject); ok {
+		return validResponse.VisitListCustomerProviderHistoryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -72,6 +72,11 @@ response.body notes string nullable maxLength=1000 required
 
 // What the contract says beyond the page, in the places that the page describes.
 const ours = `
+operation GET /v2/customers/{id}/providers "List a customer's providers"
+operation POST /v2/customers/{id}/providers "Create customer provider"
+operation GET /v2/customers/{id}/providers/{providerId} "Read customer provider"
+operation DELETE /v2/customers/{id}/providers/{providerId} "Delete customer provider"
+operation GET /v2/customers/{id}/providers/{providerId}/history "Follow a customer provider"
 header If-Match string pattern="^[ \\t]*(\\*|(W/)?\"[!#-~]*\"([ \\t]*,[ \\t]*(W/)?\"[!#-~]*\")*)[ \\t]*$"
 request required
 request.body additionalProperties=false
@@ -141,12 +146,49 @@ func TestExamplesAreThePages(t *testing.T) {
 	}
 }
 
+// TestNeighbours has what the vendor says of the operations beside the page's: the body of a creation is that of a
+// change without customerId and with a providerType, and it answers with the whole record; a deletion says that it
+// succeeded.
+func TestNeighbours(t *testing.T) {
+	doc := contract(t)
+	var want []string
+	for _, line := range lines(page + ours) {
+		switch {
+		case strings.HasPrefix(line, "request.body providerType"):
+			line += " required"
+		case strings.HasPrefix(line, "request.body customerId"), !strings.HasPrefix(line, "request") && !strings.HasPrefix(line, "response"):
+			continue
+		}
+		want = append(want, line)
+	}
+	create := operationOf(t, doc, "createCustomerProvider")
+	got := append(contentFacts(t, "request", create.RequestBody.Value.Content), contentFacts(t, "response", create.Responses.Value("201").Value.Content)...)
+	if create.RequestBody.Value.Required {
+		got = append(got, "request required")
+	}
+	compare(t, got, want)
+
+	remove := operationOf(t, doc, "deleteCustomerProvider")
+	compare(t, contentFacts(t, "response", remove.Responses.Value("200").Value.Content), []string{
+		"response application/json", "response.body object", "response.body success boolean required", "response.body message string required",
+	})
+}
+
+// TestExtensionsAreMarked: what the vendor does not document says so.
+func TestExtensionsAreMarked(t *testing.T) {
+	for _, o := range operations(t, contract(t)) {
+		marked := strings.Contains(o.Description, "An extension: the vendor's reference does not have this operation.")
+		if marked != (o.method == "GET") {
+			t.Errorf("%s: marked as an extension: %t", o.OperationID, marked)
+		}
+	}
+}
+
 // TestResponses has the vendor's eight responses, whose bodies CONTRACT-FACTS.md describes, and those that the
 // contract adds.
 func TestResponses(t *testing.T) {
 	plain := []string{"object", "code string required", "message string required"}
 	bodies := map[string][]string{
-		"200": nil, // the page's, see TestContractIsThePage
 		"400": plain,
 		"401": plain,
 		"403": plain,
@@ -164,22 +206,31 @@ func TestResponses(t *testing.T) {
 		"415": plain,
 		"503": plain,
 	}
-	var want []string
-	for status, body := range bodies {
-		want = append(want, status+" application/json")
-		for _, fact := range body {
-			want = append(want, status+".body "+fact)
-		}
-	}
-	for _, o := range operations(t, contract(t)) {
-		t.Run(o.OperationID, func(t *testing.T) {
-			var got []string
-			for status, response := range o.Responses.Map() {
-				if bodies[status] == nil && response.Value.Content["application/json"] != nil {
-					got = append(got, status+" application/json")
-					continue
+	always := []string{"400", "401", "403", "404", "422", "429", "500", "503"}
+	for id, others := range map[string][]string{
+		"listCustomerProviders":       {"200"},
+		"createCustomerProvider":      {"201", "413", "415"},
+		"getCustomerProvider":         {"200", "304"},
+		"updateCustomerProvider":      {"200", "412", "413", "415"},
+		"deleteCustomerProvider":      {"200", "412"},
+		"listCustomerProviderHistory": {"200"},
+	} {
+		t.Run(id, func(t *testing.T) {
+			var got, want []string
+			for _, status := range slices.Concat(always, others) {
+				want = append(want, status)
+				if bodies[status] != nil {
+					want = append(want, status+" application/json")
 				}
-				got = append(got, contentFacts(t, status, response.Value.Content)...)
+				for _, fact := range bodies[status] {
+					want = append(want, status+".body "+fact)
+				}
+			}
+			for status, response := range operationOf(t, contract(t), id).Responses.Map() {
+				got = append(got, status)
+				if bodies[status] != nil {
+					got = append(got, contentFacts(t, status, response.Value.Content)...)
+				}
 			}
 			compare(t, got, want)
 		})
@@ -286,16 +337,21 @@ func operations(t *testing.T, doc *openapi3.T) []operation {
 // updateOperation returns the page's operation, which has a body and a 200.
 func updateOperation(t *testing.T, doc *openapi3.T) operation {
 	t.Helper()
-	for _, o := range operations(t, doc) {
-		if o.OperationID != "updateCustomerProvider" {
-			continue
-		}
-		if o.RequestBody == nil || o.Responses.Value("200") == nil {
-			t.Fatal("updateCustomerProvider lacks its body or its 200")
-		}
-		return o
+	o := operationOf(t, doc, "updateCustomerProvider")
+	if o.RequestBody == nil || o.Responses.Value("200") == nil {
+		t.Fatal("updateCustomerProvider lacks its body or its 200")
 	}
-	t.Fatal("the contract lacks updateCustomerProvider")
+	return o
+}
+
+func operationOf(t *testing.T, doc *openapi3.T, id string) operation {
+	t.Helper()
+	for _, o := range operations(t, doc) {
+		if o.OperationID == id {
+			return o
+		}
+	}
+	t.Fatalf("the contract lacks %s", id)
 	return operation{}
 }
 

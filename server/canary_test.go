@@ -57,7 +57,7 @@ func TestCanary(t *testing.T) {
 		{404, request{Path: "/" + canary, Body: short}},
 		{404, request{Path: r.path() + "/" + canary, Body: short}},
 		{404, request{Path: pathOf(canaryID, canaryID), Body: short}},
-		{405, request{Method: http.MethodPost, Body: short}},
+		{405, request{Method: http.MethodPut, Body: short}},
 		{405, request{Method: canary, Body: short}},
 		{405, request{Method: http.MethodPost, Path: "/docs?" + canary, Body: short}},
 		{412, request{Header: with("If-Match", `"`+canary+`"`), Body: short}},
@@ -81,6 +81,20 @@ func TestCanary(t *testing.T) {
 		{422, request{Path: pathOf(canary, canary), Body: short}},
 		{422, request{Path: pathOf(r.customer, "%7B"+canaryID+"%7D"), Body: short}},
 		{422, request{Header: with("If-Match", canary), Body: short}},
+		{200, request{Method: "GET", Header: with("If-None-Match", `"`+canary+`"`)}},
+		{422, request{Method: "GET"}}, // for an If-None-Match of a canary
+		{404, request{Method: "GET", Path: pathOf(canaryID, canaryID), Header: with("If-None-Match", `*`)}},
+		{422, request{Method: "GET", Path: providersOf(r.customer)}},
+		{422, request{Method: "GET", Path: providersOf(canary)}},
+		{422, request{Method: "GET", Path: providersOf(r.customer) + "?providerType=" + canary + "&isActive=" + canary + "&limit=" + canary + "&cursor=" + canary + "&x"}},
+		{422, request{Method: "GET", Path: r.path() + "/history"}},
+		{201, request{Method: "POST", Path: providersOf(r.customer), Body: asJSON(changes{"providerType": "Hospital", "notes": canary})}},
+		{422, request{Method: "POST", Path: providersOf(r.customer), Body: short}},
+		{422, request{Method: "POST", Path: providersOf(r.customer), Body: text}},
+		{404, request{Method: "POST", Path: providersOf(canaryID), Body: asJSON(changes{"providerType": "Hospital", "notes": canary})}},
+		{412, request{Method: "DELETE", Header: with("If-Match", `"`+canary+`"`)}},
+		{422, request{Method: "DELETE", Header: with("If-Match", canary)}},
+		{404, request{Method: "DELETE", Path: pathOf(canaryID, canaryID)}},
 	} {
 		a.expectNoCanary(c.request, r, c.status)
 	}
@@ -129,12 +143,25 @@ func TestCanaryInFailure(t *testing.T) {
 			t.Parallel()
 			a := serveFailing(t, c.fail)
 			values := asJSON(changes{"customerId": canaryID, "city": canary, "notes": canary})
-			got := a.expectNoCanary(request{Body: values}, record{canaryID, canaryID}, c.status)
-			if wait := got.Header.Get("Retry-After"); (c.status == http.StatusServiceUnavailable) != (wait != "") {
-				t.Errorf("Retry-After is %q", wait)
+			of := record{canaryID, canaryID}
+			for _, r := range []request{
+				{Body: values},
+				{Method: "POST", Path: providersOf(canaryID), Body: asJSON(changes{"providerType": "Hospital", "notes": canary})},
+				{Method: "DELETE", Header: http.Header{"If-Match": {`"` + canary + `"`}}},
+				{Method: "GET", Header: http.Header{"If-None-Match": {`"` + canary + `"`}}},
+			} {
+				got := a.expectNoCanary(r, of, c.status)
+				if wait := got.Header.Get("Retry-After"); (c.status == http.StatusServiceUnavailable) != (wait != "") {
+					t.Errorf("Retry-After is %q", wait)
+				}
+				if line := a.log.waitFor(t, got.Header.Get("X-Request-Id")); !strings.Contains(line, `"ERROR"`) {
+					t.Errorf("the log does not tell of a failure: %s", line)
+				}
 			}
-			if line := a.log.waitFor(t, `"ERROR"`); !strings.Contains(line, got.Header.Get("X-Request-Id")) {
-				t.Errorf("the log does not name the request: %s", line)
+			for _, path := range []string{providersOf(canaryID), of.path() + "/history"} {
+				if got := a.send(request{Method: "GET", Path: path}); got.Status != c.status || holdsCanary(got.Body) {
+					t.Errorf("GET %s: %d %s", path, got.Status, got.Body)
+				}
 			}
 			a.expectNoCanaryKept()
 		})
@@ -148,7 +175,11 @@ func (a account) expectNoCanary(r request, of record, status int) answer {
 	if r.Path == "" {
 		r.Path = of.path()
 	}
-	r.Path += "?" + canary + "=" + canary
+	separator := "?"
+	if strings.Contains(r.Path, "?") {
+		separator = "&"
+	}
+	r.Path += separator + canary + "%20=" + canary
 	header := http.Header{}
 	for _, name := range []string{
 		"Accept", "Accept-Language", "Authorization", "Cookie", "Forwarded", "From", "If-None-Match", "Origin", "Range", "Referer", "Traceparent", "Tracestate",
@@ -164,7 +195,7 @@ func (a account) expectNoCanary(r request, of record, status int) answer {
 	if status != 0 && got.Status != status {
 		a.t.Errorf("%s %.100s %.100s: %d %s, want %d", r.Method, r.Path, r.Body, got.Status, got.Body, status)
 	}
-	if found := holdsCanary(got.Body, fmt.Sprint(got.Header)); found != (got.Status == http.StatusOK) {
+	if found := holdsCanary(got.Body, fmt.Sprint(got.Header)); found != (got.Status/100 == 2) {
 		a.t.Errorf("%s %.100s %.100s: the canary is in the answer: %t\n%d %v %s", r.Method, r.Path, r.Body, found, got.Status, got.Header, got.Body)
 	}
 	return got

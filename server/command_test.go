@@ -41,6 +41,9 @@ func TestMisuse(t *testing.T) {
 		"keys revoke":                              `expected "<id>"`,
 		"import --organization acme":               `expected "<file>"`,
 		"import - ":                                "missing flags: --organization=NAME",
+		"export":                                   "missing flags: --organization=NAME",
+		"history":                                  `expected "<provider-id>"`,
+		"history 3c90c3cc":                         "<provider-id>: invalid UUID length: 8",
 		"serve --demo --addr 0.0.0.0:0":            "--demo serves on loopback only, such as 127.0.0.1:8080, not on 0.0.0.0:0",
 		"serve --demo --addr :0":                   "--demo serves on loopback only, such as 127.0.0.1:8080, not on :0",
 		"serve --demo --addr [::]:0":               "--demo serves on loopback only, such as 127.0.0.1:8080, not on [::]:0",
@@ -109,6 +112,8 @@ func TestFailure(t *testing.T) {
 		{"migrate/unknown scheme", "mysql://localhost/x", "open database: the scheme mysql:// is not known", []string{"migrate"}},
 		{"import/no file", fine, "import: open " + filepath.Join(folder, "none") + ": no such file or directory", []string{"import", filepath.Join(folder, "none"), "--organization", "acme"}},
 		{"import/a folder", fine, "import: read line 1: read " + folder + ": is a directory", []string{"import", folder, "--organization", "acme"}},
+		{"export/an unknown organization", fine, `export: there is no organization "nobody" in this database; check --organization and --database`, []string{"export", "--organization", "nobody"}},
+		{"history/an unknown ID", fine, "history: no provider has or had the ID " + exampleID + " in this database; check the ID and --database", []string{"history", exampleID}},
 		{"keys/revoke an unknown key", fine, "revoke key: " + noKey, []string{"keys", "revoke", "key_000000000000"}},
 		{"keys/rotate an unknown key", fine, "rotate key: " + noKey, []string{"keys", "rotate", "key_000000000000"}},
 		{"keys/revoke a secret", fine, "revoke key: " + noKey, []string{"keys", "revoke", apikey.Generate()}},
@@ -209,10 +214,12 @@ func TestImport(t *testing.T) {
 		withID   = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","id":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Pharmacy","city":"x"}`
 		bad      = `{"customerId":"3c90c3cc","providerType":"Canary","city":7,"Phone":"canary"}`
 		badSays  = "Phone is not a property of the contract; did you mean phone. city must be a string or null, not a number. customerId must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a. providerType must be one of \"Primary Care\", \"Specialist\", \"Hospital\", \"Pharmacy\".\n"
+		customer = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a"}`
 		oneBad   = "server: import: 1 line is invalid, so nothing was imported; mend them, or import the others with --skip-invalid\n"
 		required = "customerId is required. providerType is required.\n"
 	)
 	long := `{"notes":"` + strings.Repeat("x", 64<<10) + `"}`
+	longest := withID + strings.Repeat(" ", 64<<10-len(withID)-1) + "\t" // 64 KiB
 	skip := []string{"--skip-invalid"}
 	for _, fact := range []struct {
 		name, lines string
@@ -224,11 +231,11 @@ func TestImport(t *testing.T) {
 		{"nothing", "", nil, 0, "imported 0 records\n", 0},
 		{"blank lines", "\n \n\t\n\r\n", nil, 0, "imported 0 records\n", 0},
 		{"without ids", line + "\n" + line[:len(line)-1] + ` }`, nil, 0, "imported 2 records\n", 2},
-		{"with an id", withID + "\n", nil, 0, "imported 1 records\n", 1},
+		{"with an id", withID + "\n", nil, 0, "imported 1 record\n", 1},
 		{"no line break at the end", withID + "\n" + line, nil, 0, "imported 2 records\n", 2},
 		{"blank lines between", "\n" + withID + "\n\n" + line + "\n\n", nil, 0, "imported 2 records\n", 2},
 		{"CRLF", withID + "\r\n" + line + "\r\n", nil, 0, "imported 2 records\n", 2},
-		{"a byte order mark", "\ufeff" + withID + "\n", nil, 0, "imported 1 records\n", 1},
+		{"a byte order mark", "\ufeff" + withID + "\n", nil, 0, "imported 1 record\n", 1},
 		{"many", strings.Repeat(withID+"\n", 1234), nil, 0, "imported 1234 records\n", 1},
 
 		{"a bad line", line + "\n\n" + bad + "\n" + withID, nil, 1, "line 3: " + badSays + oneBad, 0},
@@ -244,8 +251,15 @@ func TestImport(t *testing.T) {
 		{"an array", "[" + line + "]", nil, 1, "line 1: The line must be an object, not an array.\n" + oneBad, 0},
 		{"a byte order mark later", line + "\n\ufeff" + line, nil, 1, "line 2: The line is not JSON: the fault is after byte 0.\n" + oneBad, 0},
 		{"a long line", line + "\n" + long + "\n" + withID, nil, 1, "line 2: it is longer than 65536 bytes\n" + oneBad, 0},
-		{"a long line is left out", long + "\n" + withID, skip, 0, "line 1: it is longer than 65536 bytes\nimported 1 records; 1 line is invalid and left out\n", 1},
-		{"a long line at the end", withID + "\n" + long, skip, 0, "line 2: it is longer than 65536 bytes\nimported 1 records; 1 line is invalid and left out\n", 1},
+		{"a long line is left out", long + "\n" + withID, skip, 0, "line 1: it is longer than 65536 bytes\nimported 1 record; 1 line is invalid and left out\n", 1},
+		{"a long line at the end", withID + "\n" + long, skip, 0, "line 2: it is longer than 65536 bytes\nimported 1 record; 1 line is invalid and left out\n", 1},
+		{"the longest line", longest + "\r\n" + long + "\n" + longest, skip, 0, "line 2: it is longer than 65536 bytes\nimported 2 records; 1 line is invalid and left out\n", 1},
+		{"one byte more", longest + " \n" + longest + " ", skip, 0, "line 1: it is longer than 65536 bytes\nline 2: it is longer than 65536 bytes\nimported 0 records; 2 lines are invalid and left out\n", 0},
+		{"a customer alone", customer, nil, 0, "imported 0 records and 1 line with a customer alone\n", 0},
+		{"customers alone", customer + "\n" + withID + "\n" + customer, nil, 0, "imported 1 record and 2 lines with a customer alone\n", 1},
+		{"a customer with an id", strings.Replace(customer, "{", `{"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0},
+		{"a customer with a property", strings.Replace(customer, "{", `{"city":null,`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0},
+		{"a customer twice", strings.Replace(customer, "{", `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: customerId is given more than once. providerType is required.\n" + oneBad, 0},
 		{"bad lines without end", strings.Repeat("{}\n", 1000), nil, 1,
 			numbered(100, required) + "server: import: 1000 lines are invalid (the first 100 are told above), so nothing was imported; mend them, or import the others with --skip-invalid\n", 0},
 	} {

@@ -21,11 +21,17 @@ type process struct {
 	stdout, stderr *buffer
 }
 
+// program returns the program, to be started in a folder.
+func program(folder string, args ...string) process {
+	p := process{exec.Command(os.Args[0], args...), newBuffer(), newBuffer()}
+	p.Dir, p.Env, p.Stdout, p.Stderr = folder, append(os.Environ(), asProgram+"=1"), p.stdout, p.stderr
+	return p
+}
+
 // start starts the program in a folder. It is killed when the test ends, should it still run.
 func start(t *testing.T, folder string, args ...string) process {
 	t.Helper()
-	p := process{exec.Command(os.Args[0], args...), newBuffer(), newBuffer()}
-	p.Dir, p.Env, p.Stdout, p.Stderr = folder, append(os.Environ(), asProgram+"=1"), p.stdout, p.stderr
+	p := program(folder, args...)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -14,45 +14,92 @@ import (
 	"github.com/google/uuid"
 )
 
-// FuzzUpdateBody sends any bytes as a body. The server neither fails nor breaks the contract in its answer, and accepts
+// FuzzBody sends any bytes as a body of a change and of a new record. The server neither fails nor breaks the contract in its answer, and accepts
 // nothing that kin-openapi, asked on its own, would not.
-func FuzzUpdateBody(f *testing.F) {
+func FuzzBody(f *testing.F) {
 	database := openStore(f)
 	handler, _, key := newHandler(f, database, database, io.Discard)
 	id := uuid.MustParse(exampleID)
 	record := provider.Import{ID: id, Patch: provider.Patch{
 		CustomerID: provider.Field[uuid.UUID]{Set: true, Value: id}, Type: provider.Field[provider.Type]{Set: true, Value: provider.Hospital},
 	}}
-	if err := database.Import(f.Context(), 1, []provider.Import{record}); err != nil {
+	if err := database.Import(f.Context(), 1, []provider.Import{record}, nil); err != nil {
 		f.Fatal(err)
 	}
 	for _, body := range fuzzBodies {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		sent := httptest.NewRequest(http.MethodPatch, pathOf(exampleID, exampleID), bytes.NewReader(body))
-		sent.Header.Set("Content-Type", "application/json")
-		sent.Header.Set("X-Api-Key", key)
-		response := httptest.NewRecorder()
-		handler.ServeHTTP(response, sent)
-		got := answer{response.Code, response.Header(), response.Body.String()}
-		if err := keepsContract(sent, got); err != nil {
-			t.Error(err)
-		}
-		switch got.Status {
-		case http.StatusOK:
-			if err := allowed(body); err != nil {
-				t.Errorf("the server accepted what the contract does not allow: %v", err)
+		for _, operation := range []struct {
+			method, path, schema string
+			success              int
+		}{
+			{http.MethodPatch, pathOf(exampleID, exampleID), "ProviderUpdate", http.StatusOK},
+			{http.MethodPost, providersOf(exampleID), "ProviderCreate", http.StatusCreated},
+		} {
+			sent := httptest.NewRequest(operation.method, operation.path, bytes.NewReader(body))
+			sent.Header.Set("Content-Type", "application/json")
+			got := ask(t, handler, sent, key)
+			switch got.Status {
+			case operation.success:
+				if err := allowed(operation.schema, body); err != nil {
+					t.Errorf("%s accepts what the contract does not allow: %v", operation.method, err)
+				}
+			case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+			default:
+				t.Errorf("%s: got %d %s", operation.method, got.Status, got.Body)
 			}
-		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		default:
-			t.Errorf("got %d %s", got.Status, got.Body)
 		}
 	})
 }
 
+// FuzzQuery sends any query to the operations that take one. A refusal says what is wrong, and no list has more than it
+// was asked for.
+func FuzzQuery(f *testing.F) {
+	database := openStore(f)
+	handler, _, key := newHandler(f, database, database, io.Discard)
+	id := uuid.MustParse(exampleID)
+	if err := database.Import(f.Context(), 1, nil, []uuid.UUID{id}); err != nil {
+		f.Fatal(err)
+	}
+	made := httptest.NewRequest(http.MethodPost, providersOf(exampleID), strings.NewReader(`{"providerType":"Hospital"}`))
+	made.Header.Set("Content-Type", "application/json")
+	path := ask(f, handler, made, key).Header.Get("Location")
+	for _, query := range []string{
+		"", "&", "?", "limit=1", "limit=100&isActive=true&providerType=Primary+Care", "limit=01", "limit=1e1", "limit=+1", "limit=0x1", "limit=٣",
+		"limit=99999999999999999999", "isActive=1", "isActive=TRUE", "isActive=", "providerType=%00", "providerType=Hospital&providerType=Hospital",
+		"cursor=" + strings.Repeat("_", 32), "cursor=" + strings.Repeat("A", 32), "cursor=2", "cursor=999999999999999999", "cursor=%ff", "a=b", "=", ";", "%",
+	} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		for _, path := range []string{providersOf(exampleID), path + "/history"} {
+			sent := httptest.NewRequest(http.MethodGet, path, nil)
+			sent.URL.RawQuery = query
+			switch got := ask(t, handler, sent, key); got.Status {
+			case http.StatusOK, http.StatusBadRequest, http.StatusUnprocessableEntity:
+			default:
+				t.Errorf("got %d %s", got.Status, got.Body)
+			}
+		}
+	})
+}
+
+// ask has a handler answer, and holds the answer against the contract.
+func ask(t testing.TB, handler http.Handler, sent *http.Request, key string) answer {
+	t.Helper()
+	sent.Header.Set("X-Api-Key", key)
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, sent)
+	got := answer{response.Code, response.Header(), response.Body.String()}
+	if err := keepsContract(sent, got); err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
 // allowed asks kin-openapi alone whether the contract allows a body.
-func allowed(body []byte) error {
+func allowed(schema string, body []byte) error {
 	doc, err := document()
 	if err != nil {
 		return err
@@ -61,7 +108,7 @@ func allowed(body []byte) error {
 	if err := json.Unmarshal(body, &value); err != nil {
 		return err
 	}
-	return doc.Components.Schemas["ProviderUpdate"].Value.VisitJSON(value, openapi3.VisitAsRequest(),
+	return doc.Components.Schemas[schema].Value.VisitJSON(value, openapi3.VisitAsRequest(),
 		openapi3.WithStringFormatValidator("uuid", openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC9562)))
 }
 

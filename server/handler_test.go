@@ -15,6 +15,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/google/uuid"
 )
 
 // newHandler returns the API's handler over a store that the test brings, its metrics, and a key to it. The key is in a
@@ -57,17 +58,29 @@ func openStore(t testing.TB) *sqlite.Store {
 	return store
 }
 
-// failing is a store whose updates fail.
+// failing is a store whose every request fails.
 type failing struct {
 	provider.Store
 	fail func() error
 }
 
-func (f failing) Update(_ context.Context, u provider.Update) (provider.Provider, error) {
-	return provider.Provider{ID: u.ID}, f.fail()
+func (f failing) Write(_ context.Context, w provider.Write) (provider.Provider, error) {
+	return provider.Provider{ID: w.ID}, f.fail()
 }
 
-// serveFailing serves the API over a store whose updates fail.
+func (f failing) Get(context.Context, int64, uuid.UUID, uuid.UUID) (provider.Provider, error) {
+	return provider.Provider{}, f.fail()
+}
+
+func (f failing) List(context.Context, provider.List) ([]provider.Provider, error) {
+	return nil, f.fail()
+}
+
+func (f failing) Events(context.Context, int64, uuid.UUID, uuid.UUID, int64, int) ([]provider.Event, error) {
+	return nil, f.fail()
+}
+
+// serveFailing serves the API over a store whose every request fails.
 func serveFailing(t testing.TB, fail func() error) account {
 	t.Helper()
 	s := &server{t: t, log: newBuffer()}

@@ -103,6 +103,39 @@ func TestKeyPermission(t *testing.T) {
 	})
 }
 
+// TestKeyPermissionOfOperations asks each operation with a key that may read and with one that may write.
+func TestKeyPermissionOfOperations(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	reader, writer := a.newKey("acme", "--permission", "providers:read"), a.newKey("acme", "--permission", "providers:write")
+	for _, operation := range []struct {
+		method  string
+		path    func(record) string
+		allowed int // the status
+		by      string
+	}{
+		{"GET", record.path, 200, reader},
+		{"GET", func(r record) string { return providersOf(r.customer) }, 200, reader},
+		{"GET", func(r record) string { return r.path() + "/history" }, 200, reader},
+		{"PATCH", record.path, 200, writer},
+		{"POST", func(r record) string { return providersOf(r.customer) }, 201, writer},
+		{"DELETE", record.path, 200, writer},
+	} {
+		r := a.newRecord()
+		for _, key := range []string{reader, writer} {
+			want := http.StatusForbidden
+			if key == operation.by {
+				want = operation.allowed
+			}
+			path := operation.path(r)
+			got := a.send(request{Method: operation.method, Path: path, Key: key, Body: `{"providerType":"Hospital"}`})
+			if got.Status != want {
+				t.Errorf("%s %s: %d %s, want %d", operation.method, path, got.Status, got.Body, want)
+			}
+		}
+	}
+}
+
 // TestKeyRevoked revokes a key that the server has seen just now: it takes hold within 5 seconds.
 func TestKeyRevoked(t *testing.T) {
 	t.Parallel()

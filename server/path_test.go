@@ -76,7 +76,8 @@ func TestPath(t *testing.T) {
 		at("/", 404, noSuchPath),
 		at("/v2", 404, noSuchPath),
 		at("/v2/customers/"+r.customer, 404, noSuchPath),
-		at("/v2/customers/"+r.customer+"/providers", 404, noSuchPath),
+		at("/v2/customers/"+r.customer+"/providers", 405, noSuchMethod),
+		at(path+"/history/", 404, noSuchPath),
 		at("/v2/customers/"+r.customer+"/providers/", 404, noSuchPath),
 		at("/v2/customers//providers/"+r.id, 422, "", empty),
 		at(path+"/", 404, noSuchPath),
@@ -119,22 +120,26 @@ func percentEncoded(text string) string {
 func TestMethod(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
-	path := a.newRecord().path()
+	r := a.newRecord()
+	path, list := r.path(), providersOf(r.customer)
 	for _, fact := range []struct {
 		method, path string
 		status       int
 		allow, body  string
 	}{
-		{"GET", path, 405, "OPTIONS, PATCH", noSuchMethod},
-		{"HEAD", path, 405, "OPTIONS, PATCH", ""},
-		{"POST", path, 405, "OPTIONS, PATCH", noSuchMethod},
-		{"PUT", path, 405, "OPTIONS, PATCH", noSuchMethod},
-		{"DELETE", path, 405, "OPTIONS, PATCH", noSuchMethod},
-		{"TRACE", path, 405, "OPTIONS, PATCH", noSuchMethod},
-		{"CONNECT", path, 405, "OPTIONS, PATCH", noSuchMethod},
-		{"patch", path, 405, "OPTIONS, PATCH", noSuchMethod},
-		{"WHATEVER", path, 405, "OPTIONS, PATCH", noSuchMethod},
-		{"OPTIONS", path, 204, "OPTIONS, PATCH", ""},
+		{"HEAD", path, 405, "OPTIONS, DELETE, GET, PATCH", ""},
+		{"POST", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
+		{"PUT", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
+		{"TRACE", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
+		{"CONNECT", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
+		{"patch", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
+		{"WHATEVER", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
+		{"OPTIONS", path, 204, "OPTIONS, DELETE, GET, PATCH", ""},
+		{"PATCH", list, 405, "OPTIONS, GET, POST", noSuchMethod},
+		{"DELETE", list, 405, "OPTIONS, GET, POST", noSuchMethod},
+		{"OPTIONS", list, 204, "OPTIONS, GET, POST", ""},
+		{"DELETE", path + "/history", 405, "OPTIONS, GET", noSuchMethod},
+		{"OPTIONS", path + "/history", 204, "OPTIONS, GET", ""},
 		{"PATCH", "/livez", 405, "OPTIONS, GET, HEAD", noSuchMethod},
 		{"PATCH", "/docs", 405, "OPTIONS, GET, HEAD", noSuchMethod},
 		{"POST", "/openapi.yaml", 405, "OPTIONS, GET, HEAD", noSuchMethod},

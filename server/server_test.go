@@ -219,7 +219,8 @@ func keepsContract(sent *http.Request, a answer) error {
 	plain := sent.Clone(context.Background())
 	plain.URL.Scheme, plain.URL.Host, plain.Host = "https", "api.carecycle.ai", "api.carecycle.ai"
 	route, parameters, err := router.FindRoute(plain)
-	if err == nil {
+	below := err == nil && strings.Contains(route.Path, "{providerId}") && parameters["providerId"] == "" // the router takes nothing for a value
+	if err == nil && !below {
 		err = openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
 			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: plain, PathParams: parameters, Route: route},
 			Status:                 a.Status, Header: a.Header, Body: io.NopCloser(strings.NewReader(a.Body)),

@@ -40,6 +40,27 @@ func TestTenancy(t *testing.T) {
 		{"a move to a customer, with another version", 412, func(of record) request {
 			return request{Path: own.path(), Body: asJSON(changes{"customerId": of.customer}), Header: http.Header{"If-Match": {`"2"`}}}
 		}},
+		{"to read a provider", 404, func(of record) request { return request{Method: "GET", Path: of.path()} }},
+		{"to read a provider of a customer of ours", 404, func(of record) request {
+			return request{Method: "GET", Path: pathOf(own.customer, of.id)}
+		}},
+		{"to read a provider that has a version", 404, func(of record) request {
+			return request{Method: "GET", Path: of.path(), Header: http.Header{"If-None-Match": {`*`}}}
+		}},
+		{"to list the providers of a customer", 404, func(of record) request {
+			return request{Method: "GET", Path: providersOf(of.customer)}
+		}},
+		{"to make a provider of a customer", 404, func(of record) request {
+			return request{Method: "POST", Path: providersOf(of.customer), Body: `{"providerType":"Hospital"}`}
+		}},
+		{"to delete a provider", 404, func(of record) request { return request{Method: "DELETE", Path: of.path()} }},
+		{"to delete a provider of a customer of ours", 404, func(of record) request {
+			return request{Method: "DELETE", Path: pathOf(own.customer, of.id)}
+		}},
+		{"to delete another version", 404, func(of record) request {
+			return request{Method: "DELETE", Path: of.path(), Header: http.Header{"If-Match": {`"2"`}}}
+		}},
+		{"to follow a provider", 404, func(of record) request { return request{Method: "GET", Path: of.path() + "/history"} }},
 	} {
 		t.Run(question.name, func(t *testing.T) {
 			ask := func(of record) answer {

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/carecycle/provider-api/gen"
@@ -70,8 +71,10 @@ func New(config Config) (http.Handler, error) {
 		}
 	}
 	gen.RegisterHandlersWithOptions(e, gen.NewStrictHandler(a, nil), gen.RegisterHandlersOptions{OperationMiddlewares: guards})
-	for _, route := range e.Routes() {
-		if strings.HasPrefix(path.Base(route.Path), ":") {
+	routes := e.Routes()
+	for _, route := range routes {
+		below := slices.ContainsFunc(routes, func(r *echo.Route) bool { return strings.HasPrefix(r.Path, route.Path+"/") })
+		if strings.HasPrefix(path.Base(route.Path), ":") && !below {
 			// Echo lets a parameter at the end of a route take all that follows, unless something lies below it.
 			e.RouteNotFound(route.Path+"/*", echo.NotFoundHandler)
 		}

@@ -74,6 +74,8 @@ func storeProblem(err *provider.Error) *problem {
 		return problemOf(faults)
 	case provider.Unavailable:
 		return &problem{status: http.StatusServiceUnavailable, code: "SERVICE_UNAVAILABLE", message: err.Message, retryAfter: err.RetryAfter}
+	case provider.OutcomeUnknown:
+		return &problem{status: http.StatusServiceUnavailable, code: "OUTCOME_UNKNOWN", message: err.Message, retryAfter: err.RetryAfter}
 	}
 	return problemOf(nil)
 }

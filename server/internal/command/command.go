@@ -1,4 +1,4 @@
-// Package command is the program's command line: serve, keys, import, migrate, version. Each command opens the store that
+// Package command is the program's command line: serve, keys, import, export, history, migrate, version. Each command opens the store that
 // --database names, does its work through the packages beside this one, and closes it. Nothing but package main
 // stands before it.
 package command
@@ -40,6 +40,8 @@ type commands struct {
 	Serve   serve   `cmd:"" help:"Serve the API."`
 	Keys    keys    `cmd:"" help:"Create, list, rotate and revoke API keys."`
 	Import  imports `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
+	Export  exports `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
+	History history `cmd:"" help:"Show what was done to a provider, also a deleted one, with the values."`
 	Migrate migrate `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
 	Version version `cmd:"" help:"Print the version."`
 }

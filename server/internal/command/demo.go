@@ -59,10 +59,10 @@ func demoRecords(ctx context.Context, s store, organization int64) error {
 		examples = append(examples, provider.Import{ID: id, Patch: example(id, more.kind, more.name, more.practice)})
 	}
 	for _, one := range examples {
-		_, err := s.Update(ctx, provider.Update{Organization: organization, CustomerID: one.Patch.CustomerID.Value, ID: one.ID})
+		_, err := s.Write(ctx, provider.Write{Action: provider.Updated, Organization: organization, CustomerID: one.Patch.CustomerID.Value, ID: one.ID})
 		var refused *provider.Error
 		if errors.As(err, &refused) && refused.Code == provider.NotFound {
-			err = s.Import(ctx, organization, []provider.Import{one})
+			err = s.Import(ctx, organization, []provider.Import{one}, nil)
 		}
 		if err != nil {
 			return err

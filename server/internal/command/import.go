@@ -25,7 +25,7 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 	if err != nil {
 		return err
 	}
-	schema, err := validate.ImportLine(doc)
+	properties, record, err := validate.ImportLine(doc)
 	if err != nil {
 		return err
 	}
@@ -35,14 +35,17 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 	}
 	defer lines.Close()
 
+	screen := &progress{file: lines, out: std.err}
 	reported := 0
-	importer := &ndjson.Importer{Schema: schema, Invalid: func(line int, reason string) {
+	importer := &ndjson.Importer{Properties: properties, Record: record, Invalid: func(line int, reason string) {
 		if reported++; reported <= maxReported {
-			fmt.Fprintf(std.err, "line %d: %s\n", line, reason)
+			screen.printf("line %d: %s\n", line, reason)
 		}
 	}}
 	if !i.SkipInvalid {
-		checked, err := importer.Check(lines)
+		screen.begin("checking")
+		checked, err := importer.Check(screen)
+		screen.end()
 		if err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
@@ -58,17 +61,33 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 		if importer.Organization, err = s.Organization(ctx, string(i.Organization)); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
-		result, err := importer.Import(ctx, lines)
+		screen.begin("importing")
+		result, err := importer.Import(ctx, screen)
+		screen.end()
 		if err != nil {
-			return fmt.Errorf("import: stopped after %d records: %w; run it again to complete it", result.Imported, err)
+			return fmt.Errorf("import: stopped after %s: %w; run it again to complete it", count(result.Imported, "record"), err)
 		}
-		summary := fmt.Sprintf("imported %d records", result.Imported)
-		if result.Invalid > 0 {
-			summary += "; " + invalidLines(result.Invalid) + " and left out"
-		}
-		_, err = fmt.Fprintln(std.err, summary)
+		_, err = fmt.Fprintln(std.err, summary(result))
 		return err
 	})
+}
+
+func summary(result ndjson.Result) string {
+	text := "imported " + count(result.Imported, "record")
+	if result.Customers > 0 {
+		text += " and " + count(result.Customers, "line") + " with a customer alone"
+	}
+	if result.Invalid > 0 {
+		text += "; " + invalidLines(result.Invalid) + " and left out"
+	}
+	return text
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func invalidLines(n int) string {

@@ -222,8 +222,13 @@ func onLoopback(address string) error {
 
 // logHandler writes for people on a terminal, and JSON for programs elsewhere.
 func logHandler(w io.Writer) slog.Handler {
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if isTerminal(w) {
 		return slog.NewTextHandler(w, nil)
 	}
 	return slog.NewJSONHandler(w, nil)
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -43,8 +43,8 @@ func TestInBrowser(t *testing.T) {
 	ctx, faults := newBrowser(t, server.URL)
 	err = chromedp.Do(ctx,
 		chromedp.Navigate(server.URL+"/docs"),
-		shows(".opblock-summary", "Update customer provider"),
-		click(".opblock-summary-control"),
+		shows(".opblock-patch .opblock-summary", "Update customer provider"),
+		click(".opblock-patch .opblock-summary-control"),
 		shows(".opblock-body", `"providerType"`),
 		shows(".opblock-body", "x-required-permission"),
 

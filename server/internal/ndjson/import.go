@@ -1,5 +1,5 @@
-// Package ndjson reads providers from a file, one JSON object a line, into a store. It is the operator's door to the
-// domain, beside the API's: the same contract decides what is valid.
+// Package ndjson reads providers from a file, one JSON object a line, into a store, and writes them to one. It is the
+// operator's door to the domain, beside the API's: the same contract decides what is valid.
 package ndjson
 
 import (
@@ -20,15 +20,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxLine is the length of the longest line, in bytes.
+// maxLine is the length of the longest line, in bytes, without its end.
 const maxLine = validate.MaxBody
 
-// chunk is how many records a transaction takes.
-const chunk = 500
+// chunk is how many lines a transaction takes.
+const chunk = 2000
 
 // Importer imports lines of NDJSON for one organization.
 type Importer struct {
-	Schema       *validate.Schema // of a line
+	Properties   *validate.Schema // of a line; see validate.ImportLine
+	Record       *validate.Schema // of a line that is a record
 	Store        provider.Store
 	Organization int64
 	Invalid      func(line int, reason string) // is told of each line that is not imported; the reason holds no value
@@ -36,14 +37,18 @@ type Importer struct {
 
 // Result counts what became of the lines of an import. Blank lines do not count.
 type Result struct {
-	Imported int
-	Invalid  int
+	Imported  int // records
+	Customers int // named alone
+	Invalid   int
 }
 
 // Check reads every line and imports none.
 func (i *Importer) Check(lines io.Reader) (Result, error) {
 	var result Result
-	err := i.each(lines, &result, func(provider.Import) error { return nil })
+	err := i.read(lines, func(p part) error {
+		i.tell(p, &result)
+		return nil
+	})
 	return result, err
 }
 
@@ -52,53 +57,83 @@ func (i *Importer) Check(lines io.Reader) (Result, error) {
 // was cut short is completed by running it again. The result counts what is safely stored, also beside an error.
 func (i *Importer) Import(ctx context.Context, lines io.Reader) (Result, error) {
 	var result Result
-	pending := make([]provider.Import, 0, chunk)
-	flush := func() error {
-		if err := i.Store.Import(ctx, i.Organization, pending); err != nil {
-			return err
+	ctx, stop := context.WithCancel(ctx)
+	parts, failed := make(chan part), make(chan error, 1)
+	go func() {
+		defer close(parts)
+		failed <- i.read(lines, func(p part) error {
+			select {
+			case parts <- p:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	defer func() {
+		stop()
+		for range parts { // until nobody reads lines any more
 		}
-		result.Imported += len(pending)
-		pending = pending[:0]
-		return ctx.Err()
-	}
-	err := i.each(lines, &result, func(one provider.Import) error {
-		if pending = append(pending, one); len(pending) == chunk {
-			return flush()
+	}()
+	for p := range parts {
+		i.tell(p, &result)
+		if err := i.Store.Import(ctx, i.Organization, p.records, p.customers); err != nil {
+			return result, err
 		}
-		return nil
-	})
-	if err == nil {
-		err = flush()
+		result.Imported += len(p.records)
+		result.Customers += len(p.customers)
 	}
-	return result, err
+	return result, <-failed
 }
 
-func (i *Importer) each(lines io.Reader, result *Result, valid func(provider.Import) error) error {
-	reader := bufio.NewReaderSize(lines, maxLine)
+// part is what a transaction takes, and the invalid lines among it.
+type part struct {
+	records   []provider.Import
+	customers []uuid.UUID
+	invalid   []invalidLine
+}
+
+type invalidLine struct {
+	number int
+	reason string
+}
+
+func (p *part) size() int { return len(p.records) + len(p.customers) + len(p.invalid) }
+
+func (p *part) refuse(number int, reason string) {
+	p.invalid = append(p.invalid, invalidLine{number, reason})
+}
+
+// tell reports the invalid lines of a part, and counts them.
+func (i *Importer) tell(p part, result *Result) {
+	for _, line := range p.invalid {
+		i.Invalid(line.number, line.reason)
+	}
+	result.Invalid += len(p.invalid)
+}
+
+// read reads all lines and hands them to f in parts. It ends with f's first error.
+func (i *Importer) read(lines io.Reader, f func(part) error) error {
+	reader := bufio.NewReaderSize(lines, maxLine+len("\r\n"))
+	var p part
 	for number := 1; ; number++ {
-		line, err := reader.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
-			result.Invalid++
-			i.Invalid(number, fmt.Sprintf("it is longer than %d bytes", maxLine))
-			for err == bufio.ErrBufferFull {
-				_, err = reader.ReadSlice('\n')
-			}
-			line = nil
-		}
+		line, err := readLine(reader)
 		if err != nil && err != io.EOF {
 			return fmt.Errorf("read line %d: %w", number, err)
 		}
 		if number == 1 {
 			line = bytes.TrimPrefix(line, []byte("\ufeff"))
 		}
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			one, invalid := i.parse(line)
-			if invalid != nil {
-				result.Invalid++
-				i.Invalid(number, reason(invalid))
-			} else if err := valid(one); err != nil {
+		if len(line) > maxLine {
+			p.refuse(number, fmt.Sprintf("it is longer than %d bytes", maxLine))
+		} else if line = bytes.TrimSpace(line); len(line) > 0 {
+			i.add(&p, number, line)
+		}
+		if p.size() == chunk || err == io.EOF && p.size() > 0 {
+			if err := f(p); err != nil {
 				return err
 			}
+			p = part{}
 		}
 		if err == io.EOF {
 			return nil
@@ -106,19 +141,52 @@ func (i *Importer) each(lines io.Reader, result *Result, valid func(provider.Imp
 	}
 }
 
-func (i *Importer) parse(line []byte) (provider.Import, error) {
-	if err := i.Schema.Check(line); err != nil {
-		return provider.Import{}, err
+// readLine returns the next line without its end, and more than maxLine bytes of one that is longer. The last one comes
+// with io.EOF.
+func readLine(reader *bufio.Reader) ([]byte, error) {
+	line, err := reader.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		for err == bufio.ErrBufferFull {
+			_, err = reader.ReadSlice('\n')
+		}
+		return make([]byte, maxLine+1), err
 	}
-	var parsed wire.ImportLine
-	if err := json.Unmarshal(line, &parsed); err != nil {
-		return provider.Import{}, validate.Malformed("it cannot be read") // the cause quotes the line
+	line = bytes.TrimSuffix(line, []byte("\n"))
+	return bytes.TrimSuffix(line, []byte("\r")), err
+}
+
+func (i *Importer) add(p *part, number int, line []byte) {
+	parsed, err := i.parse(line)
+	switch {
+	case err != nil:
+		p.refuse(number, reason(err))
+	case parsed.IsCustomer():
+		p.customers = append(p.customers, *parsed.CustomerID)
+	default:
+		one := provider.Import{Patch: wire.Patch(&parsed.ProviderUpdate)}
+		if parsed.ID != nil {
+			one.ID = *parsed.ID
+		} else {
+			one.ID, one.KeepExisting = i.idOf(line), true
+		}
+		p.records = append(p.records, one)
 	}
-	one := provider.Import{ID: i.idOf(line), Patch: wire.Patch(&parsed.ProviderUpdate), KeepExisting: true}
-	if parsed.ID != nil {
-		one.ID, one.KeepExisting = *parsed.ID, false
+}
+
+// parse returns a line that is a record or a customer. What it refuses breaks the schema of a record too, which tells
+// all that is wrong.
+func (i *Importer) parse(line []byte) (*wire.ImportLine, error) {
+	if i.Properties.Check(line) != nil {
+		return nil, i.Record.Check(line)
 	}
-	return one, nil
+	parsed := new(wire.ImportLine)
+	if err := json.Unmarshal(line, parsed); err != nil {
+		return nil, validate.Malformed("it cannot be read") // the cause quotes the line
+	}
+	if !parsed.IsCustomer() && !parsed.IsRecord() {
+		return nil, i.Record.Check(line)
+	}
+	return parsed, nil
 }
 
 // idOf returns a UUID of version 8 (RFC 9562, 5.8) that follows from the organization and the line.

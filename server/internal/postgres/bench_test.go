@@ -30,7 +30,7 @@ func BenchmarkUpdate(b *testing.B) {
 				b.RunParallel(func(p *testing.PB) {
 					for p.Next() {
 						id := ids[rand.IntN(len(ids))]
-						if _, err := s.Update(context.Background(), provider.Update{Organization: organization, CustomerID: ids[0], ID: id, Patch: textPatch(rand.Int())}); err != nil {
+						if _, err := s.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: organization, CustomerID: ids[0], ID: id, Patch: textPatch(rand.Int())}); err != nil {
 							b.Error(err)
 						}
 					}
@@ -38,6 +38,43 @@ func BenchmarkUpdate(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkImport makes records, 3 for each new customer, on a server that waits for the disk.
+func BenchmarkImport(b *testing.B) {
+	for _, chunk := range []int{500, 2000, 5000} {
+		b.Run(fmt.Sprintf("chunk=%d", chunk), func(b *testing.B) {
+			s := open(b, pgtest.Start(b, pgtest.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b), postgres.Options{})
+			organization, err := s.Organization(b.Context(), "bench")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				imports := newImports(chunk)
+				b.StartTimer()
+				if err := s.Import(b.Context(), organization, imports, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(chunk*b.N)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}
+
+func newImports(n int) []provider.Import {
+	imports := make([]provider.Import, n)
+	customer := uuid.New()
+	for i := range imports {
+		if i%3 == 0 {
+			customer = uuid.New()
+		}
+		imports[i] = provider.Import{ID: uuid.New(), Patch: textPatch(i)}
+		imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: customer}
+		imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+	}
+	return imports
 }
 
 const benchRecords = 100_000
@@ -58,7 +95,7 @@ func fill(b testing.TB, dsn string, n int) (organization int64, ids []uuid.UUID)
 			imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: ids[0]}
 			imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
 		}
-		if err := s.Import(b.Context(), organization, imports); err != nil {
+		if err := s.Import(b.Context(), organization, imports, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,9 +2,9 @@
 // machine.
 //
 // It stands at the end of a request's way. Any number of servers share one database; nothing is kept in one of them.
-// Concurrent updates share transactions (package batch), a few of which are under way at once, since PostgreSQL makes
+// Concurrent writes share transactions (package batch), a few of which are under way at once, since PostgreSQL makes
 // several durable with one write to the disk. A transaction is two round trips: one begins it, locks and reads; Go
-// decides what the records become; the other saves and commits.
+// decides what the records become; the other saves and commits. A read is one.
 //
 // Rows are locked in the order of organization and ID, so that transactions wait for one another but never in a
 // circle. Every key begins with the organization and the statements of a request name it, which is what databases that
@@ -54,14 +54,14 @@ const (
 type Options struct {
 	Now      func() time.Time // the clock; nil for the machine's
 	Batch    batch.Options    // of each of the transactions under way
-	InFlight int              // most transactions of updates under way at once; 0 means 2
+	InFlight int              // most transactions of writes under way at once; 0 means 2
 }
 
 // Store is a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	now     func() time.Time
-	pool    *pgxpool.Pool
-	updates []*batch.Updates
+	now    func() time.Time
+	pool   *pgxpool.Pool
+	writes []*batch.Writes
 }
 
 // Open connects to the database of a URL, postgres://…, and brings its schema up to date. A URL with several hosts
@@ -88,7 +88,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		o.InFlight = defaultInFlight
 	}
 	for range o.InFlight {
-		s.updates = append(s.updates, batch.NewUpdates(s.runUpdates, o.Batch))
+		s.writes = append(s.writes, batch.NewWrites(s.runWrites, o.Batch))
 	}
 	return s, nil
 }
@@ -134,10 +134,10 @@ func configureSessions(parameters map[string]string) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Close finishes the updates under way and closes the connections.
+// Close finishes the writes under way and closes the connections.
 func (s *Store) Close() error {
-	for _, updates := range s.updates {
-		updates.Close()
+	for _, writes := range s.writes {
+		writes.Close()
 	}
 	s.pool.Close()
 	return nil
@@ -149,10 +149,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// updatesOf returns the batches that take a record's updates, always the same ones, so that those of a busy record
+// writesOf returns the batches that take a record's writes, always the same ones, so that those of a busy record
 // share transactions instead of waiting for each other's.
-func (s *Store) updatesOf(id uuid.UUID) *batch.Updates {
-	return s.updates[binary.BigEndian.Uint64(id[8:])%uint64(len(s.updates))]
+func (s *Store) writesOf(id uuid.UUID) *batch.Writes {
+	return s.writes[binary.BigEndian.Uint64(id[8:])%uint64(len(s.writes))]
 }
 
 // read returns the rows of a query.
@@ -168,6 +168,27 @@ func read[T any](ctx context.Context, s *Store, scan pgx.RowToFunc[T], query str
 	return all, err
 }
 
+// readAtOnce runs queries that see the same moment: one round trip. Queue is called again if they are tried anew.
+func (s *Store) readAtOnce(ctx context.Context, queue func(*pgx.Batch)) error {
+	return s.attempts(ctx, func(ctx context.Context, c *pgx.Conn) error { return atOnce(ctx, c, queue) })
+}
+
+func atOnce(ctx context.Context, c *pgx.Conn, queue func(*pgx.Batch)) error {
+	b := new(pgx.Batch)
+	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	queue(b)
+	b.Queue("COMMIT")
+	return c.SendBatch(ctx, b).Close()
+}
+
+// into puts the rows of a query into all.
+func into[T any](all *[]T, scan pgx.RowToFunc[T]) func(pgx.Rows) error {
+	return func(rows pgx.Rows) (err error) {
+		*all, err = pgx.CollectRows(rows, scan)
+		return err
+	}
+}
+
 // write runs f, which changes something and commits. A caller who leaves does not interrupt it.
 func (s *Store) write(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
 	if err := ctx.Err(); err != nil {
@@ -181,7 +202,7 @@ func (s *Store) write(ctx context.Context, f func(context.Context, *pgx.Conn) er
 func (s *Store) attempts(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
 	pause, reconnected := firstPause, false
 	for n := 1; ; n++ {
-		err := s.attempt(ctx, f)
+		err := s.attempt(ctx, attemptTimeout, f)
 		var code sqlState
 		switch {
 		case errors.As(err, new(useless)) && !reconnected:
@@ -196,14 +217,14 @@ func (s *Store) attempts(ctx context.Context, f func(context.Context, *pgx.Conn)
 }
 
 // attempt runs f on a connection of its own and puts what goes wrong into the domain's words.
-func (s *Store) attempt(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+func (s *Store) attempt(ctx context.Context, timeout time.Duration, f func(context.Context, *pgx.Conn) error) error {
 	pooled, err := s.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer pooled.Release() // closes the connection if a transaction is open, after a panic for example
 	c := pooled.Conn()
-	limited, cancel := context.WithTimeout(ctx, attemptTimeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err = f(limited, c)
 	if err == nil {

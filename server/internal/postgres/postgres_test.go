@@ -51,11 +51,23 @@ type replicas struct {
 
 func (r *replicas) next() *postgres.Store { return r.stores[r.calls.Add(1)%uint64(len(r.stores))] }
 
-func (r *replicas) Update(ctx context.Context, u provider.Update) (provider.Provider, error) {
-	return r.next().Update(ctx, u)
+func (r *replicas) Write(ctx context.Context, w provider.Write) (provider.Provider, error) {
+	return r.next().Write(ctx, w)
 }
-func (r *replicas) Import(ctx context.Context, organization int64, imports []provider.Import) error {
-	return r.next().Import(ctx, organization, imports)
+func (r *replicas) Get(ctx context.Context, organization int64, customer, id uuid.UUID) (provider.Provider, error) {
+	return r.next().Get(ctx, organization, customer, id)
+}
+func (r *replicas) List(ctx context.Context, l provider.List) ([]provider.Provider, error) {
+	return r.next().List(ctx, l)
+}
+func (r *replicas) Events(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
+	return r.next().Events(ctx, organization, customer, id, before, limit)
+}
+func (r *replicas) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
+	return r.next().Import(ctx, organization, imports, customers)
+}
+func (r *replicas) Export(ctx context.Context, organization string, f func(uuid.UUID, *provider.Provider) error) error {
+	return r.next().Export(ctx, organization, f)
 }
 func (r *replicas) History(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
 	return r.next().History(ctx, id)
@@ -278,7 +290,7 @@ func TestOutage(t *testing.T) {
 		server.Stop(t)
 		for name, call := range map[string]func() error{
 			"Update":    func() error { _, err := x.update(text("lost")); return err },
-			"Import":    func() error { return x.Import(t.Context(), x.organization, nil) },
+			"Import":    func() error { return x.Import(t.Context(), x.organization, nil, nil) },
 			"KeyByHash": func() error { _, err := x.KeyByHash(t.Context(), hash); return err },
 			"TouchKey":  func() error { return x.TouchKey(t.Context(), key.ID, time.Now()) },
 			"History":   func() error { _, err := x.History(t.Context(), x.record.ID); return err },
@@ -515,7 +527,7 @@ func TestPlansHoldWhenTablesGrow(t *testing.T) {
 	for i := range imports {
 		imports[i] = x.importOf(uuid.New())
 	}
-	if err := x.Import(t.Context(), x.organization, imports); err != nil {
+	if err := x.Import(t.Context(), x.organization, imports, nil); err != nil {
 		t.Fatal(err)
 	}
 	read := func() int {
@@ -564,7 +576,7 @@ func (x *fixture) another() *fixture {
 
 func (x *fixture) make() {
 	x.t.Helper()
-	if err := x.Import(x.t.Context(), x.organization, []provider.Import{x.importOf(x.record.ID)}); err != nil {
+	if err := x.Import(x.t.Context(), x.organization, []provider.Import{x.importOf(x.record.ID)}, nil); err != nil {
 		x.t.Fatal(err)
 	}
 }
@@ -577,7 +589,7 @@ func (x *fixture) importOf(id uuid.UUID) provider.Import {
 }
 
 func (x *fixture) update(patch provider.Patch) (provider.Provider, error) {
-	return x.Update(context.Background(), provider.Update{Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID, Patch: patch})
+	return x.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID, Patch: patch})
 }
 
 func text(s string) provider.Patch {

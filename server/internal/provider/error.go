@@ -10,7 +10,8 @@ const (
 	NotFound           Code = "not_found"           // no such record, as far as the organization can see
 	PreconditionFailed Code = "precondition_failed" // the record has another version
 	UnknownCustomer    Code = "unknown_customer"    // the organization has no customer of the new CustomerID
-	Unavailable        Code = "unavailable"         // the store cannot do it now; try again
+	Unavailable        Code = "unavailable"         // the store cannot do it now, and changed nothing; try again
+	OutcomeUnknown     Code = "outcome_unknown"     // the store cannot tell whether it was done
 	Internal           Code = "internal"            // a fault of the program
 )
 
@@ -19,7 +20,7 @@ const (
 type Error struct {
 	Code       Code
 	Message    string
-	RetryAfter time.Duration // with Unavailable: how long to wait
+	RetryAfter time.Duration // with Unavailable and OutcomeUnknown: how long to wait
 	Cause      error
 }
 
@@ -27,6 +28,8 @@ type Error struct {
 var (
 	ErrNotFound           = &Error{Code: NotFound, Message: "This customer has no such provider."}
 	ErrPreconditionFailed = &Error{Code: PreconditionFailed, Message: "The provider has changed since the version in If-Match. Nothing was changed; read the ETag anew and decide again."}
+	ErrNoCustomer         = &Error{Code: NotFound, Message: "There is no such customer."}
+	ErrNoOrganization     = &Error{Code: NotFound, Message: "There is no such organization."}
 	ErrUnknownCustomer    = &Error{Code: UnknownCustomer, Message: "There is no such customer."}
 )
 
@@ -53,7 +56,7 @@ func Down(cause error) *Error {
 
 // Unknown returns the error of a commit whose outcome is not known.
 func Unknown(cause error) *Error {
-	return &Error{Code: Unavailable, Message: "It is not known whether the change was saved. The same request can be sent again without harm.", RetryAfter: time.Second, Cause: cause}
+	return &Error{Code: OutcomeUnknown, Message: "It is not known whether this was saved. A change or a deletion can be sent again without harm; before a record is made again, look whether it is there.", RetryAfter: time.Second, Cause: cause}
 }
 
 // Broken returns the error of a store that met a fault of the program, a broken constraint for example.

@@ -19,6 +19,7 @@ type Provider struct {
 	Version    int64     // 1 when made, one more with each change, without gaps
 	CreatedAt  time.Time // UTC, whole milliseconds
 	UpdatedAt  time.Time // UTC, whole milliseconds; never runs backwards
+	Deleted    bool      // the record is gone; what is left of it has no values and carries on its versions
 
 	Type              Type
 	Specialty         *string
@@ -36,6 +37,38 @@ type Provider struct {
 	IsPrimaryProvider *bool
 	IsActive          *bool
 	Notes             *string // at most 1000
+}
+
+// exists reports whether a store that found r under an ID has a record there.
+func (r *Provider) exists() bool { return r != nil && !r.Deleted }
+
+// values returns the record's values as the changes that would give them to a new one.
+func (r *Provider) values() []Change {
+	_, changes := r.Patch().Apply(Provider{})
+	return changes
+}
+
+// Patch returns the change that gives every property the value that it has in r.
+func (r *Provider) Patch() *Patch {
+	return &Patch{
+		CustomerID:        Field[uuid.UUID]{true, r.CustomerID},
+		Type:              Field[Type]{true, r.Type},
+		Specialty:         Field[*string]{true, r.Specialty},
+		ProviderName:      Field[*string]{true, r.ProviderName},
+		PracticeName:      Field[*string]{true, r.PracticeName},
+		NPI:               Field[*string]{true, r.NPI},
+		Phone:             Field[*string]{true, r.Phone},
+		Fax:               Field[*string]{true, r.Fax},
+		Email:             Field[*string]{true, r.Email},
+		Address:           Field[*string]{true, r.Address},
+		Address2:          Field[*string]{true, r.Address2},
+		City:              Field[*string]{true, r.City},
+		State:             Field[*string]{true, r.State},
+		PostalCode:        Field[*string]{true, r.PostalCode},
+		IsPrimaryProvider: Field[*bool]{true, r.IsPrimaryProvider},
+		IsActive:          Field[*bool]{true, r.IsActive},
+		Notes:             Field[*string]{true, r.Notes},
+	}
 }
 
 // Type is what kind of provider a record describes, in the contract's words.

@@ -2,28 +2,69 @@ package provider
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 // Store keeps providers and their history. It is safe for concurrent use.
 //
-// Every method can also fail with Unavailable. A store's errors hold no value of a record.
+// Every method can also fail with Unavailable, and those that write with OutcomeUnknown. A store's errors hold no value
+// of a record.
 type Store interface {
-	// Update changes one record and returns it as it stands, once that is durable. Changes to one record follow one
-	// another: none is lost and its versions have no gaps. A caller that gives up after the change began does not
-	// undo it.
+	// Write makes, changes or deletes one record and returns it as it stands, once that is durable. Writes to one
+	// record follow one another: none is lost and its versions have no gaps. A caller that gives up after the write
+	// began does not undo it.
 	//
 	// Errors: NotFound, PreconditionFailed, UnknownCustomer.
-	Update(ctx context.Context, u Update) (Provider, error)
+	Write(ctx context.Context, w Write) (Provider, error)
 
-	// Import makes or changes the records of one organization, in order, each durable or none of them.
-	Import(ctx context.Context, organization int64, imports []Import) error
+	// Get returns the record that a customer has under an ID.
+	//
+	// Errors: NotFound.
+	Get(ctx context.Context, organization int64, customer, id uuid.UUID) (Provider, error)
 
-	// History returns the events of every record that has the ID, in whatever organization, oldest first. It is the
-	// operator's view. An unknown ID has an empty history.
+	// List returns records of one customer, the newest first: by CreatedAt, and by ID where that is the same.
+	//
+	// Errors: NotFound, if there is no such customer.
+	List(ctx context.Context, l List) ([]Provider, error)
+
+	// Events returns the latest events of a record that a customer has, the latest first: up to limit of those with a
+	// version below before, of all if before is 0.
+	//
+	// Errors: NotFound.
+	Events(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]Event, error)
+
+	// Import makes or changes records of one organization, in order, and makes their customers and those named beside
+	// them known: all of that durably, or none of it.
+	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) error
+
+	// Export hands every customer of an organization to f, with their records one by one, or with nil if they have
+	// none. What it hands over is the state of one moment. It ends with f's first error.
+	//
+	// Errors: NotFound, if there is no organization of that name; f's.
+	Export(ctx context.Context, organization string, f func(customer uuid.UUID, record *Provider) error) error
+
+	// History returns the events of every record that has or had the ID, in whatever organization, oldest first. It is
+	// the operator's view. An unknown ID has an empty history.
 	History(ctx context.Context, id uuid.UUID) ([]Event, error)
 
 	// Organization returns the number of the organization of that name, and makes it if there is none.
 	Organization(ctx context.Context, name string) (int64, error)
+}
+
+// List is a question for a part of one customer's records. Those that it leaves out do not count for Limit.
+type List struct {
+	Organization int64
+	CustomerID   uuid.UUID
+	Type         *Type // nil: any
+	IsActive     *bool // nil: any, null too
+	After        *Position
+	Limit        int // most records in the answer; at least 1
+}
+
+// Position is a record's place in the order of a List. What comes after it is older, or as old with a smaller ID.
+type Position struct {
+	CreatedAt time.Time
+	ID        uuid.UUID
 }

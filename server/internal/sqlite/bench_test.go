@@ -24,7 +24,7 @@ func BenchmarkUpdate(b *testing.B) {
 				b.RunParallel(func(p *testing.PB) {
 					for p.Next() {
 						id := ids[rand.IntN(len(ids))]
-						if _, err := s.Update(context.Background(), provider.Update{Organization: 1, CustomerID: ids[0], ID: id, Patch: textPatch(rand.Int())}); err != nil {
+						if _, err := s.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: 1, CustomerID: ids[0], ID: id, Patch: textPatch(rand.Int())}); err != nil {
 							b.Error(err)
 						}
 					}
@@ -53,7 +53,7 @@ func filled(b *testing.B, n int, o Options) (*Store, []uuid.UUID) {
 		imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: ids[0]}
 		imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
 	}
-	if err := s.Import(b.Context(), organization, imports); err != nil {
+	if err := s.Import(b.Context(), organization, imports, nil); err != nil {
 		b.Fatal(err)
 	}
 	return s, ids

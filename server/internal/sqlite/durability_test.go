@@ -81,12 +81,12 @@ func updates(path string) error {
 	born := phone(0)
 	born.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: id}
 	born.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
-	if err := s.Import(ctx, organization, []provider.Import{{ID: id, Patch: born}}); err != nil {
+	if err := s.Import(ctx, organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
 		return err
 	}
 	for n := 1; n <= changes+repeats; n++ {
-		u := provider.Update{Organization: organization, CustomerID: id, ID: id, Patch: phone(min(n, changes))}
-		if _, err := s.Update(ctx, u); err != nil {
+		u := provider.Write{Action: provider.Updated, Organization: organization, CustomerID: id, ID: id, Patch: phone(min(n, changes))}
+		if _, err := s.Write(ctx, u); err != nil {
 			return err
 		}
 	}

@@ -197,11 +197,11 @@ func TestDiskFull(t *testing.T) {
 	born := set("first")
 	born.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: id}
 	born.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
-	if err := s.Import(t.Context(), organization, []provider.Import{{ID: id, Patch: born}}); err != nil {
+	if err := s.Import(t.Context(), organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	update := func(n int) error {
-		_, err := s.Update(t.Context(), provider.Update{Organization: organization, CustomerID: id, ID: id, Patch: set(strings.Repeat("x", n))})
+		_, err := s.Write(t.Context(), provider.Write{Action: provider.Updated, Organization: organization, CustomerID: id, ID: id, Patch: set(strings.Repeat("x", n))})
 		return err
 	}
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/provider"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -33,7 +34,7 @@ type Options struct {
 // Store is a SQLite file. It is safe for concurrent use.
 type Store struct {
 	now     func() time.Time
-	updates *batch.Updates
+	writes  *batch.Writes
 	readers *sqlitex.Pool
 	checks  *checkpointer
 
@@ -72,7 +73,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), s.readers.Close(), writer.Close())
 	}
-	s.updates = batch.NewUpdates(s.runUpdates, o.Batch)
+	s.writes = batch.NewWrites(s.runWrites, o.Batch)
 	return s, nil
 }
 
@@ -127,7 +128,7 @@ func execute(c *sqlite.Conn, statement string, arguments ...any) error {
 
 // Close finishes the updates under way and closes the file.
 func (s *Store) Close() error {
-	s.updates.Close()
+	s.writes.Close()
 	err := s.checks.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,10 +168,15 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 	return nil
 }
 
+// read runs f with a connection to read with. Each of its statements sees the state of one moment, not all the same one.
 func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {
 	c, err := s.readers.Take(ctx)
-	if err != nil {
-		return failure(err)
+	switch {
+	case ctx.Err() != nil:
+		s.readers.Put(c) // nil, if there is none
+		return provider.Busy(ctx.Err())
+	case err != nil:
+		return provider.Down(err)
 	}
 	defer s.readers.Put(c)
 	return failure(f(c))

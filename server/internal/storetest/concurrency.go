@@ -23,7 +23,7 @@ func testConcurrency(t *testing.T, s *suite) {
 		for caller := range callers {
 			all.Go(func() {
 				for n := range each {
-					if _, err := s.Update(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(caller, " ", n))})); err != nil {
+					if _, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(caller, " ", n))})); err != nil {
 						t.Errorf("update: %v", err)
 					}
 				}
@@ -51,7 +51,7 @@ func testConcurrency(t *testing.T, s *suite) {
 				one, _ := p.values()
 				var patch provider.Patch
 				p.patch(&patch, one)
-				if _, err := s.Update(t.Context(), x.updateOf(record, patch)); err != nil {
+				if _, err := s.Write(t.Context(), x.updateOf(record, patch)); err != nil {
 					t.Errorf("update: %v", err)
 				}
 			})
@@ -73,7 +73,7 @@ func testConcurrency(t *testing.T, s *suite) {
 			var all sync.WaitGroup
 			for range callers {
 				all.Go(func() {
-					next, err := s.Update(t.Context(), x.updateOf(record, provider.Patch{Notes: text(uuid.NewString())}, record.Version))
+					next, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(uuid.NewString())}, record.Version))
 					switch codeOf(err) {
 					case "":
 						won <- next
@@ -95,11 +95,121 @@ func testConcurrency(t *testing.T, s *suite) {
 		x.unchanged(record)
 	})
 
+	t.Run("of those who delete a record, one does", func(t *testing.T) {
+		x := s.tenant(t)
+		const callers, rounds = 8, 6
+		for range rounds {
+			record := x.make(patchOfAll(true))
+			done := make(chan provider.Provider, callers)
+			var all sync.WaitGroup
+			for range callers {
+				all.Go(func() {
+					next, err := s.Write(t.Context(), x.deleteOf(record))
+					if err == nil {
+						done <- next
+					} else if err != provider.ErrNotFound {
+						t.Errorf("delete: %v", err)
+					}
+				})
+			}
+			all.Wait()
+			equal(t, "deletions", len(done), 1)
+			equal(t, "events", len(x.chain(record.ID)), 2)
+			x.notFound(record.CustomerID, record.ID)
+		}
+	})
+
+	t.Run("a change comes before a deletion, or finds nothing", func(t *testing.T) {
+		x := s.tenant(t)
+		const callers, rounds = 8, 6
+		for range rounds {
+			record := x.make(patchOfAll(true))
+			changed := make(chan provider.Provider, callers)
+			var all sync.WaitGroup
+			for n := range callers {
+				all.Go(func() {
+					next, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
+					if err == nil {
+						changed <- next
+					} else if err != provider.ErrNotFound {
+						t.Errorf("update: %v", err)
+					}
+				})
+			}
+			all.Go(func() {
+				if _, err := s.Write(t.Context(), x.deleteOf(record)); err != nil {
+					t.Errorf("delete: %v", err)
+				}
+			})
+			all.Wait()
+			events := x.chain(record.ID)
+			equal(t, "events", len(events), 1+len(changed)+1)
+			equal(t, "last", events[len(events)-1].Action, provider.Deleted)
+			x.notFound(record.CustomerID, record.ID)
+		}
+	})
+
+	t.Run("of those who name a version, to change or to delete it, one wins", func(t *testing.T) {
+		x := s.tenant(t)
+		const callers, rounds = 8, 6
+		for range rounds {
+			record := x.make(patchOfAll(true))
+			won := make(chan provider.Provider, callers)
+			var all sync.WaitGroup
+			for n := range callers {
+				all.Go(func() {
+					w := x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}, 1)
+					if n%2 == 0 {
+						w = x.deleteOf(record, 1)
+					}
+					next, err := s.Write(t.Context(), w)
+					switch codeOf(err) {
+					case "":
+						won <- next
+					case provider.PreconditionFailed, provider.NotFound:
+					default:
+						t.Errorf("%s: %v", w.Action, err)
+					}
+				})
+			}
+			all.Wait()
+			equal(t, "writes", len(won), 1)
+			equal(t, "events", len(x.chain(record.ID)), 2)
+		}
+	})
+
+	t.Run("many make records, and each is there", func(t *testing.T) {
+		x := s.tenant(t)
+		const callers, each = 16, 5
+		made := make(chan provider.Provider, callers*each)
+		var all sync.WaitGroup
+		for range callers {
+			all.Go(func() {
+				for n := range each {
+					next, err := s.Write(t.Context(), x.createOf(x.customer, provider.Patch{Notes: text(fmt.Sprint(n))}))
+					if err != nil {
+						t.Errorf("create: %v", err)
+						continue
+					}
+					equal(t, "record read at once", x.find(x.customer, next.ID), next)
+					made <- next
+				}
+			})
+		}
+		all.Wait()
+		close(made)
+		var want []provider.Provider
+		for record := range made {
+			want = append(want, record)
+		}
+		equal(t, "list", x.list(provider.List{Limit: 1000}), newestFirst(want))
+	})
+
 	t.Run("each of many calls has its own answer", func(t *testing.T) {
 		x, other := s.tenant(t), s.tenant(t)
 		elsewhere := x.customerElsewhere()
 		type call struct {
-			update provider.Update
+			update provider.Write
 			want   provider.Code
 			record provider.Provider // as it is to be, if the call succeeds
 		}
@@ -124,13 +234,17 @@ func testConcurrency(t *testing.T, s *suite) {
 				call{x.updateOf(unknown, city), provider.NotFound, bad},
 				call{x.updateOf(others, city), provider.NotFound, bad},
 				call{other.updateOf(bad, city), provider.NotFound, bad},
+				call{x.createOf(uuid.New(), city), provider.NotFound, bad},
+				call{x.createOf(other.customer, city), provider.NotFound, bad},
+				call{x.deleteOf(bad, 2), provider.PreconditionFailed, bad},
+				call{other.deleteOf(bad), provider.NotFound, bad},
 			)
 		}
 		rand.Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })
 		var all sync.WaitGroup
 		for _, c := range calls {
 			all.Go(func() {
-				got, err := s.Update(t.Context(), c.update)
+				got, err := s.Write(t.Context(), c.update)
 				if codeOf(err) != c.want {
 					t.Errorf("error %v, want %q", err, c.want)
 				} else if err == nil {
@@ -165,7 +279,7 @@ func testConcurrency(t *testing.T, s *suite) {
 					c := choices[rand.IntN(len(choices))]
 					asked := provider.Provider{ID: c.id, CustomerID: c.customers[rand.IntN(2)]}
 					patch := provider.Patch{CustomerID: set(c.customers[rand.IntN(2)]), Notes: text(uuid.NewString())}
-					_, err := s.Update(t.Context(), c.tenant.updateOf(asked, patch))
+					_, err := s.Write(t.Context(), c.tenant.updateOf(asked, patch))
 					if code := codeOf(err); code != "" && code != provider.NotFound {
 						t.Errorf("update: %v", err)
 					}
@@ -200,7 +314,7 @@ func testConcurrency(t *testing.T, s *suite) {
 							imports = append(imports, x.importOf(ids[i], provider.Patch{CustomerID: set(customerOf(importer, ids[i])), Notes: text(importer.String())}))
 						}
 						<-start
-						if err := s.Import(t.Context(), x.number, imports); err != nil {
+						if err := s.Import(t.Context(), x.number, imports, nil); err != nil {
 							t.Errorf("import: %v", err)
 						}
 					})
@@ -229,7 +343,7 @@ func testConcurrency(t *testing.T, s *suite) {
 					for _, i := range rand.Perm(len(records)) {
 						imports = append(imports, x.importOf(records[i].ID, provider.Patch{City: text(fmt.Sprint(n, " ", round))}))
 					}
-					if err := s.Import(t.Context(), x.number, imports); err != nil {
+					if err := s.Import(t.Context(), x.number, imports, nil); err != nil {
 						t.Errorf("import: %v", err)
 					}
 				}
@@ -238,7 +352,7 @@ func testConcurrency(t *testing.T, s *suite) {
 		for _, record := range records {
 			all.Go(func() {
 				for round := range rounds {
-					if _, err := s.Update(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(round))})); err != nil {
+					if _, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(round))})); err != nil {
 						t.Errorf("update: %v", err)
 					}
 				}
@@ -271,12 +385,12 @@ func testCancel(t *testing.T, s *suite) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	for name, call := range map[string]func(*tenant, provider.Provider) error{
-		"Update": func(x *tenant, r provider.Provider) error {
-			_, err := s.Update(gone, x.updateOf(r, patchOfAll(false)))
+		"Write": func(x *tenant, r provider.Provider) error {
+			_, err := s.Write(gone, x.updateOf(r, patchOfAll(false)))
 			return err
 		},
 		"Import": func(x *tenant, r provider.Provider) error {
-			return s.Import(gone, x.number, []provider.Import{x.importOf(r.ID, patchOfAll(false))})
+			return s.Import(gone, x.number, []provider.Import{x.importOf(r.ID, patchOfAll(false))}, nil)
 		},
 	} {
 		t.Run(name+" by a caller who left before it began changes nothing", func(t *testing.T) {
@@ -286,6 +400,31 @@ func testCancel(t *testing.T, s *suite) {
 				t.Errorf("error %v, want %v", err, context.Canceled)
 			}
 			x.unchanged(record)
+		})
+	}
+
+	for name, call := range map[string]func(*tenant, provider.Provider) error{
+		"Get": func(x *tenant, r provider.Provider) error {
+			_, err := s.Get(gone, x.number, r.CustomerID, r.ID)
+			return err
+		},
+		"List": func(x *tenant, r provider.Provider) error {
+			_, err := s.List(gone, provider.List{Organization: x.number, CustomerID: r.CustomerID, Limit: 1})
+			return err
+		},
+		"Events": func(x *tenant, r provider.Provider) error {
+			_, err := s.Events(gone, x.number, r.CustomerID, r.ID, 0, 1)
+			return err
+		},
+		"Export": func(x *tenant, r provider.Provider) error {
+			return s.Export(gone, x.name, func(uuid.UUID, *provider.Provider) error { return nil })
+		},
+	} {
+		t.Run(name+" for a caller who left ends", func(t *testing.T) {
+			x := s.tenant(t)
+			if err := call(x, x.make(provider.Patch{})); codeOf(err) != provider.Unavailable && !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want one that says that it ended", err)
+			}
 		})
 	}
 
@@ -302,7 +441,7 @@ func testCancel(t *testing.T, s *suite) {
 					defer cancel()
 					ctx = short
 				}
-				_, err := s.Update(ctx, x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
+				_, err := s.Write(ctx, x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
 				left := errors.Is(err, context.DeadlineExceeded)
 				if err != nil && (n%2 != 0 || !left) {
 					t.Errorf("update: %v", err)
@@ -331,7 +470,7 @@ func testClose(t *testing.T, s *suite) {
 	var all sync.WaitGroup
 	for n := range 64 {
 		all.Go(func() {
-			_, err := s.Update(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
+			_, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
 			if code := codeOf(err); code != "" && code != provider.Unavailable {
 				t.Errorf("update while the store closes: %v", err)
 			}
@@ -342,6 +481,15 @@ func testClose(t *testing.T, s *suite) {
 	}
 	all.Wait()
 	x.refuse(x.updateOf(record, provider.Patch{}), provider.Unavailable)
+	_, getErr := s.Get(t.Context(), x.number, record.CustomerID, record.ID)
+	_, listErr := s.List(t.Context(), provider.List{Organization: x.number, CustomerID: record.CustomerID, Limit: 1})
+	_, eventsErr := s.Events(t.Context(), x.number, record.CustomerID, record.ID, 0, 1)
+	exportErr := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { return nil })
+	for method, err := range map[string]error{"get": getErr, "list": listErr, "events": eventsErr, "export": exportErr} {
+		if codeOf(err) != provider.Unavailable {
+			t.Errorf("%s from a closed store: error %v, want unavailable", method, err)
+		}
+	}
 	if err := s.Ping(t.Context()); err == nil {
 		t.Error("ping of a closed store: no error")
 	}

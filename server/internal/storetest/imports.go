@@ -95,12 +95,33 @@ func testImport(t *testing.T, s *suite) {
 	t.Run("none, if one cannot be", func(t *testing.T) {
 		id := uuid.New()
 		nowhere := int64(1 << 40)
-		err := s.Import(t.Context(), nowhere, []provider.Import{{ID: id, Patch: provider.Patch{CustomerID: set(id), Type: set(provider.Hospital), Notes: text("secret")}}})
+		err := s.Import(t.Context(), nowhere, []provider.Import{{ID: id, Patch: provider.Patch{CustomerID: set(id), Type: set(provider.Hospital), Notes: text("secret")}}}, nil)
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), id.String()) {
 			t.Errorf("an import into an organization that does not exist: error %v, want one without values", err)
 		}
 		x := s.tenant(t)
 		equal(t, "events", len(x.history(id)), 0)
+	})
+
+	t.Run("it makes customers known who have no records", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		known, one, another := x.customer, uuid.New(), uuid.New()
+		imports := []provider.Import{x.importOf(uuid.New(), provider.Patch{CustomerID: set(one)})}
+		for range 2 { // again, it is the same
+			if err := s.Import(t.Context(), x.number, imports, []uuid.UUID{another, known, one, another}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.write(x.createOf(another, provider.Patch{}))
+		if _, err := s.Write(t.Context(), other.createOf(another, provider.Patch{})); err != provider.ErrNoCustomer {
+			t.Errorf("under another organization's customer: error %v, want %v", err, provider.ErrNoCustomer)
+		}
+	})
+
+	t.Run("no customers, if the organization does not exist", func(t *testing.T) {
+		if err := s.Import(t.Context(), 1<<40, nil, []uuid.UUID{uuid.New()}); err == nil {
+			t.Error("no error")
+		}
 	})
 
 	t.Run("of none", func(t *testing.T) {
@@ -111,7 +132,7 @@ func testImport(t *testing.T, s *suite) {
 
 func (x *tenant) imports(imports ...provider.Import) {
 	x.t.Helper()
-	if err := x.Import(x.t.Context(), x.number, imports); err != nil {
+	if err := x.Import(x.t.Context(), x.number, imports, nil); err != nil {
 		x.t.Fatalf("import: %v", err)
 	}
 }

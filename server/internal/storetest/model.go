@@ -45,12 +45,12 @@ func testModel(t *testing.T, s *suite) {
 					imports = append(imports, provider.Import{ID: id, Patch: patchOf(values)})
 					m.imports(place{organization, id}, values, s.clock.now())
 				}
-				if err := s.Import(t.Context(), organization, imports); err != nil {
+				if err := s.Import(t.Context(), organization, imports, nil); err != nil {
 					r.Fatalf("import: %v", err)
 				}
 			},
 			"update": func(r *rapid.T) {
-				u := provider.Update{
+				u := provider.Write{Action: provider.Updated,
 					Organization: rapid.SampledFrom(m.organizations).Draw(r, "organization"),
 					CustomerID:   rapid.SampledFrom(m.customerIDs).Draw(r, "customer"),
 					ID:           rapid.SampledFrom(m.ids).Draw(r, "id"),
@@ -65,7 +65,7 @@ func testModel(t *testing.T, s *suite) {
 				values := drawPatch(r, m)
 				u.Patch = patchOf(values)
 				want, wantCode := m.update(u, values, s.clock.now())
-				got, err := s.Update(t.Context(), u)
+				got, err := s.Write(t.Context(), u)
 				if codeOf(err) != wantCode {
 					r.Fatalf("update: error %v, want %q", err, wantCode)
 				}
@@ -104,7 +104,7 @@ func (m *model) imports(at place, values map[string]any, now time.Time) {
 	m.change(at, *record, values, provider.Actor{}, now)
 }
 
-func (m *model) update(u provider.Update, values map[string]any, now time.Time) (provider.Provider, provider.Code) {
+func (m *model) update(u provider.Write, values map[string]any, now time.Time) (provider.Provider, provider.Code) {
 	at := place{u.Organization, u.ID}
 	record := m.records[at]
 	if record == nil || record.CustomerID != u.CustomerID {
@@ -167,7 +167,7 @@ func (m *model) compare(t *testing.T, r *rapid.T, s *suite) {
 			at := place{organization, id}
 			want = append(want, m.events[at]...)
 			if record := m.records[at]; record != nil {
-				got, err := s.Update(t.Context(), provider.Update{Organization: organization, CustomerID: record.CustomerID, ID: id})
+				got, err := s.Write(t.Context(), provider.Write{Action: provider.Updated, Organization: organization, CustomerID: record.CustomerID, ID: id})
 				if err != nil {
 					r.Fatalf("read: %v", err)
 				}

@@ -34,14 +34,19 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		name string
 		run  func(*testing.T, *suite)
 	}{
+		{"Create", testCreate},
 		{"Update", testUpdate},
 		{"Move", testMove},
+		{"Delete", testDelete},
 		{"IfMatch", testIfMatch},
+		{"List", testList},
+		{"Events", testEvents},
 		{"History", testHistory},
 		{"Tenancy", testTenancy},
 		{"Text", testText},
 		{"Clock", testClock},
 		{"Import", testImport},
+		{"Export", testExport},
 		{"Organization", testOrganization},
 		{"Concurrency", testConcurrency},
 		{"Cancel", testCancel},
@@ -101,6 +106,7 @@ func (c *clock) set(to time.Time) (was time.Time) {
 type tenant struct {
 	*suite
 	t        testing.TB
+	name     string
 	number   int64
 	customer uuid.UUID // one that exists, under whom records are made unless a test says otherwise
 }
@@ -108,12 +114,13 @@ type tenant struct {
 // tenant makes an organization with one customer.
 func (s *suite) tenant(t testing.TB) *tenant {
 	t.Helper()
-	number, err := s.Organization(t.Context(), "organization "+uuid.NewString())
+	name := "organization " + uuid.NewString()
+	number, err := s.Organization(t.Context(), name)
 	if err != nil {
 		t.Fatalf("make an organization: %v", err)
 	}
-	x := &tenant{s, t, number, uuid.New()}
-	x.make(provider.Patch{})
+	x := &tenant{s, t, name, number, uuid.Nil}
+	x.customer = x.customerElsewhere()
 	return x
 }
 
@@ -126,9 +133,7 @@ func (x *tenant) make(patch provider.Patch) provider.Provider {
 func (x *tenant) makeWithID(id uuid.UUID, patch provider.Patch) provider.Provider {
 	x.t.Helper()
 	one := x.importOf(id, patch)
-	if err := x.Import(x.t.Context(), x.number, []provider.Import{one}); err != nil {
-		x.t.Fatalf("import: %v", err)
-	}
+	x.imports(one)
 	return x.find(one.Patch.CustomerID.Value, id)
 }
 
@@ -146,38 +151,89 @@ func (x *tenant) importOf(id uuid.UUID, patch provider.Patch) provider.Import {
 // customerElsewhere makes another customer of the organization.
 func (x *tenant) customerElsewhere() uuid.UUID {
 	x.t.Helper()
-	return x.make(provider.Patch{CustomerID: set(uuid.New())}).CustomerID
+	customer := uuid.New()
+	if err := x.Import(x.t.Context(), x.number, nil, []uuid.UUID{customer}); err != nil {
+		x.t.Fatalf("make a customer: %v", err)
+	}
+	return customer
 }
 
 var by = provider.Actor{KeyID: "key_test", RequestID: "0195e8a0-0000-7000-8000-000000000001"}
 
-func (x *tenant) updateOf(r provider.Provider, patch provider.Patch, ifMatch ...int64) provider.Update {
-	return provider.Update{Organization: x.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, Patch: patch, By: by}
+// createOf returns a write that makes a record, of a type even if the patch names none.
+func (x *tenant) createOf(customer uuid.UUID, patch provider.Patch) provider.Write {
+	if !patch.Type.Set {
+		patch.Type = set(provider.Hospital)
+	}
+	return provider.Write{Action: provider.Created, Organization: x.number, CustomerID: customer, ID: uuid.New(), Patch: patch, By: by}
+}
+
+func (x *tenant) updateOf(r provider.Provider, patch provider.Patch, ifMatch ...int64) provider.Write {
+	return provider.Write{Action: provider.Updated, Organization: x.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, Patch: patch, By: by}
+}
+
+func (x *tenant) deleteOf(r provider.Provider, ifMatch ...int64) provider.Write {
+	return provider.Write{Action: provider.Deleted, Organization: x.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, By: by}
+}
+
+// write makes a write that succeeds.
+func (x *tenant) write(w provider.Write) provider.Provider {
+	x.t.Helper()
+	next, err := x.Write(x.t.Context(), w)
+	if err != nil {
+		x.t.Fatalf("%s: %v", w.Action, err)
+	}
+	return next
 }
 
 // update makes a change that succeeds.
 func (x *tenant) update(r provider.Provider, patch provider.Patch, ifMatch ...int64) provider.Provider {
 	x.t.Helper()
-	next, err := x.Update(x.t.Context(), x.updateOf(r, patch, ifMatch...))
-	if err != nil {
-		x.t.Fatalf("update: %v", err)
-	}
-	return next
+	return x.write(x.updateOf(r, patch, ifMatch...))
 }
 
-// refuse makes a change that fails with that code, and sees to it that the record stays as it is.
-func (x *tenant) refuse(u provider.Update, code provider.Code) {
+// refuse makes a write that fails with that code.
+func (x *tenant) refuse(u provider.Write, code provider.Code) {
 	x.t.Helper()
-	_, err := x.Update(x.t.Context(), u)
+	_, err := x.Write(x.t.Context(), u)
 	if codeOf(err) != code {
 		x.t.Errorf("error %v, want one of code %s", err, code)
 	}
 }
 
-// find reads a record, by a change of nothing.
+// find reads a record that is there.
 func (x *tenant) find(customer, id uuid.UUID) provider.Provider {
 	x.t.Helper()
-	return x.update(provider.Provider{CustomerID: customer, ID: id}, provider.Patch{})
+	record, err := x.Get(x.t.Context(), x.number, customer, id)
+	if err != nil {
+		x.t.Fatalf("get: %v", err)
+	}
+	return record
+}
+
+// notFound fails if any method finds a record under that customer and ID.
+func (x *tenant) notFound(customer, id uuid.UUID) {
+	x.t.Helper()
+	_, getErr := x.Get(x.t.Context(), x.number, customer, id)
+	_, eventsErr := x.Events(x.t.Context(), x.number, customer, id, 0, 10)
+	at := provider.Provider{ID: id, CustomerID: customer}
+	_, updateErr := x.Write(x.t.Context(), x.updateOf(at, patchOfAll(false)))
+	_, noUpdateErr := x.Write(x.t.Context(), x.updateOf(at, provider.Patch{}))
+	_, deleteErr := x.Write(x.t.Context(), x.deleteOf(at))
+	for method, err := range map[string]error{"get": getErr, "events": eventsErr, "update": updateErr, "update of nothing": noUpdateErr, "delete": deleteErr} {
+		if err != provider.ErrNotFound {
+			x.t.Errorf("%s: error %v, want the one of every unknown record", method, err)
+		}
+	}
+	records, err := x.List(x.t.Context(), provider.List{Organization: x.number, CustomerID: customer, Limit: 1000})
+	if err != nil && err != provider.ErrNoCustomer {
+		x.t.Errorf("list: %v", err)
+	}
+	for _, record := range append(records, x.export()[customer]...) {
+		if record.ID == id {
+			x.t.Errorf("it is in the list or the export: %v", record)
+		}
+	}
 }
 
 // unchanged fails if the record is not as it was, or its history has more than its version says.

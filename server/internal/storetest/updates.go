@@ -112,14 +112,17 @@ func testUpdate(t *testing.T, s *suite) {
 		unknownID, wrongCustomer, unknownCustomer, unknownOrganization := record, record, record, x.updateOf(record, patchOfAll(true))
 		unknownID.ID, wrongCustomer.CustomerID, unknownCustomer.CustomerID = uuid.New(), elsewhere, uuid.New()
 		unknownOrganization.Organization = 1 << 40
-		for name, u := range map[string]provider.Update{
+		for name, u := range map[string]provider.Write{
 			"unknown id":           x.updateOf(unknownID, patchOfAll(true)),
 			"another's customer":   x.updateOf(wrongCustomer, patchOfAll(true)),
 			"unknown customer":     x.updateOf(unknownCustomer, patchOfAll(true)),
 			"unknown organization": unknownOrganization,
 		} {
-			if _, err := s.Update(t.Context(), u); codeOf(err) != provider.NotFound {
+			if _, err := s.Write(t.Context(), u); codeOf(err) != provider.NotFound {
 				t.Errorf("%s: error %v, want not found", name, err)
+			}
+			if _, err := s.Get(t.Context(), u.Organization, u.CustomerID, u.ID); err != provider.ErrNotFound {
+				t.Errorf("get, %s: error %v, want %v", name, err, provider.ErrNotFound)
 			}
 		}
 		x.unchanged(record)
@@ -137,8 +140,7 @@ func testMove(t *testing.T, s *suite) {
 		moved := x.update(record, provider.Patch{CustomerID: set(elsewhere), City: set[*string](nil)})
 		equal(t, "record", moved, want)
 		equal(t, "record under its new path", x.find(elsewhere, record.ID), want)
-		x.refuse(x.updateOf(record, provider.Patch{}), provider.NotFound)
-		x.refuse(x.updateOf(record, patchOfAll(false)), provider.NotFound)
+		x.notFound(record.CustomerID, record.ID)
 		equal(t, "changes", x.history(record.ID)[1].Changes, []provider.Change{
 			{Field: "customerId", From: record.CustomerID.String(), To: elsewhere.String()},
 			{Field: "city", From: "one city", To: nil},
@@ -157,7 +159,7 @@ func testMove(t *testing.T, s *suite) {
 		for name, customer := range map[string]uuid.UUID{"unknown": uuid.New(), "another organization's": other.customer, "nil": uuid.Nil} {
 			patch := patchOfAll(false)
 			patch.CustomerID = set(customer)
-			if _, err := s.Update(t.Context(), x.updateOf(record, patch)); err != provider.ErrUnknownCustomer {
+			if _, err := s.Write(t.Context(), x.updateOf(record, patch)); err != provider.ErrUnknownCustomer {
 				t.Errorf("%s: error %v, want the one of every unknown customer", name, err)
 			}
 		}
@@ -203,7 +205,7 @@ func testIfMatch(t *testing.T, s *suite) {
 			for _, patch := range []provider.Patch{{}, {City: text("four")}} {
 				u := x.updateOf(asked, patch)
 				u.IfMatch = c.ifMatch
-				got, err := s.Update(t.Context(), u)
+				got, err := s.Write(t.Context(), u)
 				if codeOf(err) != c.want {
 					t.Fatalf("error %v, want %q", err, c.want)
 				}
@@ -213,10 +215,35 @@ func testIfMatch(t *testing.T, s *suite) {
 			}
 			if c.want == "" {
 				equal(t, "version", record.Version, int64(4))
+				record = x.remade(record, 3)
+				asked = record
 			}
 			x.unchanged(record)
+
+			w := x.deleteOf(asked)
+			w.IfMatch = c.ifMatch
+			got, err := s.Write(t.Context(), w)
+			if codeOf(err) != c.want {
+				t.Fatalf("delete: error %v, want %q", err, c.want)
+			}
+			if err == nil {
+				equal(t, "version", got.Version, int64(4))
+				x.notFound(record.CustomerID, record.ID)
+			} else {
+				x.unchanged(record)
+			}
 		})
 	}
+}
+
+// remade makes a record with the values of another and brings it to a version.
+func (x *tenant) remade(r provider.Provider, version int64) provider.Provider {
+	x.t.Helper()
+	next := x.make(*r.Patch())
+	for next.Version < version {
+		next = x.update(next, provider.Patch{City: text(fmt.Sprint(next.Version))})
+	}
+	return next
 }
 
 func testHistory(t *testing.T, s *suite) {
@@ -227,7 +254,7 @@ func testHistory(t *testing.T, s *suite) {
 		changed := s.clock.move(time.Second)
 		u := x.updateOf(record, provider.Patch{Type: set(provider.Pharmacy), City: set[*string](nil), IsActive: set(new(false)), Notes: text("")})
 		u.By = provider.Actor{KeyID: "key_abc", RequestID: "request 1"}
-		if _, err := s.Update(t.Context(), u); err != nil {
+		if _, err := s.Write(t.Context(), u); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "history", x.history(record.ID), []provider.Event{
@@ -294,13 +321,8 @@ func testTenancy(t *testing.T, s *suite) {
 	t.Run("another organization's record is not found", func(t *testing.T) {
 		x, other := s.tenant(t), s.tenant(t)
 		record := x.make(patchOfAll(true))
-		for name, customer := range map[string]uuid.UUID{"under its customer": record.CustomerID, "under one's own customer": other.customer} {
-			u := other.updateOf(record, patchOfAll(false))
-			u.CustomerID = customer
-			if _, err := s.Update(t.Context(), u); err != provider.ErrNotFound {
-				t.Errorf("%s: error %v, want the one of every unknown record", name, err)
-			}
-		}
+		other.notFound(record.CustomerID, record.ID)
+		other.notFound(other.customer, record.ID)
 		x.unchanged(record)
 	})
 }

@@ -19,20 +19,21 @@ type Schema struct {
 
 func newSchema(schema *openapi3.Schema) *Schema { return &Schema{schema, newQuick(schema)} }
 
-// ImportLine returns the schema of one line of an import: the contract's ProviderUpdate, with an optional id, and
-// with customerId and providerType required.
-func ImportLine(contract *openapi3.T) (*Schema, error) {
+// ImportLine returns two schemas of one line of an import: the contract's ProviderUpdate with an optional id, and the
+// same with customerId and providerType required.
+func ImportLine(contract *openapi3.T) (properties, record *Schema, err error) {
 	ref := contract.Components.Schemas["ProviderUpdate"]
 	if ref == nil {
-		return nil, errors.New("the contract has no schema ProviderUpdate")
+		return nil, nil, errors.New("the contract has no schema ProviderUpdate")
 	}
 	line := *ref.Value
 	line.Properties = openapi3.Schemas{"id": openapi3.NewSchemaRef("", openapi3.NewUUIDSchema())}
 	for name, property := range ref.Value.Properties {
 		line.Properties[name] = property
 	}
-	line.Required = []string{"customerId", "providerType"}
-	return newSchema(&line), nil
+	complete := line
+	complete.Required = []string{"customerId", "providerType"}
+	return newSchema(&line), newSchema(&complete), nil
 }
 
 // options make kin-openapi tell all faults at once, and check what it leaves unchecked by default.
@@ -106,12 +107,20 @@ func violation(path []string, broken *openapi3.SchemaError) gen.FieldError {
 		return fault(path, "invalid_type", fmt.Sprintf("must be %s, not %s", article(expected), article(received)), expected, received)
 	}
 	switch broken.SchemaField {
-	case "required":
+	case "required": // of an object, by a property
+		if property := schema.Properties[path[len(path)-1]]; property != nil {
+			expected = typeName(property.Value)
+		}
 		return fault(path, "required", "is required", expected, "nothing")
 	case "maxLength":
 		limit := fmt.Sprintf("at most %d characters", *schema.MaxLength)
 		length := fmt.Sprintf("%d characters", utf8.RuneCountInString(broken.Value.(string)))
 		return fault(path, "too_long", fmt.Sprintf("must have %s; it has %s", limit, length), limit, length)
+	case "minimum", "maximum":
+		if schema.Min != nil && schema.Max != nil {
+			limits := fmt.Sprintf("%s from %v to %v", typeName(schema), *schema.Min, *schema.Max)
+			return fault(path, "out_of_range", "must be "+article(limits), limits, "another "+typeName(schema))
+		}
 	case "enum":
 		var words []string
 		for _, word := range schema.Enum {

@@ -13,9 +13,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/carecycle/provider-api/gen"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
@@ -80,7 +82,10 @@ func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 		}
-		faults := o.checkParameters(c)
+		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil && o.hasQuery() {
+			return Malformed("The query cannot be read; check its percent signs.")
+		}
+		faults := append(o.checkParameters(c), o.checkQuery(c)...)
 		if o.body != nil {
 			err := o.body.Check(text)
 			if bodyFaults, ok := err.(Faults); ok {
@@ -122,6 +127,35 @@ func (o *Operation) checkParameters(c echo.Context) Faults {
 	return faults
 }
 
+func (o *Operation) hasQuery() bool {
+	return slices.ContainsFunc(o.parameters, func(p *openapi3.Parameter) bool { return p.In == openapi3.ParameterInQuery })
+}
+
+// checkQuery finds what kin-openapi lets pass: a parameter that the contract does not know, which would be a filter that
+// does not filter, and one that is given twice. An operation without query parameters ignores them all.
+func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
+	if c.Request().URL.RawQuery == "" || !o.hasQuery() {
+		return nil
+	}
+	for name, values := range c.QueryParams() {
+		known := slices.ContainsFunc(o.parameters, func(p *openapi3.Parameter) bool {
+			return p.In == openapi3.ParameterInQuery && p.Name == name
+		})
+		switch {
+		case !known && printable(name) == "":
+			faults = append(faults, gen.FieldError{
+				Path: []string{}, Code: "unknown_parameter", Message: "A query parameter has a name that the contract does not know.",
+				Expected: "the contract's parameters", Received: "another parameter",
+			})
+		case !known:
+			faults = append(faults, fault([]string{name}, "unknown_parameter", "is not a query parameter of this operation", "the contract's parameters", "another parameter"))
+		case len(values) > 1:
+			faults = append(faults, fault([]string{name}, "duplicate_parameter", "must be given once", "one value", "several values"))
+		}
+	}
+	return faults
+}
+
 func parameterFaults(parameter *openapi3.Parameter, err error) Faults {
 	path := []string{parameter.Name}
 	var refused *openapi3filter.RequestError
@@ -139,14 +173,16 @@ func parameterFaults(parameter *openapi3.Parameter, err error) Faults {
 	return translate(path, err)
 }
 
-// plainlyValid reports whether a parameter is certainly valid: a UUID in the path, or an optional header that is not
-// there. As with a body's quick, it leaves all else to kin-openapi.
+// plainlyValid reports whether a parameter is certainly valid: a UUID in the path, or an optional header or query
+// parameter that is not there. As with a body's quick, it leaves all else to kin-openapi.
 func plainlyValid(c echo.Context, p *openapi3.Parameter) bool {
 	switch p.In {
 	case openapi3.ParameterInPath:
 		return p.Schema != nil && p.Schema.Value.Type.Is("string") && p.Schema.Value.Format == "uuid" && isUUID(c.Param(p.Name))
 	case openapi3.ParameterInHeader:
 		return !p.Required && len(c.Request().Header.Values(p.Name)) == 0
+	case openapi3.ParameterInQuery:
+		return !p.Required && c.Request().URL.RawQuery == ""
 	}
 	return false
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/gen"
@@ -12,6 +13,8 @@ import (
 	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/getkin/kin-openapi/openapi3"
 	strict "github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
 )
 
 // TestContractReachesTheDomain fails for a property that the contract has and that is lost on its way through the domain:
@@ -40,6 +43,22 @@ func TestContractReachesTheDomain(t *testing.T) {
 		}
 		if len(changes) != 1 || changes[0].To != nil {
 			t.Errorf("%s: cleared, the history shows %+v", name, changes)
+		}
+	}
+	for name, property := range schemas["ProviderCreate"].Value.Properties {
+		value := sample(property.Value)
+		text, err := json.Marshal(map[string]any{"providerType": "Hospital", name: value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var creation gen.ProviderCreate
+		if err := strict.Unmarshal(text, &creation); err != nil {
+			t.Fatal(err)
+		}
+		patch := wire.Creation(&creation)
+		record, _ := patch.Apply(provider.Provider{})
+		if got := show(t, record)[name]; got != value {
+			t.Errorf("%s: made with %v, the record shows %v", name, value, got)
 		}
 	}
 	got := slices.Sorted(maps.Keys(show(t, provider.Provider{})))
@@ -86,4 +105,28 @@ func show(t *testing.T, r provider.Provider) map[string]any {
 		t.Fatal(err)
 	}
 	return shown
+}
+
+// TestCursor: a position is the same after it has been a cursor, and any text of a cursor's form is some position.
+func TestCursor(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		n := rapid.IntRange(1, 3).Draw(r, "records")
+		var records []provider.Provider
+		for range n {
+			at := time.UnixMilli(rapid.Int64Range(0, 1<<45).Draw(r, "at")).UTC()
+			records = append(records, provider.Provider{ID: uuid.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "id")), CreatedAt: at})
+		}
+		page := wire.ProviderList(records, max(1, n-1+rapid.IntRange(0, 1).Draw(r, "room")))
+		if len(page.Data) == n {
+			if page.NextCursor != nil {
+				r.Errorf("the last page has a cursor")
+			}
+			return
+		}
+		last := records[n-2]
+		if got := wire.Position(*page.NextCursor); !got.CreatedAt.Equal(last.CreatedAt) || got.ID != last.ID {
+			r.Errorf("got %v, want that of %v", got, last)
+		}
+		wire.Position(rapid.StringMatching("[A-Za-z0-9_-]{32}").Draw(r, "made up"))
+	})
 }

@@ -32,6 +32,7 @@ CREATE TABLE providers (
     version             bigint NOT NULL,
     created_at          timestamptz(3) NOT NULL,
     updated_at          timestamptz(3) NOT NULL,
+    deleted             boolean NOT NULL, -- the record is gone; the row is kept for its version and its history
     provider_type       text NOT NULL,
     specialty           text,
     provider_name       text,
@@ -51,6 +52,9 @@ CREATE TABLE providers (
     PRIMARY KEY (organization_id, id),
     FOREIGN KEY (organization_id, customer_id) REFERENCES customers (organization_id, id)
 );
+
+-- For lists. A change of a record's values leaves it alone.
+CREATE INDEX providers_by_customer ON providers (organization_id, customer_id, created_at DESC, id DESC) WHERE NOT deleted;
 
 CREATE TABLE provider_events (
     organization_id bigint NOT NULL,

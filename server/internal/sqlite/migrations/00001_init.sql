@@ -31,8 +31,9 @@ CREATE TABLE providers (
     id                  BLOB NOT NULL,
     last_event          INTEGER NOT NULL, -- provider_events.row
     customer_id         BLOB NOT NULL,
-    version             INTEGER NOT NULL,
     created_at          INTEGER NOT NULL,
+    deleted             INTEGER NOT NULL, -- 1: the record is gone; the row is kept for its version and its history
+    version             INTEGER NOT NULL,
     updated_at          INTEGER NOT NULL,
     provider_type       TEXT NOT NULL,
     specialty           TEXT,
@@ -53,6 +54,9 @@ CREATE TABLE providers (
     UNIQUE (organization_id, id),
     FOREIGN KEY (organization_id, customer_id) REFERENCES customers (organization_id, id)
 ) STRICT;
+
+-- For lists. A change of a record's values leaves it alone.
+CREATE INDEX providers_by_customer ON providers (organization_id, customer_id, created_at, id) WHERE deleted = 0;
 
 -- The history. Events are appended and never change. Each names the one before it of the same record, and the record
 -- names its last, so that writing an event touches no index: an update costs one page of providers and a part of one here.

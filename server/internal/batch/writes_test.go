@@ -14,14 +14,14 @@ import (
 )
 
 // A call that panics, or breaks the transaction, fails alone: its neighbours are tried again without it.
-func TestUpdatesFailAlone(t *testing.T) {
+func TestWritesFailAlone(t *testing.T) {
 	for name, fail := range map[string]func() error{
 		"panic": func() error { panic("a value") },
 		"error": func() error { return errors.New("a constraint") },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			traces := 0
-			u := batch.NewUpdates(func(calls []provider.Update) ([]batch.Result[provider.Provider], error) {
+			u := batch.NewWrites(func(calls []provider.Write) ([]batch.Result[provider.Provider], error) {
 				time.Sleep(time.Second) // the others gather meanwhile
 				for _, call := range calls {
 					if call.Organization == 13 {
@@ -41,7 +41,7 @@ func TestUpdatesFailAlone(t *testing.T) {
 			var wait sync.WaitGroup
 			for organization := range int64(20) {
 				wait.Go(func() {
-					_, err := u.Update(context.Background(), provider.Update{Organization: organization})
+					_, err := u.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: organization})
 					if (err != nil) != (organization == 13) {
 						t.Errorf("%s: organization %d got the error %v", name, organization, err)
 					}
@@ -56,23 +56,23 @@ func TestUpdatesFailAlone(t *testing.T) {
 }
 
 // Who leaves or waits too long before the run is told that nothing was changed.
-func TestUpdatesThatDidNotRunAreUnavailable(t *testing.T) {
+func TestWritesThatDidNotRunAreUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs := 0
-		u := batch.NewUpdates(func(calls []provider.Update) ([]batch.Result[provider.Provider], error) {
+		u := batch.NewWrites(func(calls []provider.Write) ([]batch.Result[provider.Provider], error) {
 			runs += len(calls)
 			time.Sleep(10 * time.Second)
 			return make([]batch.Result[provider.Provider], len(calls)), nil
 		}, batch.Options{MaxWait: 5 * time.Second})
 		defer u.Close()
-		go u.Update(context.Background(), provider.Update{}) // holds the queue up
+		go u.Write(context.Background(), provider.Write{}) // holds the queue up
 		synctest.Wait()
 		left, leave := context.WithTimeout(context.Background(), time.Second)
 		defer leave()
 		var wait sync.WaitGroup
 		for name, ctx := range map[string]context.Context{"left": left, "waited": context.Background()} {
 			wait.Go(func() {
-				_, err := u.Update(ctx, provider.Update{})
+				_, err := u.Write(ctx, provider.Write{})
 				var refused *provider.Error
 				if !errors.As(err, &refused) || refused.Code != provider.Unavailable || !strings.Contains(refused.Message, "Nothing was changed") {
 					t.Errorf("%s: error %v", name, err)

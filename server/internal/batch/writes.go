@@ -8,26 +8,26 @@ import (
 	"github.com/carecycle/provider-api/server/internal/stack"
 )
 
-// Updates is the Update of a provider.Store whose transactions each take many of them.
-type Updates struct {
-	batch *Batch[provider.Update, provider.Provider]
+// Writes is the Update of a provider.Store whose transactions each take many of them.
+type Writes struct {
+	batch *Batch[provider.Write, provider.Provider]
 }
 
 // Transaction makes the changes of a batch in one transaction and returns a result for each call, once all of it is
 // durable; a call that its record refuses fails alone, in its result. An error means that the transaction failed as a
-// whole: Unavailable is then every call's answer; after any other, which one of the calls may have caused, nothing was
+// whole: Unavailable and OutcomeUnknown are then every call's answer; after any other, which one of the calls may have caused, nothing was
 // changed and each call is given a transaction of its own.
-type Transaction func(calls []provider.Update) ([]Result[provider.Provider], error)
+type Transaction func(calls []provider.Write) ([]Result[provider.Provider], error)
 
-// NewUpdates returns an Updates that hands its calls to run.
-func NewUpdates(run Transaction, o Options) *Updates {
-	return &Updates{New(run.safely(o.Panicked).results, o)}
+// NewWrites returns an Writes that hands its calls to run.
+func NewWrites(run Transaction, o Options) *Writes {
+	return &Writes{New(run.safely(o.Panicked).results, o)}
 }
 
 // safely makes a panic an error, so that the calls of the batch are tried one by one and only the one that panics fails.
 // The transaction has been undone on the panic's way here.
 func (run Transaction) safely(panicked func(trace string)) Transaction {
-	return func(calls []provider.Update) (results []Result[provider.Provider], err error) {
+	return func(calls []provider.Write) (results []Result[provider.Provider], err error) {
 		defer func() {
 			if v := recover(); v != nil {
 				results, err = nil, provider.Broken(ErrPanicked)
@@ -40,14 +40,15 @@ func (run Transaction) safely(panicked func(trace string)) Transaction {
 	}
 }
 
-func (run Transaction) results(calls []provider.Update) []Result[provider.Provider] {
+func (run Transaction) results(calls []provider.Write) []Result[provider.Provider] {
 	results, err := run(calls)
 	if err == nil {
 		return results
 	}
 	results = make([]Result[provider.Provider], len(calls))
 	var whole *provider.Error
-	if unavailable := errors.As(err, &whole) && whole.Code == provider.Unavailable; len(calls) > 1 && !unavailable {
+	everyones := errors.As(err, &whole) && (whole.Code == provider.Unavailable || whole.Code == provider.OutcomeUnknown)
+	if len(calls) > 1 && !everyones {
 		for i := range calls {
 			results[i] = run.results(calls[i : i+1])[0]
 		}
@@ -59,9 +60,9 @@ func (run Transaction) results(calls []provider.Update) []Result[provider.Provid
 	return results
 }
 
-// Update is provider.Store's.
-func (u *Updates) Update(ctx context.Context, call provider.Update) (provider.Provider, error) {
-	record, err := u.batch.Do(ctx, call)
+// Write is provider.Store's.
+func (w *Writes) Write(ctx context.Context, call provider.Write) (provider.Provider, error) {
+	record, err := w.batch.Do(ctx, call)
 	switch {
 	case errors.Is(err, ErrUnderway), errors.Is(err, ErrPanicked):
 		return record, provider.Unknown(err)
@@ -74,4 +75,4 @@ func (u *Updates) Update(ctx context.Context, call provider.Update) (provider.Pr
 }
 
 // Close finishes the updates that wait and refuses new ones.
-func (u *Updates) Close() { u.batch.Close() }
+func (w *Writes) Close() { w.batch.Close() }

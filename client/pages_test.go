@@ -1,0 +1,194 @@
+package client_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/google/uuid"
+)
+
+// named is the record under this number in its name.
+func named(number int) string {
+	return strings.Replace(record, "Dr. Ada Example", fmt.Sprint(number), 1)
+}
+
+// pager answers with pages in their order, from the first one on whenever a request has no cursor, and notes what was
+// asked for. The cursor of a page is its number, after a letter.
+type pager struct {
+	asked []string
+	pages []string
+}
+
+func (p *pager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.asked = append(p.asked, r.URL.RawQuery)
+	number := 0
+	fmt.Sscanf(r.URL.Query().Get("cursor"), "c%d", &number)
+	answer(200, p.pages[number])(w, r)
+}
+
+func TestProvidersWalksThroughAllPages(t *testing.T) {
+	server := &pager{pages: []string{list("c1", named(1), named(2)), list("c2"), list("c3", named(3)), list("", named(4))}}
+	walk := serve(t, server.ServeHTTP).Providers(t.Context(), customerID, client.ProviderFilter{PageSize: 2})
+	if len(server.asked) != 0 {
+		t.Error("it asks before anybody walks")
+	}
+	var got []string
+	step := func(p client.Provider, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(*p.ProviderName, " of page ", len(server.asked)))
+	}
+	all := []string{"1 of page 1", "2 of page 1", "3 of page 3", "4 of page 4"}
+	pages := []string{"limit=2", "limit=2&cursor=c1", "limit=2&cursor=c2", "limit=2&cursor=c3"}
+	for range 2 { // the second time anew
+		got, server.asked = nil, nil
+		for p, err := range walk {
+			step(p, err)
+		}
+		if !slices.Equal(got, all) || !slices.EqualFunc(server.asked, pages, sameQuery) {
+			t.Errorf("got %q by %q", got, server.asked)
+		}
+	}
+	got, server.asked = nil, nil
+	for p, err := range walk {
+		if step(p, err); len(got) == 2 {
+			break
+		}
+	}
+	if !slices.Equal(got, all[:2]) || len(server.asked) != 1 {
+		t.Errorf("broken off after %q, by %q", got, server.asked)
+	}
+}
+
+// sameQuery compares queries whatever the order of their parameters.
+func sameQuery(a, b string) bool {
+	x, y := strings.Split(a, "&"), strings.Split(b, "&")
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
+}
+
+func TestProviderFilter(t *testing.T) {
+	for want, filter := range map[string]client.ProviderFilter{
+		"":                            {},
+		"isActive=true":               {IsActive: new(true)},
+		"isActive=false":              {IsActive: new(false)},
+		"providerType=Primary%20Care": {ProviderType: new(client.ProviderTypePrimaryCare)},
+		"limit=100&isActive=true&providerType=Pharmacy": {PageSize: 100, IsActive: new(true), ProviderType: new(client.ProviderTypePharmacy)},
+	} {
+		server := &pager{pages: []string{list("c1"), list("")}}
+		if err := lastOf(serve(t, server.ServeHTTP).Providers(t.Context(), customerID, filter)); err != nil {
+			t.Fatal(err)
+		}
+		next := strings.TrimPrefix(want+"&cursor=c1", "&")
+		if got := server.asked; len(got) != 2 || !sameQuery(got[0], want) || !sameQuery(got[1], next) {
+			t.Errorf("asked for %q, want %q and %q", got, want, next)
+		}
+	}
+}
+
+func TestProviderHistory(t *testing.T) {
+	first := `{"version":1,"at":"2026-06-17T19:07:23.709Z","action":"created","keyId":null,"requestId":"r","changes":[{"field":"isActive","from":null,"to":true}]}`
+	server := &pager{pages: []string{list("c1", entry), list("", first)}}
+	var got []client.HistoryEntry
+	for e, err := range serve(t, server.ServeHTTP).ProviderHistory(t.Context(), customerID, providerID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e)
+	}
+	if !slices.Equal(server.asked, []string{"", "cursor=c1"}) || len(got) != 2 {
+		t.Fatalf("got %+v by %q", got, server.asked)
+	}
+	if e := got[0]; e.Version != 2 || e.Action != client.HistoryActionUpdated || *e.KeyID != "7jQ2mX9c" || e.RequestID != nil || len(e.Changes) != 1 || e.Changes[0] != (client.PropertyChange{Field: "phone", From: "+1 555 0100"}) {
+		t.Errorf("%+v", e)
+	}
+	if e := got[1]; e.Version != 1 || e.Action != client.HistoryActionCreated || e.KeyID != nil || *e.RequestID != "r" || e.Changes[0].To != true {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestWalksEnd has servers with which a walk must end before the last page.
+func TestWalksEnd(t *testing.T) {
+	const back = "list providers: 200: the answer leads back to a page that was there before"
+	tests := []struct {
+		name    string
+		server  http.HandlerFunc
+		items   int
+		text    string
+		kinds   []error
+		options []client.Option
+	}{
+		{"the same cursor again", answer(200, list(cursor, record)), 1, back, nil, nil},
+		{"a circle", (&pager{pages: []string{list("c1", record), list("c2", record), list("c1", record)}}).ServeHTTP, 2, back, nil, nil},
+		{"a page that is refused", func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("cursor") {
+				answer(422, `{"message":"Why.","code":"VALIDATION_ERROR","errors":[]}`)(w, r)
+				return
+			}
+			answer(200, list(cursor, record, record))(w, r)
+		}, 2, "list providers: 422 VALIDATION_ERROR: Why. (request ", []error{client.ErrValidation}, nil},
+		{"a page that is lost", func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("cursor") {
+				panic(http.ErrAbortHandler)
+			}
+			answer(200, list(cursor, record))(w, r)
+		}, 1, "list providers: no answer: the connection was cut (request ", []error{client.ErrUnavailable}, []client.Option{client.WithoutRetries()}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			items := 0
+			var last error
+			for p, err := range serve(t, test.server, test.options...).Providers(t.Context(), customerID, client.ProviderFilter{}) {
+				switch {
+				case last != nil:
+					t.Fatal("it goes on after an error")
+				case err == nil:
+					items++
+				case p.ID != uuid.Nil:
+					t.Errorf("the error comes with %+v", p)
+				}
+				last = err
+			}
+			if items != test.items || last == nil || !strings.HasPrefix(last.Error(), test.text) {
+				t.Fatalf("%d items, then %v; want %d, then %s", items, last, test.items, test.text)
+			}
+			wantKinds(t, last, test.kinds...)
+		})
+	}
+}
+
+// TestLongestPages has pages as long as the contract allows, in the longest way to write them.
+func TestLongestPages(t *testing.T) {
+	text := func(characters int) string { return strings.Repeat(`\ud83d\ude00`, characters) }
+	var properties, changes []string
+	for name, most := range map[string]int{
+		"specialty": 255, "providerName": 255, "practiceName": 255, "npi": 50, "phone": 50, "fax": 50, "email": 255, "address": 255,
+		"address2": 255, "city": 100, "state": 50, "postalCode": 20, "notes": 1000,
+	} {
+		properties = append(properties, fmt.Sprintf(`%q:"%s"`, name, text(most)))
+		changes = append(changes, fmt.Sprintf(`{"field":%q,"from":"%s","to":"%s"}`, name, text(most), text(most)))
+	}
+	for name, test := range map[string]struct {
+		operation operation
+		item      string
+	}{
+		"providers": {providers, fmt.Sprintf(`{"id":%q,"customerId":%q,"providerType":"Hospital",%s}`, providerID, customerID, strings.Join(properties, ","))},
+		"history":   {history, `{"version":1,"changes":[` + strings.Join(changes, ",") + `]}`},
+	} {
+		body := list("", slices.Repeat([]string{test.item}, 100)...)
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, body)
+		})
+		if err := test.operation.call(t.Context(), c); err != nil {
+			t.Errorf("%s, %d bytes: %v", name, len(body), err)
+		}
+	}
+}

@@ -1,0 +1,32 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/signal"
+	"syscall"
+
+	"github.com/carecycle/provider-api/server/internal/ndjson"
+	"github.com/carecycle/provider-api/server/internal/provider"
+)
+
+type exports struct {
+	Organization name `required:"" placeholder:"NAME" help:"The organization whose records are written."`
+}
+
+func (e exports) Run(ctx context.Context, c *commands, std streams) error {
+	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is an error to tell, not the end of the process
+	defer signal.Reset(syscall.SIGPIPE)
+	return with(ctx, c.Database, func(s store) error {
+		err := ndjson.Export(ctx, s, string(e.Organization), std.out)
+		var refused *provider.Error
+		if errors.As(err, &refused) && refused.Code == provider.NotFound {
+			return fmt.Errorf("export: there is no organization %q in this database; check --organization and --database", e.Organization)
+		}
+		if err != nil {
+			return fmt.Errorf("export: %w; what was written is not complete", err)
+		}
+		return nil
+	})
+}

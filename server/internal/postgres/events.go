@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	selectEvents = `SELECT version, at, action, key_id, request_id, changes FROM provider_events
+		WHERE organization_id = $1 AND provider_id = $2 AND version < $3 ORDER BY version DESC LIMIT $4`
+	selectHistory = `SELECT version, at, action, key_id, request_id, changes
+		FROM organizations JOIN provider_events ON organization_id = organizations.id
+		WHERE provider_id = $1 ORDER BY at, organization_id, version`
+)
+
+// Events is provider.Store's.
+func (s *Store) Events(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	var (
+		found  []provider.Provider
+		events []provider.Event
+	)
+	err := s.readAtOnce(ctx, func(b *pgx.Batch) {
+		b.Queue(selectProvider, organization, [16]byte(id)).Query(into(&found, scanProvider))
+		b.Queue(selectEvents, organization, [16]byte(id), before, limit).Query(into(&events, scanEventOf(id)))
+	})
+	if err == nil && !has(customer, found) {
+		err = provider.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+// History is provider.Store's.
+func (s *Store) History(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
+	return read(ctx, s, scanEventOf(id), selectHistory, [16]byte(id))
+}
+
+func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
+	return func(row pgx.CollectableRow) (provider.Event, error) {
+		event := provider.Event{ProviderID: id}
+		var changes []byte
+		if err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &changes); err != nil {
+			return event, err
+		}
+		event.At = event.At.UTC()
+		return event, json.Unmarshal(changes, &event.Changes)
+	}
+}

@@ -1,0 +1,76 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// exportTimeout bounds an export, which takes as long as whoever it is written for.
+const exportTimeout = 24 * time.Hour
+
+// The inner query reads a customer's records in the order of the index, so that rows come from the start and nothing has
+// to be sorted but what one customer has.
+const selectAll = `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
+		SELECT ` + columns + ` FROM providers
+		WHERE organization_id = $1 AND customer_id = customers.id AND NOT deleted ORDER BY created_at, id
+	) AS found ON true
+	WHERE customers.organization_id = $1 ORDER BY customers.id, found.created_at, found.id`
+
+// Export is provider.Store's. It goes by customer, and the oldest record first. It is not tried anew: f cannot take back
+// what it was handed.
+func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
+	number, err := s.organization(ctx, name)
+	if err != nil {
+		return err
+	}
+	if number == 0 {
+		return provider.ErrNoOrganization
+	}
+	var stopped error // f's error is the caller's, not one of the store
+	err = s.attempt(ctx, exportTimeout, func(ctx context.Context, c *pgx.Conn) error {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		err := atOnce(ctx, c, func(b *pgx.Batch) {
+			b.Queue("SET LOCAL statement_timeout = " + milliseconds(exportTimeout))
+			b.Queue(selectAll, number).Query(func(rows pgx.Rows) error {
+				for rows.Next() && stopped == nil {
+					customer, record, err := scanCustomer(rows)
+					if err != nil {
+						return err
+					}
+					stopped = f(customer, record)
+				}
+				if stopped != nil {
+					stop() // the driver would read the rest
+				}
+				return stopped
+			})
+		})
+		if stopped != nil {
+			return nil
+		}
+		return err
+	})
+	if stopped != nil {
+		return stopped
+	}
+	return err
+}
+
+// scanCustomer returns a customer and their record, nil if they have none.
+func scanCustomer(rows pgx.Rows) (customer uuid.UUID, _ *provider.Provider, err error) {
+	record := new(provider.Provider)
+	to := destinations(record)
+	if none := rows.RawValues()[1] == nil; none {
+		record, to = nil, make([]any, len(to)) // to be passed over
+	}
+	err = rows.Scan(append([]any{(*[16]byte)(&customer)}, to...)...)
+	if record != nil {
+		record.CreatedAt, record.UpdatedAt = record.CreatedAt.UTC(), record.UpdatedAt.UTC()
+	}
+	return customer, record, err
+}

@@ -1,0 +1,246 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// transaction is what one has to do: the records of some organizations, in the order of their numbers.
+type transaction struct{ organizations []*records }
+
+// records are those of one organization that a transaction locks and reads, and then writes.
+type records struct {
+	organization int64
+	wanted       map[uuid.UUID]*record
+	events       []*provider.Event  // of the changes
+	made         map[uuid.UUID]bool // customers that are made if they do not exist
+	customers    map[uuid.UUID]bool // whether they exist: those that records may be made for or move to
+}
+
+// record is what there is under an ID.
+type record struct {
+	current *provider.Provider // nil if there is none
+	changed bool               // current is to be saved
+}
+
+func (t *transaction) of(organization int64) *records {
+	i, found := slices.BinarySearchFunc(t.organizations, organization, func(r *records, organization int64) int {
+		return cmp.Compare(r.organization, organization)
+	})
+	if !found {
+		t.organizations = slices.Insert(t.organizations, i, &records{
+			organization: organization,
+			wanted:       map[uuid.UUID]*record{},
+			made:         map[uuid.UUID]bool{},
+			customers:    map[uuid.UUID]bool{},
+		})
+	}
+	return t.organizations[i]
+}
+
+func (r *records) want(id uuid.UUID) {
+	if r.wanted[id] == nil {
+		r.wanted[id] = new(record)
+	}
+}
+
+// wantFor wants what a write needs to know.
+func (r *records) wantFor(w *provider.Write) {
+	r.want(w.ID)
+	if w.Action == provider.Created {
+		r.customers[w.CustomerID] = false
+	} else if to := w.Patch.CustomerID; to.Set && to.Value != w.CustomerID {
+		r.customers[to.Value] = false
+	}
+}
+
+// apply makes a write of what is known.
+func (r *records) apply(w *provider.Write, now time.Time) (provider.Provider, error) {
+	current := r.wanted[w.ID].current
+	next, event, err := w.Apply(current, now)
+	if err != nil {
+		return next, err
+	}
+	if moved := current == nil || next.CustomerID != current.CustomerID; moved && !r.customers[next.CustomerID] {
+		return next, w.NoCustomer()
+	}
+	r.change(next, event)
+	return next, nil
+}
+
+// change puts a record in its new state, for commit to save. Without an event there is no change.
+func (r *records) change(next provider.Provider, event *provider.Event) {
+	if event != nil {
+		*r.wanted[next.ID] = record{&next, true}
+		r.events = append(r.events, event)
+	}
+}
+
+// begin begins the transaction, locks the wanted records and reads them: one round trip.
+func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
+	b := new(pgx.Batch)
+	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED") // the locks do the rest
+	for _, r := range t.organizations {
+		if len(r.made) > 0 {
+			b.Queue(insertCustomers, r.organization, inOrder(r.made))
+		}
+		if len(r.wanted) > 0 {
+			b.Queue(lockProviders, r.organization, inOrder(r.wanted)).Query(r.scanProviders)
+		}
+		if len(r.customers) > 0 {
+			b.Queue(selectCustomers, r.organization, inOrder(r.customers)).Query(r.scanCustomers)
+		}
+	}
+	return c.SendBatch(ctx, b).Close()
+}
+
+// commit saves the changed records and their events, and commits: one round trip.
+func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
+	b := new(pgx.Batch)
+	for _, r := range t.organizations {
+		if len(r.events) == 0 {
+			continue
+		}
+		events, err := r.appending()
+		if err != nil {
+			return err
+		}
+		b.Queue(saveProviders, r.saving()...)
+		b.Queue(insertEvents, events...)
+	}
+	b.Queue("COMMIT")
+	return commitFailure(c, c.SendBatch(ctx, b).Close())
+}
+
+// inOrder returns the keys of a map in the order in which all transactions lock them and make them.
+func inOrder[V any](m map[uuid.UUID]V) [][16]byte {
+	ids := make([][16]byte, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	return ids
+}
+
+const (
+	insertCustomers = "INSERT INTO customers (organization_id, id) SELECT $1::bigint, unnest($2::uuid[]) ON CONFLICT DO NOTHING"
+
+	// In both of these the inner query leaves the planner no choice but to look for one key after another, in the order
+	// given; id = ANY makes it read all of an organization if it was planned when there was little to read.
+	lockProviders = `SELECT found.* FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+			SELECT ` + columns + ` FROM providers WHERE organization_id = $1 AND id = wanted.id FOR UPDATE
+		) AS found`
+	selectCustomers = `SELECT found.id FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+			SELECT id FROM customers WHERE organization_id = $1 AND id = wanted.id LIMIT 1
+		) AS found`
+
+	// One statement finds a record by its key or makes it. UPDATE … FROM has to join, and how depends on what the planner
+	// believes of the table. Arrays that are unnested side by side are read in step, in FROM they would be copied first.
+	saveProviders = "INSERT INTO providers (organization_id, " + columns + `)
+		SELECT $1::bigint, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::bigint[]), unnest($5::timestamptz[]), unnest($6::timestamptz[]),
+			unnest($7::boolean[]), unnest($8::text[]), unnest($9::boolean[]), unnest($10::boolean[]), unnest($11::text[]), unnest($12::text[]),
+			unnest($13::text[]), unnest($14::text[]), unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::text[]),
+			unnest($19::text[]), unnest($20::text[]), unnest($21::text[]), unnest($22::text[]), unnest($23::text[])
+		ON CONFLICT (organization_id, id) DO UPDATE SET customer_id = excluded.customer_id, version = excluded.version,
+			created_at = excluded.created_at, updated_at = excluded.updated_at, deleted = excluded.deleted,
+			provider_type = excluded.provider_type, is_primary_provider = excluded.is_primary_provider,
+			is_active = excluded.is_active, specialty = excluded.specialty, provider_name = excluded.provider_name,
+			practice_name = excluded.practice_name, npi = excluded.npi, phone = excluded.phone, fax = excluded.fax, email = excluded.email,
+			address = excluded.address, address2 = excluded.address2, city = excluded.city, state = excluded.state,
+			postal_code = excluded.postal_code, notes = excluded.notes`
+
+	// A version is in the history once: of two transactions that make the same record, the later one fails here.
+	insertEvents = `INSERT INTO provider_events (organization_id, provider_id, version, at, action, key_id, request_id, changes)
+		SELECT $1::bigint, unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::timestamptz[]), unnest($5::text[]), unnest($6::text[]),
+			unnest($7::text[]), unnest($8::text[])`
+)
+
+// The scans leave the rows' own error to pgx, which looks at it.
+
+func (r *records) scanProviders(rows pgx.Rows) error {
+	for rows.Next() {
+		p, err := scanProvider(rows)
+		if err != nil {
+			return err
+		}
+		r.wanted[p.ID].current = &p
+	}
+	return nil
+}
+
+func (r *records) scanCustomers(rows pgx.Rows) error {
+	for rows.Next() {
+		var id [16]byte
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		r.customers[id] = true
+	}
+	return nil
+}
+
+// saving returns the arguments of saveProviders: an array for each column.
+func (r *records) saving() []any {
+	var changed []*provider.Provider
+	for _, id := range inOrder(r.wanted) {
+		if one := r.wanted[id]; one.changed {
+			changed = append(changed, one.current)
+		}
+	}
+	arguments := []any{
+		r.organization,
+		column(changed, func(p *provider.Provider) [16]byte { return p.ID }),
+		column(changed, func(p *provider.Provider) [16]byte { return p.CustomerID }),
+		column(changed, func(p *provider.Provider) int64 { return p.Version }),
+		column(changed, func(p *provider.Provider) time.Time { return p.CreatedAt }),
+		column(changed, func(p *provider.Provider) time.Time { return p.UpdatedAt }),
+		column(changed, func(p *provider.Provider) bool { return p.Deleted }),
+		column(changed, func(p *provider.Provider) string { return string(p.Type) }),
+		column(changed, func(p *provider.Provider) *bool { return p.IsPrimaryProvider }),
+		column(changed, func(p *provider.Provider) *bool { return p.IsActive }),
+	}
+	for i := range texts(new(provider.Provider)) {
+		arguments = append(arguments, column(changed, func(p *provider.Provider) *string { return *texts(p)[i] }))
+	}
+	return arguments
+}
+
+// appending returns the arguments of insertEvents: an array for each column.
+func (r *records) appending() ([]any, error) {
+	changes := make([]string, len(r.events))
+	for i, event := range r.events {
+		text, err := json.Marshal(event.Changes)
+		if err != nil {
+			return nil, err
+		}
+		changes[i] = string(text)
+	}
+	return []any{
+		r.organization,
+		column(r.events, func(e *provider.Event) [16]byte { return e.ProviderID }),
+		column(r.events, func(e *provider.Event) int64 { return e.Version }),
+		column(r.events, func(e *provider.Event) time.Time { return e.At }),
+		column(r.events, func(e *provider.Event) string { return string(e.Action) }),
+		column(r.events, func(e *provider.Event) string { return e.By.KeyID }),
+		column(r.events, func(e *provider.Event) string { return e.By.RequestID }),
+		changes,
+	}, nil
+}
+
+// column takes one value from each row. Its type spares the driver a look at every value's.
+func column[R, T any](rows []R, value func(R) T) pgtype.FlatArray[T] {
+	values := make(pgtype.FlatArray[T], len(rows))
+	for i, row := range rows {
+		values[i] = value(row)
+	}
+	return values
+}

@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+const (
+	insertEvent = `INSERT INTO provider_events (previous, version, at, action, key_id, request_id, changes)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`
+	selectEvents = `WITH RECURSIVE history AS (
+			SELECT * FROM provider_events WHERE row = ?1
+			UNION ALL
+			SELECT provider_events.* FROM history JOIN provider_events ON provider_events.row = history.previous
+		)
+		SELECT version, at, action, key_id, request_id, changes FROM history WHERE version < ?2 LIMIT ?3`
+	selectHistory = `WITH RECURSIVE history AS (
+			SELECT provider_events.*, organization_id FROM providers JOIN provider_events ON provider_events.row = last_event
+			WHERE organization_id IN (SELECT id FROM organizations) AND providers.id = ?1
+			UNION ALL
+			SELECT provider_events.*, organization_id FROM history JOIN provider_events ON provider_events.row = history.previous
+		)
+		SELECT version, at, action, key_id, request_id, changes FROM history ORDER BY at, organization_id, version`
+)
+
+// Events is provider.Store's. Its two statements need no transaction: the events before another never change.
+func (s *Store) Events(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) (events []provider.Event, err error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		record, err := find(c, organization, customer, id)
+		if err != nil {
+			return err
+		}
+		events, err = readEvents(c, id, selectEvents, record.lastEvent, before, limit)
+		return err
+	})
+	return events, err
+}
+
+// History is provider.Store's.
+func (s *Store) History(ctx context.Context, id uuid.UUID) (events []provider.Event, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		events, err = readEvents(c, id, selectHistory, id[:])
+		return err
+	})
+	return events, err
+}
+
+func readEvents(c *sqlite.Conn, id uuid.UUID, query string, arguments ...any) (events []provider.Event, err error) {
+	err = sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
+		event := provider.Event{
+			ProviderID: id,
+			Version:    s.ColumnInt64(0),
+			At:         time.UnixMilli(s.ColumnInt64(1)).UTC(),
+			Action:     provider.Action(s.ColumnText(2)),
+			By:         provider.Actor{KeyID: s.ColumnText(3), RequestID: s.ColumnText(4)},
+		}
+		events = append(events, event)
+		return json.Unmarshal([]byte(s.ColumnText(5)), &events[len(events)-1].Changes)
+	}})
+	return events, err
+}
+
+func saveEvent(c *sqlite.Conn, current *row, event *provider.Event) (int64, error) {
+	changes, err := json.Marshal(event.Changes)
+	if err != nil {
+		return 0, err
+	}
+	statement, err := c.Prepare(insertEvent)
+	if err != nil {
+		return 0, err
+	}
+	if current == nil {
+		statement.BindNull(1)
+	} else {
+		statement.BindInt64(1, current.lastEvent)
+	}
+	statement.BindInt64(2, event.Version)
+	statement.BindInt64(3, event.At.UnixMilli())
+	statement.BindText(4, string(event.Action))
+	statement.BindText(5, event.By.KeyID)
+	statement.BindText(6, event.By.RequestID)
+	statement.BindText(7, string(changes))
+	if err := run(statement); err != nil {
+		return 0, err
+	}
+	return c.LastInsertRowID(), nil
+}

@@ -1,0 +1,56 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"zombiezen.com/go/sqlite"
+)
+
+const selectAll = "SELECT " + columns + `, customers.id
+	FROM customers LEFT JOIN providers ON providers.organization_id = customers.organization_id AND customer_id = customers.id AND deleted = 0
+	WHERE customers.organization_id = ?1 ORDER BY customers.id, created_at, providers.id`
+
+// Export is provider.Store's. It goes by customer, and the oldest record first. Its two statements need no transaction:
+// an organization keeps its number.
+func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
+	var stopped error // f's error is the caller's, not one of the store
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		number, err := organization(c, name)
+		if err != nil {
+			return err
+		}
+		if number == 0 {
+			return provider.ErrNoOrganization
+		}
+		statement, err := c.Prepare(selectAll)
+		if err != nil {
+			return err
+		}
+		defer statement.Reset()
+		statement.BindInt64(1, number)
+		for stopped == nil {
+			found, err := statement.Step()
+			if err != nil || !found {
+				return err
+			}
+			stopped = f(customerRow(statement))
+		}
+		return nil
+	})
+	if stopped != nil {
+		return stopped
+	}
+	return err
+}
+
+// customerRow returns a customer and their record, nil if they have none.
+func customerRow(s *sqlite.Stmt) (customer uuid.UUID, record *provider.Provider) {
+	s.ColumnBytes(22, customer[:])
+	if !s.ColumnIsNull(0) {
+		record = new(provider.Provider)
+		scan(s, record)
+	}
+	return customer, record
+}

@@ -1,0 +1,270 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+)
+
+// list lists records of the organization, under its customer unless the question names another.
+func (x *tenant) list(l provider.List) []provider.Provider {
+	x.t.Helper()
+	l.Organization = x.number
+	if l.CustomerID == uuid.Nil {
+		l.CustomerID = x.customer
+	}
+	records, err := x.List(x.t.Context(), l)
+	if err != nil {
+		x.t.Fatalf("list: %v", err)
+	}
+	return records
+}
+
+// newestFirst sorts records as a list has them.
+func newestFirst(records []provider.Provider) []provider.Provider {
+	slices.SortFunc(records, func(a, b provider.Provider) int { return compare(positionOf(&b), positionOf(&a)) })
+	return records
+}
+
+func positionOf(r *provider.Provider) provider.Position {
+	return provider.Position{CreatedAt: r.CreatedAt, ID: r.ID}
+}
+
+// compare says which of two positions is older.
+func compare(a, b provider.Position) int {
+	if order := a.CreatedAt.Compare(b.CreatedAt); order != 0 {
+		return order
+	}
+	return bytes.Compare(a.ID[:], b.ID[:])
+}
+
+// answer is what a list of these records, the newest first, is to be.
+func answer(records []provider.Provider, l provider.List) []provider.Provider {
+	var answer []provider.Provider
+	for _, r := range records {
+		switch {
+		case len(answer) == l.Limit:
+		case l.Type != nil && r.Type != *l.Type:
+		case l.IsActive != nil && (r.IsActive == nil || *r.IsActive != *l.IsActive):
+		case l.After != nil && compare(positionOf(&r), *l.After) >= 0:
+		default:
+			answer = append(answer, r)
+		}
+	}
+	return answer
+}
+
+// drawList draws a question for records of some types, made at some of these times.
+func drawList(r *rapid.T, ids []uuid.UUID, times []time.Time) provider.List {
+	l := provider.List{Limit: rapid.IntRange(1, 8).Draw(r, "limit")}
+	l.Type = rapid.SampledFrom([]*provider.Type{nil, nil, new(provider.Hospital), new(provider.Specialist)}).Draw(r, "type")
+	l.IsActive = rapid.SampledFrom([]*bool{nil, nil, new(true), new(false)}).Draw(r, "isActive")
+	if rapid.Bool().Draw(r, "after") {
+		l.After = &provider.Position{CreatedAt: rapid.SampledFrom(times).Draw(r, "time"), ID: rapid.SampledFrom(ids).Draw(r, "id")}
+	}
+	return l
+}
+
+func testList(t *testing.T, s *suite) {
+	t.Run("the newest come first, whatever the filter and the pages", func(t *testing.T) {
+		x := s.tenant(t)
+		var all []provider.Provider
+		var ids []uuid.UUID
+		var times []time.Time
+		for _, step := range []time.Duration{0, time.Millisecond, -time.Hour, 2 * time.Hour, -time.Second} { // the clock may be turned back
+			times = append(times, s.clock.move(step))
+			for n := range 6 { // of the same time
+				patch := patchOfAll(true)
+				patch.Type = set([]provider.Type{provider.Hospital, provider.Specialist}[n%2])
+				patch.IsActive = set([]*bool{new(true), new(false), nil}[n%3])
+				all = append(all, x.make(patch))
+				ids = append(ids, all[len(all)-1].ID)
+			}
+		}
+		all = newestFirst(all)
+		ids = append(ids, uuid.Nil, uuid.Max)
+		times = append(times, time.UnixMilli(0).UTC(), time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC))
+		equal(t, "all", x.list(provider.List{Limit: 100}), all)
+		rapid.Check(t, func(r *rapid.T) {
+			l := drawList(r, ids, times)
+			var got []provider.Provider
+			whole := l
+			whole.Limit = len(all)
+			for {
+				page := x.list(l)
+				equal(r, "page", page, answer(all, l))
+				if got = append(got, page...); len(page) < l.Limit {
+					break
+				}
+				last := positionOf(&page[len(page)-1])
+				l.After, l.Limit = &last, rapid.IntRange(1, 8).Draw(r, "limit")
+			}
+			equal(r, "pages", got, answer(all, whole))
+		})
+	})
+
+	t.Run("a record that is made, changed, moved or deleted shows at once", func(t *testing.T) {
+		x := s.tenant(t)
+		elsewhere := x.customerElsewhere()
+		shows := func(want ...provider.Provider) {
+			t.Helper()
+			equal(t, "list", x.list(provider.List{Limit: 10}), want)
+		}
+		shows()
+		first := x.write(x.createOf(x.customer, provider.Patch{}))
+		shows(first)
+		s.clock.move(time.Second)
+		second := x.write(x.createOf(x.customer, patchOfAll(true)))
+		shows(second, first)
+		s.clock.move(time.Second)
+		first = x.update(first, provider.Patch{City: text("a"), IsActive: set(new(false))})
+		shows(second, first)
+		equal(t, "filtered", x.list(provider.List{IsActive: new(false), Limit: 10}), []provider.Provider{first})
+		second = x.update(second, provider.Patch{CustomerID: set(elsewhere)})
+		shows(first)
+		equal(t, "elsewhere", x.list(provider.List{CustomerID: elsewhere, Limit: 10}), []provider.Provider{second})
+		second = x.update(second, provider.Patch{CustomerID: set(x.customer)})
+		shows(second, first)
+		x.write(x.deleteOf(second))
+		shows(first)
+		x.write(x.deleteOf(first))
+		shows()
+	})
+
+	t.Run("of a customer whom the organization does not have, there is none", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		other.make(provider.Patch{})
+		for name, l := range map[string]provider.List{
+			"unknown":                {Organization: x.number, CustomerID: uuid.New(), Limit: 1},
+			"another organization's": {Organization: x.number, CustomerID: other.customer, Limit: 1},
+			"unknown organization":   {Organization: 1 << 40, CustomerID: x.customer, Limit: 1},
+		} {
+			if records, err := s.List(t.Context(), l); err != provider.ErrNoCustomer || len(records) > 0 {
+				t.Errorf("%s: %d records and error %v, want %v", name, len(records), err, provider.ErrNoCustomer)
+			}
+		}
+	})
+
+	t.Run("the same customer in two organizations has two lists", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		patch := provider.Patch{CustomerID: set(uuid.New())}
+		record, others := x.make(patch), other.make(patch)
+		equal(t, "list", x.list(provider.List{CustomerID: patch.CustomerID.Value, Limit: 10}), []provider.Provider{record})
+		equal(t, "the other's list", other.list(provider.List{CustomerID: patch.CustomerID.Value, Limit: 10}), []provider.Provider{others})
+	})
+}
+
+// export returns what an export hands over: by customer, their records, the newest first.
+func (x *tenant) export() map[uuid.UUID][]provider.Provider {
+	x.t.Helper()
+	all := map[uuid.UUID][]provider.Provider{}
+	err := x.Export(x.t.Context(), x.name, func(customer uuid.UUID, record *provider.Provider) error {
+		records, seen := all[customer]
+		switch {
+		case record != nil:
+			equal(x.t, "customer of the record", record.CustomerID, customer)
+			records = append(records, *record)
+		case seen:
+			x.t.Errorf("customer %s came twice, once without a record", customer)
+		}
+		all[customer] = records
+		return nil
+	})
+	if err != nil {
+		x.t.Fatalf("export: %v", err)
+	}
+	for customer := range all {
+		newestFirst(all[customer])
+	}
+	return all
+}
+
+func testExport(t *testing.T, s *suite) {
+	t.Run("it is all that there is of an organization, and no more", func(t *testing.T) {
+		x, other := s.tenant(t), s.tenant(t)
+		want := map[uuid.UUID][]provider.Provider{x.customer: nil}
+		for n := range 5 {
+			customer := x.customerElsewhere()
+			var records []provider.Provider
+			for range n {
+				s.clock.move(time.Duration(n-2) * time.Millisecond)
+				records = append(records, x.write(x.createOf(customer, patchOfAll(n%2 == 0))))
+				other.makeWithID(records[0].ID, provider.Patch{CustomerID: set(customer)})
+				deleted := x.write(x.createOf(customer, patchOfAll(true)))
+				x.write(x.deleteOf(deleted))
+			}
+			want[customer] = newestFirst(records)
+		}
+		alone := x.customerElsewhere() // whose only record is deleted
+		x.write(x.deleteOf(x.write(x.createOf(alone, provider.Patch{}))))
+		want[alone] = nil
+		equal(t, "export", x.export(), want)
+	})
+
+	t.Run("it is the state of one moment", func(t *testing.T) {
+		x := s.tenant(t)
+		customers := []uuid.UUID{x.customer, x.customerElsewhere(), x.customerElsewhere()}
+		var records []provider.Provider
+		for n := range 30 {
+			records = append(records, x.make(provider.Patch{CustomerID: set(customers[n%3])}))
+		}
+		want := x.export()
+		got := map[uuid.UUID][]provider.Provider{}
+		calls := 0
+		err := s.Export(t.Context(), x.name, func(customer uuid.UUID, record *provider.Provider) error {
+			if calls++; calls == 1 {
+				for n, r := range records {
+					moved := x.update(r, provider.Patch{CustomerID: set(customers[(n+1)%3]), Notes: text("moved")})
+					if n%2 == 0 {
+						x.write(x.deleteOf(moved))
+					}
+				}
+				x.make(provider.Patch{CustomerID: set(uuid.New())})
+			}
+			got[customer] = append(got[customer], *record)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for customer := range got {
+			newestFirst(got[customer])
+		}
+		equal(t, "export", got, want)
+	})
+
+	t.Run("it ends with the caller's error", func(t *testing.T) {
+		x := s.tenant(t)
+		x.make(provider.Patch{})
+		x.customerElsewhere()
+		full, calls := errors.New("the disk is full"), 0
+		err := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { calls++; return full })
+		if err != full || calls != 1 {
+			t.Errorf("error %v after %d calls, want %v after 1", err, calls, full)
+		}
+		equal(t, "customers of the next export", len(x.export()), 2)
+	})
+
+	t.Run("of an organization without customers, nothing", func(t *testing.T) {
+		x := &tenant{suite: s, t: t, name: uuid.NewString()}
+		if _, err := s.Organization(t.Context(), x.name); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "customers", len(x.export()), 0)
+	})
+
+	t.Run("an unknown organization is not found, and not made", func(t *testing.T) {
+		for range 2 {
+			err := s.Export(t.Context(), "nobody", func(uuid.UUID, *provider.Provider) error { return nil })
+			if err != provider.ErrNoOrganization {
+				t.Errorf("error %v, want %v", err, provider.ErrNoOrganization)
+			}
+		}
+	})
+}

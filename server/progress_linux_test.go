@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/server/internal/command"
+	"golang.org/x/sys/unix"
+)
+
+// TestProgress imports on a terminal. It shows bars while the file is read, and leaves none of them behind.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "lines.ndjson")
+	const line = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Hospital"}` + "\n"
+	if err := os.WriteFile(file, []byte(strings.Repeat(line, 2000)+"{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, fact := range []struct {
+		flag, told string
+		code       int
+		bars       []string
+	}{
+		{"--skip-invalid=false", "server: import: 1 line is invalid, so nothing was imported; mend them, or import the others with --skip-invalid", 1, []string{"checking"}},
+		{"--skip-invalid", "imported 2000 records; 1 line is invalid and left out", 0, []string{"importing"}},
+	} {
+		stderr, screen := terminal(t)
+		code := command.Run(context.Background(), []string{"import", file, "--organization", "acme", "--database", filepath.Join(folder, "test.db"), fact.flag}, nil, io.Discard, stderr)
+		stderr.Close()
+		text := <-screen
+		const cleared = "\x1b[2K\r"
+		for _, want := range append(fact.bars, "% |", "B/s)", cleared+"line 2001: customerId is required. providerType is required.\r\n", cleared+fact.told+"\r\n") {
+			if code != fact.code || !strings.Contains(text, want) {
+				t.Errorf("%s: exit code %d, no %q in\n%q", fact.flag, code, want, text)
+			}
+		}
+	}
+}
+
+// terminal returns a terminal, and what was written to it once it is closed.
+func terminal(t *testing.T) (*os.File, <-chan string) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("there is no terminal here: %v", err)
+	}
+	t.Cleanup(func() { screen.Close() })
+	number, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { writer.Close() })
+	written := make(chan string, 1)
+	go func() {
+		var text bytes.Buffer
+		io.Copy(&text, screen) // ends with an error when nobody has the terminal any more
+		written <- text.String()
+	}()
+	return writer, written
+}
