@@ -27,14 +27,17 @@ type call struct {
 	accept    func(*answer) string // takes the body of a success, or says what is wrong with it
 }
 
-func newCall(o operation, options ...CallOption) (*call, error) {
-	c := &call{operation: o, requestID: uuid.Must(uuid.NewV7()).String()}
+func newCall(o operation) *call {
+	return &call{operation: o, requestID: uuid.Must(uuid.NewV7()).String()}
+}
+
+func (c *call) with(options []CallOption) (*call, error) {
 	for _, option := range options {
 		if option == nil {
-			return nil, fmt.Errorf("%s: an option of the call is nil", o.name)
+			return nil, fmt.Errorf("%s: an option of the call is nil", c.name)
 		}
 		if err := option(c); err != nil {
-			return nil, fmt.Errorf("%s: %w", o.name, err)
+			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
 	return c, nil

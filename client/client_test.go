@@ -86,7 +86,7 @@ var (
 
 // oneOf returns the error, or says which rule the result breaks.
 func oneOf(record *client.Record, err error) error {
-	if (record == nil) != (err != nil) || record != nil && (record.ID != providerID || record.CustomerID != customerID) {
+	if (record == nil) != (err != nil) || record != nil && record.ID != providerID {
 		return fmt.Errorf("record %+v and error %v", record, err)
 	}
 	return err

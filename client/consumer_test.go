@@ -39,6 +39,8 @@ func TestConsumer(t *testing.T) {
 	answers := []http.HandlerFunc{
 		answer(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`),
 		answer(200, record, "ETag", `"7"`),
+		answer(200, list(cursor, record, record)),
+		answer(200, list("", record)),
 		answer(404, `{"message":"This customer has no such provider.","code":"NOT_FOUND"}`),
 	}
 	bodies := make(chan string, len(answers))
@@ -65,7 +67,7 @@ func TestConsumer(t *testing.T) {
 	}
 
 	stdout, stderr, code := run()
-	if code != 0 || stdout != "Dr. Ada Example 2026 \"7\"\n" {
+	if code != 0 || stdout != "Dr. Ada Example 2026 \"7\" 3\n" {
 		t.Errorf("exit code %d, output %q, log:\n%s", code, stdout, stderr)
 	}
 	for _, line := range []string{"attempt=1 status=503", "attempt=2 status=200"} {

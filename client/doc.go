@@ -1,4 +1,5 @@
-// Package client updates customer providers through the careCycle API: the vendor's, or any server of the same contract.
+// Package client keeps the providers of customers through the careCycle API: the vendor's, or any server of the same
+// contract.
 //
 //	go get github.com/carecycle/provider-api/client
 //
@@ -25,7 +26,28 @@
 //
 // The answer is the whole [Record] as it stands after the change, which is then on disk. What may be null is a pointer,
 // nil for null. [Provider.UpdatedTime] and [Provider.CreatedTime] read the timestamps, whose text is in UpdatedAt and
-// CreatedAt. The zero ProviderUpdate changes nothing, and so reads the record.
+// CreatedAt.
+//
+// # Making, reading and deleting
+//
+// [Client.CreateProvider] makes a record. What is not mentioned is null:
+//
+//	record, err := c.CreateProvider(ctx, customerID, client.ProviderCreate{
+//		ProviderType: client.ProviderTypeHospital,
+//		Phone:        new("+1 555 0100"),
+//	})
+//
+// [Client.GetProvider] reads one, [Client.DeleteProvider] deletes it. [Client.Providers] walks through all that a customer
+// has, or those that a [ProviderFilter] lets through, and asks for the next page when the loop gets there:
+//
+//	for provider, err := range c.Providers(ctx, customerID, client.ProviderFilter{IsActive: new(true)}) {
+//		if err != nil {
+//			return err // the walk is over
+//		}
+//		fmt.Println(provider.ID, provider.ProviderType)
+//	}
+//
+// [Client.ProviderHistory] walks in the same way through what was done to a record, by whom and when, the latest first.
 //
 // # Errors
 //
@@ -48,26 +70,39 @@
 //
 // # Repetition
 //
-// A change is the same however often it is sent. So a call repeats it when the API is too busy (429, 503), a proxy
-// cannot reach it (502, 504), or the connection fails, after a random wait that grows, or the wait that the API asks
-// for. It gives up after [DefaultAttempts], or when the next attempt would begin later than [DefaultElapsed] after the
+// An update or a deletion is the same however often it is sent, and reading changes nothing. So a call repeats it when
+// the API is too busy (429, 503), a proxy cannot reach it (502, 504), or the connection fails, after a random wait that
+// grows, or the wait that the API asks for. It gives up after [DefaultAttempts], or when the next attempt would begin later than [DefaultElapsed] after the
 // call or after the deadline of its context, and then returns the last attempt's error at once. [WithRetries] sets
 // other bounds, [WithoutRetries] switches repetition off, [WithTimeout] bounds each attempt.
 //
 // If nothing helps, the change may have been made all the same, and only its answer been lost. The error is then an
 // [ErrOutcomeUnknown] too.
 //
+// A creation that is sent twice makes two records. CreateProvider repeats an attempt only if that certainly made none,
+// and otherwise returns at once, with an ErrOutcomeUnknown: look for the record before you call again.
+//
 // # Changing what was read
 //
-// Each Record has an ETag, its version. [IfMatch] makes a change only if the record still has that version, so that
-// nobody's change in between is overwritten:
+// [Client.ModifyProvider] reads a record, lets a function decide on the change, and makes it only if nobody changed the
+// record in between; if somebody did, it begins anew:
+//
+//	record, err := c.ModifyProvider(ctx, customerID, providerID, func(current *client.Record) (client.ProviderUpdate, error) {
+//		if current.Notes == nil {
+//			return client.ProviderUpdate{}, nil // nothing to change
+//		}
+//		return client.ProviderUpdate{Notes: client.Set(*current.Notes + " Call in the morning.")}, nil
+//	})
+//
+// Where a person decides, there is more time in between. Each Record has an ETag, its version. [IfMatch] makes an update
+// or a deletion only if the record still has that version:
 //
 //	_, err = c.UpdateProvider(ctx, customerID, providerID, change, client.IfMatch(record.ETag))
 //	if errors.Is(err, client.ErrPreconditionFailed) {
 //		// somebody was faster: read the record anew and decide again
 //	}
 //
-// If an attempt of such a call is lost and its repetition is refused, nobody can tell whether it was the lost attempt
+// If an attempt of such an update is lost and its repetition is refused, nobody can tell whether it was the lost attempt
 // that changed the record, or somebody else. That is an ErrOutcomeUnknown, never an ErrPreconditionFailed: to read
 // anew and apply the change once more could apply it twice.
 //

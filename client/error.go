@@ -28,7 +28,7 @@ var (
 // After UpdateProvider and DeleteProvider, calling again settles it, since sending a change twice is the same as sending
 // it once, with two exceptions. With IfMatch an update itself takes the version away that it asks for; and after a
 // move by CustomerID the provider is no longer found under the customer it was moved from. If the API therefore answers
-// 412 or 404 to the repetition of an attempt whose outcome is not known, the error is ErrOutcomeUnknown and neither
+// 412 or 404 to the repetition of an update whose outcome is not known, the error is ErrOutcomeUnknown and neither
 // ErrPreconditionFailed nor ErrNotFound: read the record anew, with GetProvider, and compare.
 //
 // After CreateProvider, calling again may make a second record: look for the first one, with Providers.

@@ -94,13 +94,144 @@ func ExampleClient_UpdateProvider() {
 	// no specialty is known
 }
 
+func ExampleClient_CreateProvider() {
+	api := newAPI(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Println(r.Method, string(body))
+		answer(201, record, "ETag", `"1"`)(w, r)
+	})
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	made, err := c.CreateProvider(context.Background(), customerID, client.ProviderCreate{
+		ProviderType: client.ProviderTypePrimaryCare,
+		ProviderName: new("Dr. Ada Example"),
+	})
+	switch {
+	case errors.Is(err, client.ErrOutcomeUnknown):
+		fmt.Println("look for the record before you make it again")
+	case err != nil:
+		fmt.Println(err)
+	default:
+		fmt.Println(made.ID, made.ETag)
+	}
+	// Output:
+	// POST {"providerName":"Dr. Ada Example","providerType":"Primary Care"}
+	// 7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11 "1"
+}
+
+func ExampleClient_GetProvider() {
+	api := newAPI()
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	record, err := c.GetProvider(context.Background(), customerID, providerID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(*record.ProviderName, record.ETag)
+	// Output: Dr. Ada Example "7"
+}
+
+func ExampleClient_DeleteProvider() {
+	// The answer to the first attempt is lost on the way. The second one finds nothing: the provider is gone.
+	api := newAPI(answer(502, ""), answer(404, `{"message":"This customer has no such provider.","code":"NOT_FOUND"}`))
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	err := c.DeleteProvider(context.Background(), customerID, providerID, client.IfMatch(`"7"`))
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleClient_Providers() {
+	api := newAPI(answer(200, `{"data":[`+record+`,`+record+`],"nextCursor":"AAABl3-X2-08kMPMDURLUIiI3SVzYFIq"}`), answer(200, `{"data":[`+record+`],"nextCursor":null}`))
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	filter := client.ProviderFilter{ProviderType: new(client.ProviderTypePrimaryCare), PageSize: 2}
+	for provider, err := range c.Providers(context.Background(), customerID, filter) {
+		if err != nil {
+			fmt.Println(err)
+			return // the walk is over
+		}
+		fmt.Println(*provider.ProviderName)
+	}
+	// Output:
+	// Dr. Ada Example
+	// Dr. Ada Example
+	// Dr. Ada Example
+}
+
+func ExampleClient_ProviderHistory() {
+	api := newAPI(answer(200, `{"data":[`+entry+`],"nextCursor":null}`))
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	for entry, err := range c.ProviderHistory(context.Background(), customerID, providerID) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		at, _ := entry.Time()
+		fmt.Println(at.Format(time.DateOnly), entry.Action)
+		for _, change := range entry.Changes {
+			fmt.Println(change.Field, "from", change.From, "to", change.To)
+		}
+	}
+	// Output:
+	// 2026-06-18 updated
+	// phone from +1 555 0100 to <nil>
+}
+
+func ExampleClient_ModifyProvider() {
+	api := newAPI(
+		answer(200, record, "ETag", `"6"`),
+		answer(412, `{"message":"The provider has changed.","code":"PRECONDITION_FAILED"}`), // somebody is faster
+		answer(200, record, "ETag", `"7"`),
+		answer(200, record, "ETag", `"8"`),
+	)
+	defer api.Close()
+	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
+
+	record, err := c.ModifyProvider(context.Background(), customerID, providerID, func(current *client.Record) (client.ProviderUpdate, error) {
+		fmt.Println("deciding on", current.ETag)
+		name := strings.ToUpper(*current.ProviderName)
+		if name == *current.ProviderName {
+			return client.ProviderUpdate{}, nil // nothing to change
+		}
+		return client.ProviderUpdate{ProviderName: client.Set(name)}, nil
+	})
+	switch {
+	case errors.Is(err, client.ErrOutcomeUnknown):
+		fmt.Println("read the record, and see whether the change is there")
+	case err != nil:
+		fmt.Println(err)
+	default:
+		fmt.Println("changed to", record.ETag)
+	}
+	// Output:
+	// deciding on "6"
+	// deciding on "7"
+	// changed to "8"
+}
+
+func ExampleHistoryEntry_Time() {
+	e := client.HistoryEntry{At: "2026-06-17T19:07:23.709Z"}
+	if at, ok := e.Time(); ok {
+		fmt.Println(at.Format(time.DateOnly))
+	}
+	// Output: 2026-06-17
+}
+
 func ExampleIfMatch() {
 	api := newAPI(answer(200, record, "ETag", `"7"`), answer(412, `{"message":"The provider has changed.","code":"PRECONDITION_FAILED"}`))
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
 	ctx := context.Background()
 
-	read, err := c.UpdateProvider(ctx, customerID, providerID, client.ProviderUpdate{}) // changes nothing
+	read, err := c.GetProvider(ctx, customerID, providerID)
 	if err != nil {
 		fmt.Println(err)
 		return

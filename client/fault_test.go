@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -198,6 +199,27 @@ func TestHTTP2(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.text)
 			}
 		})
+	}
+}
+
+// TestCreateProviderIsSentOnce has a connection that was used before: over one, net/http repeats some requests itself.
+func TestCreateProviderIsSentOnce(t *testing.T) {
+	var arrived atomic.Int32
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			answer(200, record)(w, r)
+			return
+		}
+		arrived.Add(1)
+		cut(w, r)
+	})
+	if _, err := c.GetProvider(t.Context(), customerID, providerID); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.CreateProvider(t.Context(), customerID, creation)
+	wantKinds(t, err, client.ErrUnavailable, client.ErrOutcomeUnknown)
+	if n := arrived.Load(); n != 1 {
+		t.Errorf("%d requests arrived", n)
 	}
 }
 

@@ -80,6 +80,8 @@ func TestModifyProvider(t *testing.T) {
 				}
 				return update, test.returns
 			})
+			mu.Lock()
+			defer mu.Unlock()
 			if text := strings.Join(sent, ", "); text != test.sent {
 				t.Errorf("sent %s, want %s", text, test.sent)
 			}

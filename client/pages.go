@@ -66,11 +66,7 @@ func pages[T any](
 		var cursor *string                 // of the page that is asked for
 		asked := map[string]bool{"": true} // the cursors so far: a server that repeats one would never come to an end
 		for {
-			call, err := newCall(list)
-			if err != nil {
-				yield(none, err)
-				return
-			}
+			call := newCall(list)
 			var got page[T]
 			call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) { return get(ctx, cursor, last) }
 			call.accept = func(a *answer) string {

@@ -76,10 +76,10 @@ func sameQuery(a, b string) bool {
 
 func TestProviderFilter(t *testing.T) {
 	for want, filter := range map[string]client.ProviderFilter{
-		"":                            {},
-		"isActive=true":               {IsActive: new(true)},
-		"isActive=false":              {IsActive: new(false)},
-		"providerType=Primary%20Care": {ProviderType: new(client.ProviderTypePrimaryCare)},
+		"":                          {},
+		"isActive=true":             {IsActive: new(true)},
+		"isActive=false":            {IsActive: new(false)},
+		"providerType=Primary+Care": {ProviderType: new(client.ProviderTypePrimaryCare)},
 		"limit=100&isActive=true&providerType=Pharmacy": {PageSize: 100, IsActive: new(true), ProviderType: new(client.ProviderTypePharmacy)},
 	} {
 		server := &pager{pages: []string{list("c1"), list("")}}

@@ -63,7 +63,7 @@ var (
 //
 // Its errors are those of UpdateProvider. IfMatch is one, for there is no version to match.
 func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, create ProviderCreate, options ...CallOption) (*Record, error) {
-	call, err := newCall(createProvider, options...)
+	call, err := newCall(createProvider).with(options)
 	if err != nil {
 		return nil, err
 	}
@@ -92,15 +92,12 @@ func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, creat
 // GetProvider reads a customer's provider. The call repeats attempts that fail on their way. Its errors are those of
 // UpdateProvider, but never an ErrOutcomeUnknown.
 func (c *Client) GetProvider(ctx context.Context, customerID, providerID uuid.UUID) (*Record, error) {
-	call, err := newCall(getProvider)
-	if err != nil {
-		return nil, err
-	}
+	call := newCall(getProvider)
 	var record Record
 	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
 		return c.api.GetCustomerProvider(ctx, customerID, providerID, nil, last)
 	}
-	call.accept = record.accept(func() bool { return record.ID == providerID })
+	call.accept = record.accept(func() bool { return record.ID == providerID && record.CustomerID == customerID })
 	if err := c.do(ctx, call); err != nil {
 		return nil, err
 	}
@@ -117,7 +114,7 @@ func (c *Client) GetProvider(ctx context.Context, customerID, providerID uuid.UU
 // context's errors. Only what keeps a request from being made is another: an option of the call that cannot be right,
 // text that is not UTF-8, the error of a request editor.
 func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid.UUID, update ProviderUpdate, options ...CallOption) (*Record, error) {
-	call, err := newCall(updateProvider, options...)
+	call, err := newCall(updateProvider).with(options)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +143,7 @@ func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid
 // it. If it is not found at the first attempt, the error is an ErrNotFound. If IfMatch refuses a repetition, the provider
 // is still there, and the error is an ErrPreconditionFailed. The other errors are those of UpdateProvider.
 func (c *Client) DeleteProvider(ctx context.Context, customerID, providerID uuid.UUID, options ...CallOption) error {
-	call, err := newCall(deleteProvider, options...)
+	call, err := newCall(deleteProvider).with(options)
 	if err != nil {
 		return err
 	}

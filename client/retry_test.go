@@ -156,6 +156,8 @@ func TestRetries(t *testing.T) {
 				answer(w, r)
 			}, append([]client.Option{clock.option()}, test.options...)...)
 			err := test.does.call(t.Context(), c, test.call...)
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(clock.waits, test.waits) {
 				t.Errorf("waits %v, want %v", clock.waits, test.waits)
 			}

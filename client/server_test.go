@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -160,7 +161,7 @@ func TestRealServer(t *testing.T) {
 
 	t.Run("three states", func(t *testing.T) {
 		customer, id := s.importRecord()
-		read, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{})
+		read, err := c.GetProvider(ctx, customer, id)
 		if err != nil || *read.City != "Old Town" || read.ProviderType != client.ProviderTypeHospital || read.Phone != nil || read.ETag != `"1"` {
 			t.Fatalf("read: %+v, %v", read, err)
 		}
@@ -189,9 +190,107 @@ func TestRealServer(t *testing.T) {
 		_, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{City: client.Set("Third Town")}, client.IfMatch(`"1"`))
 		wantKinds(t, err, client.ErrPreconditionFailed)
 	})
-	t.Run("not found", func(t *testing.T) {
-		_, err := c.UpdateProvider(ctx, customerID, providerID, update)
+	t.Run("the life of a record", func(t *testing.T) {
+		customer, _ := s.importRecord()
+		made, err := c.CreateProvider(ctx, customer, client.ProviderCreate{ProviderType: client.ProviderTypePharmacy, City: new("Old Town"), IsActive: new(true)})
+		if err != nil || *made.City != "Old Town" || !*made.IsActive || made.Phone != nil || made.ETag != `"1"` {
+			t.Fatalf("made: %+v, %v", made, err)
+		}
+		changed, err := c.ModifyProvider(ctx, customer, made.ID, func(current *client.Record) (client.ProviderUpdate, error) {
+			return client.ProviderUpdate{City: client.Set("New " + *current.City), IsActive: client.Clear[bool]()}, nil
+		})
+		if err != nil || *changed.City != "New Old Town" || changed.ETag != `"2"` {
+			t.Fatalf("changed: %+v, %v", changed, err)
+		}
+		var entries []client.HistoryEntry
+		for entry, err := range c.ProviderHistory(ctx, customer, made.ID) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries = append(entries, entry)
+		}
+		if len(entries) != 2 || entries[0].Version != 2 || *entries[0].RequestID != changed.RequestID || entries[0].Action != client.HistoryActionUpdated ||
+			entries[1].Version != 1 || *entries[1].RequestID != made.RequestID || entries[1].Action != client.HistoryActionCreated {
+			t.Fatalf("history: %+v", entries)
+		}
+		if want := []client.PropertyChange{{Field: "city", From: "Old Town", To: "New Old Town"}, {Field: "isActive", From: true}}; !slices.Equal(entries[0].Changes, want) {
+			t.Errorf("changes %+v, want %+v", entries[0].Changes, want)
+		}
+		updated, _ := changed.UpdatedTime()
+		if at, ok := entries[0].Time(); !ok || at != updated {
+			t.Errorf("changed at %v, says the history; at %v, says the record", at, updated)
+		}
+		wantKinds(t, c.DeleteProvider(ctx, customer, made.ID, client.IfMatch(made.ETag)), client.ErrPreconditionFailed)
+		if err := c.DeleteProvider(ctx, customer, made.ID, client.IfMatch(changed.ETag)); err != nil {
+			t.Fatal(err)
+		}
+		wantKinds(t, c.DeleteProvider(ctx, customer, made.ID, client.IfMatch(changed.ETag)), client.ErrNotFound)
+		_, err = c.GetProvider(ctx, customer, made.ID)
 		wantKinds(t, err, client.ErrNotFound)
+		wantKinds(t, lastOf(c.ProviderHistory(ctx, customer, made.ID)), client.ErrNotFound)
+	})
+	t.Run("pages", func(t *testing.T) {
+		customer, first := s.importRecord()
+		want := []uuid.UUID{first}
+		for n := range 4 {
+			made, err := c.CreateProvider(ctx, customer, client.ProviderCreate{ProviderType: client.ProviderTypeSpecialist, IsActive: new(n%2 == 0)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, made.ID)
+			time.Sleep(2 * time.Millisecond) // the order is by the time, in milliseconds
+		}
+		slices.Reverse(want)
+		for _, test := range []struct {
+			filter client.ProviderFilter
+			want   []uuid.UUID
+		}{
+			{client.ProviderFilter{PageSize: 2}, want},
+			{client.ProviderFilter{}, want},
+			{client.ProviderFilter{PageSize: 1, IsActive: new(true)}, []uuid.UUID{want[1], want[3]}},
+			{client.ProviderFilter{ProviderType: new(client.ProviderTypeHospital)}, []uuid.UUID{first}},
+			{client.ProviderFilter{ProviderType: new(client.ProviderTypePharmacy)}, nil},
+		} {
+			var got []uuid.UUID
+			for provider, err := range c.Providers(ctx, customer, test.filter) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, provider.ID)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("%+v: got %v, want %v", test.filter, got, test.want)
+			}
+		}
+		wantKinds(t, lastOf(c.Providers(ctx, customer, client.ProviderFilter{PageSize: 101})), client.ErrValidation)
+	})
+	t.Run("many that modify at once", func(t *testing.T) {
+		customer, id := s.importRecord()
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				_, err := c.ModifyProvider(ctx, customer, id, func(current *client.Record) (client.ProviderUpdate, error) {
+					return client.ProviderUpdate{City: client.Set(*current.City + "!")}, nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if record, err := c.GetProvider(ctx, customer, id); err != nil || *record.City != "Old Town!!!!!!!!" {
+			t.Errorf("%+v, %v", record, err)
+		}
+	})
+	t.Run("not found", func(t *testing.T) {
+		for _, operation := range operations {
+			err := operation.call(ctx, c)
+			if err == nil {
+				t.Errorf("%s: no error", operation.name)
+				continue
+			}
+			wantKinds(t, err, client.ErrNotFound)
+		}
 	})
 	t.Run("validation", func(t *testing.T) {
 		customer, id := s.importRecord()
@@ -211,8 +310,19 @@ func TestRealServer(t *testing.T) {
 		wantKinds(t, err, client.ErrUnauthorized)
 	})
 	t.Run("forbidden", func(t *testing.T) {
-		_, err := s.client("--permission", "providers:read").UpdateProvider(ctx, customerID, providerID, update)
-		wantKinds(t, err, client.ErrForbidden)
+		reader, writer := s.client("--permission", "providers:read"), s.client("--permission", "providers:write")
+		for _, operation := range operations {
+			other := reader
+			if operation.method == "GET" {
+				other = writer
+			}
+			err := operation.call(ctx, other)
+			if err == nil {
+				t.Errorf("%s: no error", operation.name)
+				continue
+			}
+			wantKinds(t, err, client.ErrForbidden)
+		}
 	})
 	t.Run("rate limited, for longer than a call waits", func(t *testing.T) {
 		customer, id := s.importRecord()

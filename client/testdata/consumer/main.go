@@ -1,4 +1,4 @@
-// Command billing updates one provider, the way a program does that knows nothing but the client's documentation.
+// Command billing updates one provider and counts a customer's, the way a program does that knows nothing but the client's documentation.
 package main
 
 import (
@@ -34,7 +34,8 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	record, err := c.UpdateProvider(ctx, uuid.MustParse(os.Args[2]), uuid.MustParse(os.Args[3]), client.ProviderUpdate{
+	customerID, providerID := uuid.MustParse(os.Args[2]), uuid.MustParse(os.Args[3])
+	record, err := c.UpdateProvider(ctx, customerID, providerID, client.ProviderUpdate{
 		ProviderType: new(client.ProviderTypePharmacy),
 		Phone:        client.Set("+1 555 0100"),
 		Fax:          client.Clear[string](),
@@ -46,6 +47,13 @@ func run() error {
 		return err
 	}
 	created, _ := record.CreatedTime()
-	fmt.Println(*record.ProviderName, created.Year(), record.ETag)
+	count := 0
+	for _, err := range c.Providers(ctx, customerID, client.ProviderFilter{PageSize: 100}) {
+		if err != nil {
+			return err
+		}
+		count++
+	}
+	fmt.Println(*record.ProviderName, created.Year(), record.ETag, count)
 	return nil
 }

@@ -8,18 +8,18 @@ import (
 	"github.com/carecycle/provider-api/server/internal/stack"
 )
 
-// Writes is the Update of a provider.Store whose transactions each take many of them.
+// Writes is the Write of a provider.Store whose transactions each take many of them.
 type Writes struct {
 	batch *Batch[provider.Write, provider.Provider]
 }
 
 // Transaction makes the changes of a batch in one transaction and returns a result for each call, once all of it is
 // durable; a call that its record refuses fails alone, in its result. An error means that the transaction failed as a
-// whole: Unavailable and OutcomeUnknown are then every call's answer; after any other, which one of the calls may have caused, nothing was
-// changed and each call is given a transaction of its own.
+// whole: Unavailable and OutcomeUnknown are then every call's answer; after any other, which one of the calls may have
+// caused, nothing was changed and each call is given a transaction of its own.
 type Transaction func(calls []provider.Write) ([]Result[provider.Provider], error)
 
-// NewWrites returns an Writes that hands its calls to run.
+// NewWrites returns a Writes that hands its calls to run.
 func NewWrites(run Transaction, o Options) *Writes {
 	return &Writes{New(run.safely(o.Panicked).results, o)}
 }
@@ -74,5 +74,5 @@ func (w *Writes) Write(ctx context.Context, call provider.Write) (provider.Provi
 	return record, err
 }
 
-// Close finishes the updates that wait and refuses new ones.
+// Close finishes the writes that wait and refuses new ones.
 func (w *Writes) Close() { w.batch.Close() }

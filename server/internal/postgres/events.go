@@ -13,9 +13,13 @@ import (
 const (
 	selectEvents = `SELECT version, at, action, key_id, request_id, changes FROM provider_events
 		WHERE organization_id = $1 AND provider_id = $2 AND version < $3 ORDER BY version DESC LIMIT $4`
-	selectHistory = `SELECT version, at, action, key_id, request_id, changes
-		FROM organizations JOIN provider_events ON organization_id = organizations.id
-		WHERE provider_id = $1 ORDER BY at, organization_id, version`
+
+	// The inner query looks in one organization after another; the key of an event begins with it.
+	selectHistory = `SELECT found.* FROM organizations CROSS JOIN LATERAL (
+			SELECT version, at, action, key_id, request_id, changes FROM provider_events
+			WHERE organization_id = organizations.id AND provider_id = $1 ORDER BY version
+		) AS found
+		ORDER BY at, organizations.id, version`
 )
 
 // Events is provider.Store's.

@@ -12,15 +12,14 @@ import (
 // exportTimeout bounds an export, which takes as long as whoever it is written for.
 const exportTimeout = 24 * time.Hour
 
-// The inner query reads a customer's records in the order of the index, so that rows come from the start and nothing has
-// to be sorted but what one customer has.
+// The inner query has rows come from the start, with nothing to sort but what one customer has.
 const selectAll = `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
 		SELECT ` + columns + ` FROM providers
-		WHERE organization_id = $1 AND customer_id = customers.id AND NOT deleted ORDER BY created_at, id
+		WHERE organization_id = $1 AND customer_id = customers.id AND NOT deleted ORDER BY id
 	) AS found ON true
-	WHERE customers.organization_id = $1 ORDER BY customers.id, found.created_at, found.id`
+	WHERE customers.organization_id = $1 ORDER BY customers.id, found.id`
 
-// Export is provider.Store's. It goes by customer, and the oldest record first. It is not tried anew: f cannot take back
+// Export is provider.Store's. It is not tried anew: f cannot take back
 // what it was handed.
 func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
 	number, err := s.organization(ctx, name)

@@ -51,7 +51,7 @@ func Busy(cause error) *Error {
 
 // Down returns the error of a store that cannot be reached or cannot write, before anything was changed.
 func Down(cause error) *Error {
-	return &Error{Code: Unavailable, Message: "The server cannot save changes at the moment. Nothing was changed; try again.", RetryAfter: 5 * time.Second, Cause: cause}
+	return &Error{Code: Unavailable, Message: "The server cannot do this at the moment. Nothing was changed; try again.", RetryAfter: 5 * time.Second, Cause: cause}
 }
 
 // Unknown returns the error of a commit whose outcome is not known.

@@ -16,7 +16,7 @@ type Store interface {
 	// record follow one another: none is lost and its versions have no gaps. A caller that gives up after the write
 	// began does not undo it.
 	//
-	// Errors: NotFound, PreconditionFailed, UnknownCustomer.
+	// Errors: NotFound, PreconditionFailed, UnknownCustomer, and Internal for a new record whose ID is taken.
 	Write(ctx context.Context, w Write) (Provider, error)
 
 	// Get returns the record that a customer has under an ID.
@@ -40,7 +40,7 @@ type Store interface {
 	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) error
 
 	// Export hands every customer of an organization to f, with their records one by one, or with nil if they have
-	// none. What it hands over is the state of one moment. It ends with f's first error.
+	// none, in the order of their IDs. What it hands over is the state of one moment. It ends with f's first error.
 	//
 	// Errors: NotFound, if there is no organization of that name; f's.
 	Export(ctx context.Context, organization string, f func(customer uuid.UUID, record *Provider) error) error

@@ -10,9 +10,9 @@ import (
 
 const selectAll = "SELECT " + columns + `, customers.id
 	FROM customers LEFT JOIN providers ON providers.organization_id = customers.organization_id AND customer_id = customers.id AND deleted = 0
-	WHERE customers.organization_id = ?1 ORDER BY customers.id, created_at, providers.id`
+	WHERE customers.organization_id = ?1 ORDER BY customers.id, providers.id`
 
-// Export is provider.Store's. It goes by customer, and the oldest record first. Its two statements need no transaction:
+// Export is provider.Store's. Its two statements need no transaction:
 // an organization keeps its number.
 func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
 	var stopped error // f's error is the caller's, not one of the store

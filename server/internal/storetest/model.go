@@ -49,33 +49,95 @@ func testModel(t *testing.T, s *suite) {
 					r.Fatalf("import: %v", err)
 				}
 			},
-			"update": func(r *rapid.T) {
-				u := provider.Write{Action: provider.Updated,
+			"create": func(r *rapid.T) {
+				w := provider.Write{
+					Action:       provider.Created,
 					Organization: rapid.SampledFrom(m.organizations).Draw(r, "organization"),
 					CustomerID:   rapid.SampledFrom(m.customerIDs).Draw(r, "customer"),
-					ID:           rapid.SampledFrom(m.ids).Draw(r, "id"),
-					IfMatch:      rapid.SampledFrom([][]int64{nil, nil, nil, {1}, {2, 3}, {}}).Draw(r, "If-Match"),
+					ID:           uuid.New(),
 					By:           by,
 				}
-				if rapid.IntRange(0, 3).Draw(r, "path") > 0 { // mostly the right one, if there is one
-					if record := m.records[place{u.Organization, u.ID}]; record != nil {
-						u.CustomerID = record.CustomerID
-					}
-				}
 				values := drawPatch(r, m)
-				u.Patch = patchOf(values)
-				want, wantCode := m.update(u, values, s.clock.now())
-				got, err := s.Write(t.Context(), u)
+				delete(values, "customerId")
+				if values["providerType"] == nil {
+					values["providerType"] = provider.Pharmacy
+				}
+				w.Patch = patchOf(values)
+				m.write(t, r, s, w, values)
+			},
+			"update": func(r *rapid.T) {
+				w := drawWrite(r, m, provider.Updated)
+				values := drawPatch(r, m)
+				w.Patch = patchOf(values)
+				m.write(t, r, s, w, values)
+			},
+			"delete": func(r *rapid.T) {
+				m.write(t, r, s, drawWrite(r, m, provider.Deleted), nil)
+			},
+			"get": func(r *rapid.T) {
+				w := drawWrite(r, m, "")
+				want, wantCode := m.find(w)
+				got, err := s.Get(t.Context(), w.Organization, w.CustomerID, w.ID)
 				if codeOf(err) != wantCode {
-					r.Fatalf("update: error %v, want %q", err, wantCode)
+					r.Fatalf("get: error %v, want %q", err, wantCode)
 				}
 				if err == nil {
-					equal(r, "updated record", got, want)
+					equal(r, "record", got, *want)
 				}
+			},
+			"list": func(r *rapid.T) {
+				times := []time.Time{s.clock.now(), start}
+				for _, record := range m.records {
+					times = append(times, record.CreatedAt)
+				}
+				slices.SortFunc(times, time.Time.Compare)
+				l := drawList(r, m.ids, times)
+				l.Organization = rapid.SampledFrom(m.organizations).Draw(r, "organization")
+				l.CustomerID = rapid.SampledFrom(m.customerIDs).Draw(r, "customer")
+				want, wantCode := m.list(l)
+				got, err := s.List(t.Context(), l)
+				if codeOf(err) != wantCode {
+					r.Fatalf("list: error %v, want %q", err, wantCode)
+				}
+				equal(r, "list", got, want)
+			},
+			"events": func(r *rapid.T) {
+				w := drawWrite(r, m, "")
+				before, limit := rapid.Int64Range(0, 6).Draw(r, "before"), rapid.IntRange(1, 4).Draw(r, "limit")
+				_, wantCode := m.find(w)
+				got, err := s.Events(t.Context(), w.Organization, w.CustomerID, w.ID, before, limit)
+				if codeOf(err) != wantCode {
+					r.Fatalf("events: error %v, want %q", err, wantCode)
+				}
+				var want []provider.Event
+				for _, event := range slices.Backward(m.events[place{w.Organization, w.ID}]) {
+					if err == nil && len(want) < limit && (before == 0 || event.Version < before) {
+						want = append(want, event)
+					}
+				}
+				equal(r, "events", got, want)
 			},
 		})
 		m.compare(t, r, s)
 	})
+}
+
+// drawWrite draws a write to a record, mostly to one that is there.
+func drawWrite(r *rapid.T, m *model, action provider.Action) provider.Write {
+	w := provider.Write{
+		Action:       action,
+		Organization: rapid.SampledFrom(m.organizations).Draw(r, "organization"),
+		CustomerID:   rapid.SampledFrom(m.customerIDs).Draw(r, "customer"),
+		ID:           rapid.SampledFrom(m.ids).Draw(r, "id"),
+		IfMatch:      rapid.SampledFrom([][]int64{nil, nil, nil, {1}, {2, 3}, {}}).Draw(r, "If-Match"),
+		By:           by,
+	}
+	if rapid.IntRange(0, 3).Draw(r, "path") > 0 {
+		if record := m.records[place{w.Organization, w.ID}]; record != nil {
+			w.CustomerID = record.CustomerID
+		}
+	}
+	return w
 }
 
 // model is a store in memory, for one caller.
@@ -97,34 +159,98 @@ type place struct {
 
 func (m *model) imports(at place, values map[string]any, now time.Time) {
 	m.customers[place{at.organization, values["customerId"].(uuid.UUID)}] = true
-	record := m.records[at]
-	if record == nil {
-		record = &provider.Provider{ID: at.id, CreatedAt: now}
+	if record := m.records[at]; record != nil && !record.Deleted {
+		m.change(at, *record, provider.Updated, values, provider.Actor{}, now)
+		return
 	}
-	m.change(at, *record, values, provider.Actor{}, now)
+	m.create(at, values, provider.Actor{}, now)
 }
 
-func (m *model) update(u provider.Write, values map[string]any, now time.Time) (provider.Provider, provider.Code) {
-	at := place{u.Organization, u.ID}
-	record := m.records[at]
-	if record == nil || record.CustomerID != u.CustomerID {
-		return provider.Provider{}, provider.NotFound
+// create makes a record, the next version of a deleted one.
+func (m *model) create(at place, values map[string]any, by provider.Actor, now time.Time) {
+	record := provider.Provider{ID: at.id, CreatedAt: now}
+	if deleted := m.records[at]; deleted != nil {
+		record.Version, record.UpdatedAt = deleted.Version, deleted.UpdatedAt
+		if deleted.UpdatedAt.After(now) {
+			record.CreatedAt = deleted.UpdatedAt
+		}
 	}
-	if u.IfMatch != nil && !slices.Contains(u.IfMatch, record.Version) {
-		return provider.Provider{}, provider.PreconditionFailed
-	}
-	if to, moves := values["customerId"]; moves && to != record.CustomerID && !m.customers[place{u.Organization, to.(uuid.UUID)}] {
-		return provider.Provider{}, provider.UnknownCustomer
-	}
-	m.change(at, *record, values, u.By, now)
-	return *m.records[at], ""
+	m.change(at, record, provider.Created, values, by, now)
 }
 
-func (m *model) change(at place, record provider.Provider, values map[string]any, by provider.Actor, now time.Time) {
+// find returns the record that a write is for.
+func (m *model) find(w provider.Write) (*provider.Provider, provider.Code) {
+	record := m.records[place{w.Organization, w.ID}]
+	if record == nil || record.Deleted || record.CustomerID != w.CustomerID {
+		return nil, provider.NotFound
+	}
+	return record, ""
+}
+
+func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
+	if !m.customers[place{l.Organization, l.CustomerID}] {
+		return nil, provider.NotFound
+	}
+	var records []provider.Provider
+	for at, record := range m.records {
+		if at.organization == l.Organization && record.CustomerID == l.CustomerID && !record.Deleted {
+			records = append(records, *record)
+		}
+	}
+	return answer(newestFirst(records), l), ""
+}
+
+// write makes a write in the model and in the store, and holds their answers against each other.
+func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write, values map[string]any) {
+	wantCode := m.apply(w, values, s.clock.now())
+	got, err := s.Write(t.Context(), w)
+	if codeOf(err) != wantCode {
+		r.Fatalf("%s: error %v, want %q", w.Action, err, wantCode)
+	}
+	if err != nil {
+		return
+	}
+	want := *m.records[place{w.Organization, w.ID}]
+	equal(r, "version", got.Version, want.Version)
+	if w.Action != provider.Deleted {
+		equal(r, "record", got, want)
+	}
+}
+
+func (m *model) apply(w provider.Write, values map[string]any, now time.Time) provider.Code {
+	at := place{w.Organization, w.ID}
+	if w.Action == provider.Created {
+		if !m.customers[place{w.Organization, w.CustomerID}] {
+			return provider.NotFound
+		}
+		m.ids = append(m.ids, w.ID)
+		values["customerId"] = w.CustomerID
+		m.create(at, values, w.By, now)
+		return ""
+	}
+	record, code := m.find(w)
+	if code != "" {
+		return code
+	}
+	if w.IfMatch != nil && !slices.Contains(w.IfMatch, record.Version) {
+		return provider.PreconditionFailed
+	}
+	if w.Action == provider.Deleted {
+		m.delete(at, *record, w.By, now)
+		return ""
+	}
+	if to, moves := values["customerId"]; moves && to != record.CustomerID && !m.customers[place{w.Organization, to.(uuid.UUID)}] {
+		return provider.UnknownCustomer
+	}
+	m.change(at, *record, provider.Updated, values, w.By, now)
+	return ""
+}
+
+func (m *model) change(at place, record provider.Provider, action provider.Action, values map[string]any, by provider.Actor, now time.Time) {
 	var changes []provider.Change
 	if to, named := values["customerId"]; named && to != record.CustomerID {
 		change := provider.Change{Field: "customerId", To: to.(uuid.UUID).String()}
-		if record.Version > 0 {
+		if action == provider.Updated {
 			change.From = record.CustomerID.String()
 		}
 		changes = append(changes, change)
@@ -132,7 +258,7 @@ func (m *model) change(at place, record provider.Provider, values map[string]any
 	}
 	if to, named := values["providerType"]; named && to != record.Type {
 		change := provider.Change{Field: "providerType", To: string(to.(provider.Type))}
-		if record.Version > 0 {
+		if action == provider.Updated {
 			change.From = string(record.Type)
 		}
 		changes = append(changes, change)
@@ -144,16 +270,27 @@ func (m *model) change(at place, record provider.Provider, values map[string]any
 			p.put(&record, to)
 		}
 	}
-	if len(changes) == 0 {
-		return
+	if len(changes) > 0 {
+		m.keep(at, record, action, changes, by, now)
 	}
+}
+
+func (m *model) delete(at place, record provider.Provider, by provider.Actor, now time.Time) {
+	changes := []provider.Change{{Field: "customerId", From: record.CustomerID.String()}, {Field: "providerType", From: string(record.Type)}}
+	for _, p := range properties {
+		if was := p.get(&record); was != nil {
+			changes = append(changes, provider.Change{Field: p.name, From: was})
+		}
+	}
+	record.Deleted = true
+	m.keep(at, record, provider.Deleted, changes, by, now)
+}
+
+// keep keeps the next version of a record, and its event.
+func (m *model) keep(at place, record provider.Provider, action provider.Action, changes []provider.Change, by provider.Actor, now time.Time) {
 	record.Version++
 	if now.After(record.UpdatedAt) {
 		record.UpdatedAt = now
-	}
-	action := provider.Updated
-	if record.Version == 1 {
-		action = provider.Created
 	}
 	m.records[at] = &record
 	m.events[at] = append(m.events[at], provider.Event{ProviderID: at.id, Version: record.Version, At: record.UpdatedAt, Action: action, By: by, Changes: changes})
@@ -166,13 +303,19 @@ func (m *model) compare(t *testing.T, r *rapid.T, s *suite) {
 		for _, organization := range m.organizations {
 			at := place{organization, id}
 			want = append(want, m.events[at]...)
-			if record := m.records[at]; record != nil {
-				got, err := s.Write(t.Context(), provider.Write{Action: provider.Updated, Organization: organization, CustomerID: record.CustomerID, ID: id})
-				if err != nil {
-					r.Fatalf("read: %v", err)
-				}
-				equal(r, "record", got, *record)
+			record := m.records[at]
+			if record == nil {
+				continue
 			}
+			got, err := s.Get(t.Context(), organization, record.CustomerID, id)
+			if record.Deleted {
+				equal(r, "error of a deleted record", codeOf(err), provider.NotFound)
+				continue
+			}
+			if err != nil {
+				r.Fatalf("get: %v", err)
+			}
+			equal(r, "record", got, *record)
 		}
 		slices.SortStableFunc(want, func(a, b provider.Event) int { return a.At.Compare(b.At) })
 		got, err := s.History(t.Context(), id)
