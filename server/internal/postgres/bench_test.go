@@ -40,6 +40,57 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
+// BenchmarkRead reads what a customer with 20 records has, by many callers.
+func BenchmarkRead(b *testing.B) {
+	s := open(b, pgtest.Start(b, pgtest.Options{}).Database(b), postgres.Options{})
+	organization, err := s.Organization(b.Context(), "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	imports := newImports(20_000)
+	for i := range imports {
+		imports[i].Patch.CustomerID.Value = imports[i-i%20].ID
+	}
+	if err := s.Import(b.Context(), organization, imports, nil); err != nil {
+		b.Fatal(err)
+	}
+	for name, read := range map[string]func(customer, id uuid.UUID) error{
+		"Get": func(customer, id uuid.UUID) error {
+			_, err := s.Get(b.Context(), organization, customer, id)
+			return err
+		},
+		"List": func(customer, _ uuid.UUID) error {
+			_, err := s.List(b.Context(), provider.List{Organization: organization, CustomerID: customer, Limit: 20})
+			return err
+		},
+		"Events": func(customer, id uuid.UUID) error {
+			_, err := s.Events(b.Context(), organization, customer, id, 0, 20)
+			return err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism(8)
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					one := &imports[rand.IntN(len(imports))]
+					if err := read(one.Patch.CustomerID.Value, one.ID); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+	b.Run("Export", func(b *testing.B) {
+		for b.Loop() {
+			if err := s.Export(b.Context(), "bench", func(uuid.UUID, *provider.Provider) error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(len(imports)*b.N)/b.Elapsed().Seconds(), "records/s")
+	})
+}
+
 // BenchmarkImport makes records, 3 for each new customer, on a server that waits for the disk.
 func BenchmarkImport(b *testing.B) {
 	for _, chunk := range []int{500, 2000, 5000} {

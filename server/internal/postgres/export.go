@@ -33,7 +33,7 @@ func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UU
 	err = s.attempt(ctx, exportTimeout, func(ctx context.Context, c *pgx.Conn) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		err := atOnce(ctx, c, func(b *pgx.Batch) {
+		err := inSnapshot(ctx, c, func(b *pgx.Batch) {
 			b.Queue("SET LOCAL statement_timeout = " + milliseconds(exportTimeout))
 			b.Queue(selectAll, number).Query(func(rows pgx.Rows) error {
 				for rows.Next() && stopped == nil {

@@ -168,12 +168,12 @@ func read[T any](ctx context.Context, s *Store, scan pgx.RowToFunc[T], query str
 	return all, err
 }
 
-// readAtOnce runs queries that see the same moment: one round trip. Queue is called again if they are tried anew.
-func (s *Store) readAtOnce(ctx context.Context, queue func(*pgx.Batch)) error {
-	return s.attempts(ctx, func(ctx context.Context, c *pgx.Conn) error { return atOnce(ctx, c, queue) })
+// readSnapshot runs queries that see the state of one moment: one round trip. Queue is called again if they are tried anew.
+func (s *Store) readSnapshot(ctx context.Context, queue func(*pgx.Batch)) error {
+	return s.attempts(ctx, func(ctx context.Context, c *pgx.Conn) error { return inSnapshot(ctx, c, queue) })
 }
 
-func atOnce(ctx context.Context, c *pgx.Conn, queue func(*pgx.Batch)) error {
+func inSnapshot(ctx context.Context, c *pgx.Conn, queue func(*pgx.Batch)) error {
 	b := new(pgx.Batch)
 	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	queue(b)

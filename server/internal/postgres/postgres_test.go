@@ -289,8 +289,12 @@ func TestOutage(t *testing.T) {
 	for round := range 2 {
 		server.Stop(t)
 		for name, call := range map[string]func() error{
-			"Update":    func() error { _, err := x.update(text("lost")); return err },
+			"Write":     func() error { _, err := x.update(text("lost")); return err },
 			"Import":    func() error { return x.Import(t.Context(), x.organization, nil, nil) },
+			"Get":       func() error { _, err := x.get(); return err },
+			"List":      func() error { _, err := x.list(); return err },
+			"Events":    func() error { _, err := x.events(); return err },
+			"Export":    func() error { return x.Export(t.Context(), "test", nil) },
 			"KeyByHash": func() error { _, err := x.KeyByHash(t.Context(), hash); return err },
 			"TouchKey":  func() error { return x.TouchKey(t.Context(), key.ID, time.Now()) },
 			"History":   func() error { _, err := x.History(t.Context(), x.record.ID); return err },
@@ -385,23 +389,110 @@ func unknown(t *testing.T, x *fixture) {
 	t.Helper()
 	_, err := x.update(text("lost"))
 	var domain *provider.Error
-	if want := provider.Unknown(nil); !errors.As(err, &domain) || domain.Message != want.Message || domain.RetryAfter == 0 {
-		t.Fatalf("error %v, want %v", err, want)
+	if !errors.As(err, &domain) || domain.Code != provider.OutcomeUnknown || domain.RetryAfter == 0 {
+		t.Fatalf("error %v, want one of code %s with RetryAfter", err, provider.OutcomeUnknown)
 	}
 }
 
 func TestRoundTrips(t *testing.T) {
 	p := newProxy(t, pgtest.New(t))
 	x := newFixture(t, p.dsn, postgres.Options{InFlight: 1})
-	x.update(text("so that statements are prepared"))
-	before := p.roundTrips.Load()
-	for n := range 10 {
-		if _, err := x.update(text(fmt.Sprint(n))); err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range []struct {
+		name string
+		call func() error
+		want int64
+	}{
+		{"a change", func() error { _, err := x.update(text(uuid.NewString())); return err }, 2},
+		{"a new record", func() error { _, err := x.create(); return err }, 2},
+		{"Get", func() error { _, err := x.get(); return err }, 1},
+		{"List", func() error { _, err := x.list(); return err }, 1},
+		{"Events", func() error { _, err := x.events(); return err }, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for n := range 3 {
+				before := p.roundTrips.Load()
+				if err := c.call(); err != nil {
+					t.Fatal(err)
+				}
+				if got := p.roundTrips.Load() - before; n > 0 && got != c.want { // the first prepares the statements
+					t.Errorf("%d round trips, want %d", got, c.want)
+				}
+			}
+		})
 	}
-	if n := p.roundTrips.Load() - before; n != 20 {
-		t.Errorf("10 updates took %d round trips, want 20", n)
+}
+
+// TestASlowExportIsComplete has whoever an export is written for stop for longer than a statement or a transaction may
+// take otherwise.
+func TestASlowExportIsComplete(t *testing.T) {
+	t.Parallel()
+	x := newFixture(t, pgtest.New(t), postgres.Options{})
+	x.fill(exported)
+	calls := 0
+	err := x.Export(t.Context(), "test", func(uuid.UUID, *provider.Provider) error {
+		if calls++; calls == 1 {
+			time.Sleep(11 * time.Second)
+		}
+		return nil
+	})
+	if want := 1 + exported; err != nil || calls != want {
+		t.Errorf("%d calls, error %v; want %d", calls, err, want)
+	}
+}
+
+// exported is how many records are more than fits between the server and a store.
+const exported = 4000
+
+// TestABrokenExportIsNotBegunAnew takes the connection from an export. What it has handed over cannot be taken back.
+func TestABrokenExportIsNotBegunAnew(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{})
+	x.fill(exported)
+	c := connect(t, dsn)
+	seen := map[uuid.UUID]bool{}
+	err := x.Export(t.Context(), "test", func(_ uuid.UUID, record *provider.Provider) error {
+		if len(seen) == 0 {
+			execute(t, c, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		}
+		if seen[record.ID] {
+			t.Fatal("a record came twice")
+		}
+		seen[record.ID] = true
+		return nil
+	})
+	if codeOf(err) != provider.Unavailable || len(seen) == 1+exported {
+		t.Errorf("%d records, error %v; want fewer than all and one of code %s", len(seen), err, provider.Unavailable)
+	}
+}
+
+// TestAnExportThatEndsEarly sees to it that nobody reads, or waits for, what is left.
+func TestAnExportThatEndsEarly(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{})
+	x.fill(exported)
+	full := errors.New("the disk is full")
+	leaving, leave := context.WithCancel(t.Context())
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		f    func() error
+		want error
+	}{
+		{"f has an error", t.Context(), func() error { return full }, full},
+		{"the caller leaves", leaving, func() error { leave(); return nil }, context.Canceled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			calls := 0
+			err := x.Export(c.ctx, "test", func(uuid.UUID, *provider.Provider) error { calls++; return c.f() })
+			if err != c.want || calls > exported {
+				t.Errorf("error %v after %d calls, want %v before the last", err, calls, c.want)
+			}
+			if _, err := x.get(); err != nil {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
 	}
 }
 
@@ -509,41 +600,66 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 	}
 }
 
-// TestPlansHoldWhenTablesGrow has statements planned while there is one record and counts what they read when there
-// are many.
+// TestPlansHoldWhenTablesGrow has statements planned while there are two records and counts the rows that they read when
+// there are many.
 func TestPlansHoldWhenTablesGrow(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, dsn, postgres.Options{InFlight: 1})
+	x := newFixture(t, with(t, dsn, func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" }), postgres.Options{InFlight: 1})
 	elsewhere := x.another()
-	execute(t, connect(t, dsn), "VACUUM ANALYZE") // now it is known how small they are
-	for n := range 7 {
-		if _, err := x.update(text(fmt.Sprint(n))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const many, updates = 4000, 20
-	imports := make([]provider.Import, many)
-	for i := range imports {
-		imports[i] = x.importOf(uuid.New())
-	}
-	if err := x.Import(t.Context(), x.organization, imports, nil); err != nil {
-		t.Fatal(err)
-	}
+	admin := connect(t, dsn)
+	execute(t, admin, "VACUUM ANALYZE") // now it is known how small the tables are
 	read := func() int {
-		c := connect(t, dsn)
-		execute(t, c, "SELECT pg_sleep(1.1)") // until the sessions have told
-		x.update(text(uuid.NewString()))
-		return queryInt(t, c, "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes") + queryInt(t, c, "SELECT sum(seq_tup_read) FROM pg_stat_user_tables")
+		execute(t, admin, "SELECT pg_sleep(1.1)") // until the session tells with its next statement
+		if err := x.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return queryInt(t, admin, "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes") + queryInt(t, admin, "SELECT sum(seq_tup_read) FROM pg_stat_user_tables")
 	}
-	before := read()
-	for n := range updates {
-		if _, err := elsewhere.update(text(fmt.Sprint(n))); err != nil {
+	calls := func() {
+		t.Helper()
+		_, updated := elsewhere.update(text(uuid.NewString()))
+		_, created := elsewhere.create()
+		_, got := elsewhere.get()
+		_, listed := elsewhere.list()
+		_, told := elsewhere.events()
+		_, history := elsewhere.History(t.Context(), elsewhere.record.ID)
+		if err := errors.Join(updated, created, got, listed, told, history); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := read() - before; n > 10*(updates+10) {
-		t.Errorf("%d updates read %d rows of %d", updates, n, many)
+	for range 7 {
+		calls()
+	}
+	const many, rounds = 4000, 10
+	x.fill(many)
+	before := read()
+	for range rounds {
+		calls()
+	}
+	if n := read() - before; n > 100*rounds {
+		t.Errorf("%d rounds of calls read %d rows of %d", rounds, n, many)
+	}
+}
+
+// TestAChangeLeavesIndexesAlone sees to it that PostgreSQL can keep a record's new row beside its old one.
+func TestAChangeLeavesIndexesAlone(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{})
+	const changes = 10 // fit in a page
+	for range changes {
+		if _, err := x.update(text(uuid.NewString())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.Close() // tells
+	c := connect(t, dsn)
+	eventually(t, "the changes are counted", func() bool {
+		return queryInt(t, c, "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'providers'") == changes
+	})
+	if n := queryInt(t, c, "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'providers'"); n != changes {
+		t.Errorf("%d of %d changes left the indexes alone, want all", n, changes)
 	}
 }
 
@@ -590,6 +706,36 @@ func (x *fixture) importOf(id uuid.UUID) provider.Import {
 
 func (x *fixture) update(patch provider.Patch) (provider.Provider, error) {
 	return x.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID, Patch: patch})
+}
+
+func (x *fixture) create() (provider.Provider, error) {
+	one := x.importOf(uuid.New())
+	return x.Write(context.Background(), provider.Write{Action: provider.Created, Organization: x.organization, CustomerID: x.record.CustomerID, ID: one.ID, Patch: one.Patch})
+}
+
+func (x *fixture) get() (provider.Provider, error) {
+	return x.Get(context.Background(), x.organization, x.record.CustomerID, x.record.ID)
+}
+
+func (x *fixture) list() ([]provider.Provider, error) {
+	return x.List(context.Background(), provider.List{Organization: x.organization, CustomerID: x.record.CustomerID, Limit: 20})
+}
+
+func (x *fixture) events() ([]provider.Event, error) {
+	return x.Events(context.Background(), x.organization, x.record.CustomerID, x.record.ID, 0, 20)
+}
+
+// fill makes n more records for the fixture's customer.
+func (x *fixture) fill(n int) {
+	x.t.Helper()
+	imports := make([]provider.Import, n)
+	for i := range imports {
+		imports[i] = x.importOf(uuid.New())
+		imports[i].Patch.Notes = text(strings.Repeat("notes ", 100)).Notes
+	}
+	if err := x.Import(x.t.Context(), x.organization, imports, nil); err != nil {
+		x.t.Fatal(err)
+	}
 }
 
 func text(s string) provider.Patch {

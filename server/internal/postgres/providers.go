@@ -112,7 +112,7 @@ func (s *Store) List(ctx context.Context, l provider.List) ([]provider.Provider,
 		known   []int
 		records []provider.Provider
 	)
-	err := s.readAtOnce(ctx, func(b *pgx.Batch) {
+	err := s.readSnapshot(ctx, func(b *pgx.Batch) {
 		b.Queue(selectCustomer, l.Organization, [16]byte(l.CustomerID)).Query(into(&known, pgx.RowTo[int]))
 		b.Queue(selectList, l.Organization, [16]byte(l.CustomerID), after, [16]byte(id), (*string)(l.Type), l.IsActive, l.Limit).Query(into(&records, scanProvider))
 	})
