@@ -116,7 +116,7 @@ func bare(w http.ResponseWriter, r *http.Request) {
 // memory answers each update with a record that it changes.
 type memory struct{ provider.Store }
 
-func (memory) Update(_ context.Context, u provider.Write) (provider.Provider, error) {
+func (memory) Write(_ context.Context, u provider.Write) (provider.Provider, error) {
 	record, _, err := u.Apply(&provider.Provider{ID: u.ID, CustomerID: u.CustomerID, Version: 1, Type: provider.Hospital}, time.Now())
 	return record, err
 }
