@@ -171,7 +171,7 @@ func readLogs(paths []string, warmup int64) (*answers, error) {
 
 // pgbenchScript is the transaction: as with rawUpdate, every column that the server sets is set.
 func pgbenchScript(providers int) string {
-	set := "version = version + 1, created_at = now(), updated_at = now()"
+	set := "version = version + 1, updated_at = now()"
 	for _, p := range record {
 		value := fmt.Sprint(p.value)
 		if text, ok := p.value.(string); ok {

@@ -75,7 +75,7 @@ func (r rawRun) do(ctx context.Context) (outcome rawOutcome, err error) {
 
 // rawUpdate is the server's UPDATE of all columns, by the record's key.
 func rawUpdate() string {
-	set := "version = ?2, created_at = ?3, updated_at = ?3, last_event = ?4"
+	set := "version = ?2, updated_at = ?3, last_event = ?4"
 	for i, p := range record {
 		set += fmt.Sprintf(", %s = ?%d", p.column(), 5+i)
 	}
