@@ -1,7 +1,7 @@
 // Package sqlite keeps providers, their history and API keys in one SQLite file: the store for one machine.
 //
 // It stands at the end of a request's way. Writes go through one connection, the only one that SQLite would let
-// write at a time anyway; concurrent updates share its transactions (package batch). Reads have connections of
+// write at a time anyway; concurrent writes share its transactions (package batch). Reads have connections of
 // their own and never wait for a write. While the file is in use, no other program may open it but through SQLite,
 // and its -wal and -shm companions belong to it.
 package sqlite
@@ -126,7 +126,7 @@ func execute(c *sqlite.Conn, statement string, arguments ...any) error {
 	return sqlitex.Execute(c, statement, &sqlitex.ExecOptions{Args: arguments})
 }
 
-// Close finishes the updates under way and closes the file.
+// Close finishes the writes under way and closes the file.
 func (s *Store) Close() error {
 	s.writes.Close()
 	err := s.checks.close()
