@@ -44,7 +44,7 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 	}}
 	if !i.SkipInvalid {
 		screen.begin("checking")
-		checked, err := importer.Check(screen)
+		checked, err := importer.Check(ctx, screen)
 		screen.end()
 		if err != nil {
 			return fmt.Errorf("import: %w", err)

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -23,8 +25,11 @@ import (
 // maxLine is the length of the longest line, in bytes, without its end.
 const maxLine = validate.MaxBody
 
-// chunk is how many lines a transaction takes.
-const chunk = 2000
+// A transaction takes so many lines, or so many bytes of them if that is less.
+const (
+	chunkLines = 2000
+	chunkBytes = 4 << 20
+)
 
 // Importer imports lines of NDJSON for one organization.
 type Importer struct {
@@ -43,9 +48,9 @@ type Result struct {
 }
 
 // Check reads every line and imports none.
-func (i *Importer) Check(lines io.Reader) (Result, error) {
+func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 	var result Result
-	err := i.read(lines, func(p part) error {
+	err := i.read(ctx, lines, func(p part) error {
 		i.tell(p, &result)
 		return nil
 	})
@@ -55,41 +60,78 @@ func (i *Importer) Check(lines io.Reader) (Result, error) {
 // Import imports the valid lines. A line with an ID that the organization knows changes that record. A line without
 // one makes a record whose ID follows from the line, and leaves one that it made before as it is by now: an import that
 // was cut short is completed by running it again. The result counts what is safely stored, also beside an error.
-func (i *Importer) Import(ctx context.Context, lines io.Reader) (Result, error) {
-	var result Result
-	ctx, stop := context.WithCancel(ctx)
-	parts, failed := make(chan part), make(chan error, 1)
-	go func() {
-		defer close(parts)
-		failed <- i.read(lines, func(p part) error {
-			select {
-			case parts <- p:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
-	defer func() {
-		stop()
-		for range parts { // until nobody reads lines any more
-		}
-	}()
-	for p := range parts {
+//
+// Two transactions are under way at once, so that a store that is a process of its own does one while the next is
+// prepared. Lines about one record change it in their order all the same.
+func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, err error) {
+	var older, newer *storing
+	err = i.read(ctx, lines, func(p part) error {
 		i.tell(p, &result)
-		if err := i.Store.Import(ctx, i.Organization, p.records, p.customers); err != nil {
-			return result, err
+		if err := older.finish(&result); err != nil {
+			return err
 		}
-		result.Imported += len(p.records)
+		older, newer = newer, nil
+		if older.shares(p) {
+			if err := older.finish(&result); err != nil {
+				return err
+			}
+		}
+		// Customers come first, and on their own: two transactions that make the same one wait for each other.
+		if err := i.Store.Import(ctx, i.Organization, nil, p.everyCustomer()); err != nil {
+			return err
+		}
 		result.Customers += len(p.customers)
+		newer = i.store(ctx, p)
+		return nil
+	})
+	for _, last := range []*storing{older, newer} {
+		if failed := last.finish(&result); err == nil {
+			err = failed
+		}
 	}
-	return result, <-failed
+	return result, err
+}
+
+// storing is a part's records on their way into the store.
+type storing struct {
+	count int
+	ids   map[uuid.UUID]bool
+	done  chan error // holds the outcome; closed and empty once it is counted
+}
+
+func (i *Importer) store(ctx context.Context, p part) *storing {
+	s := &storing{count: len(p.records), ids: make(map[uuid.UUID]bool, len(p.records)), done: make(chan error, 1)}
+	for _, record := range p.records {
+		s.ids[record.ID] = true
+	}
+	go func() {
+		s.done <- i.Store.Import(ctx, i.Organization, p.records, nil)
+		close(s.done)
+	}()
+	return s
+}
+
+// shares reports whether a part has one of the records.
+func (s *storing) shares(p part) bool {
+	return s != nil && slices.ContainsFunc(p.records, func(record provider.Import) bool { return s.ids[record.ID] })
+}
+
+// finish waits until the records are stored, and counts them, once.
+func (s *storing) finish(result *Result) error {
+	if s == nil {
+		return nil
+	}
+	err, waiting := <-s.done
+	if waiting && err == nil {
+		result.Imported += s.count
+	}
+	return err
 }
 
 // part is what a transaction takes, and the invalid lines among it.
 type part struct {
 	records   []provider.Import
-	customers []uuid.UUID
+	customers []uuid.UUID // named alone
 	invalid   []invalidLine
 }
 
@@ -98,10 +140,17 @@ type invalidLine struct {
 	reason string
 }
 
-func (p *part) size() int { return len(p.records) + len(p.customers) + len(p.invalid) }
-
 func (p *part) refuse(number int, reason string) {
 	p.invalid = append(p.invalid, invalidLine{number, reason})
+}
+
+// everyCustomer returns those named alone and those of the records.
+func (p *part) everyCustomer() []uuid.UUID {
+	all := slices.Clone(p.customers)
+	for _, record := range p.records {
+		all = append(all, record.Patch.CustomerID.Value)
+	}
+	return all
 }
 
 // tell reports the invalid lines of a part, and counts them.
@@ -112,28 +161,67 @@ func (i *Importer) tell(p part, result *Result) {
 	result.Invalid += len(p.invalid)
 }
 
-// read reads all lines and hands them to f in parts. It ends with f's first error.
-func (i *Importer) read(lines io.Reader, f func(part) error) error {
+// read reads all lines, parses them on every processor and hands them to f in parts, in their order. It ends with f's
+// first error, and when ctx is done.
+func (i *Importer) read(ctx context.Context, lines io.Reader, f func(part) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	parts, failed := make(chan chan part, runtime.GOMAXPROCS(0)), make(chan error, 1)
+	go func() {
+		defer close(parts)
+		failed <- split(lines, func(chunk []line) error {
+			parsed := make(chan part, 1)
+			select {
+			case parts <- parsed:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			go func() { parsed <- i.part(chunk) }()
+			return nil
+		})
+	}()
+	defer func() {
+		stop()
+		for range parts { // until nobody reads lines any more
+		}
+	}()
+	for parsed := range parts {
+		if err := f(<-parsed); err != nil {
+			return err
+		}
+	}
+	return <-failed
+}
+
+// line is one that is not blank.
+type line struct {
+	number int
+	text   []byte // nil if it is too long
+}
+
+// split reads all lines and hands them to f in chunks. It ends with f's first error.
+func split(lines io.Reader, f func([]line) error) error {
 	reader := bufio.NewReaderSize(lines, maxLine+len("\r\n"))
-	var p part
+	var chunk []line
+	size := 0
 	for number := 1; ; number++ {
-		line, err := readLine(reader)
+		text, err := readLine(reader)
 		if err != nil && err != io.EOF {
 			return fmt.Errorf("read line %d: %w", number, err)
 		}
 		if number == 1 {
-			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+			text = bytes.TrimPrefix(text, []byte("\ufeff"))
 		}
-		if len(line) > maxLine {
-			p.refuse(number, fmt.Sprintf("it is longer than %d bytes", maxLine))
-		} else if line = bytes.TrimSpace(line); len(line) > 0 {
-			i.add(&p, number, line)
+		if len(text) > maxLine {
+			chunk = append(chunk, line{number, nil})
+		} else if text = bytes.TrimSpace(text); len(text) > 0 {
+			chunk = append(chunk, line{number, bytes.Clone(text)})
+			size += len(text)
 		}
-		if p.size() == chunk || err == io.EOF && p.size() > 0 {
-			if err := f(p); err != nil {
+		if len(chunk) == chunkLines || size >= chunkBytes || err == io.EOF && len(chunk) > 0 {
+			if err := f(chunk); err != nil {
 				return err
 			}
-			p = part{}
+			chunk, size = nil, 0
 		}
 		if err == io.EOF {
 			return nil
@@ -155,22 +243,29 @@ func readLine(reader *bufio.Reader) ([]byte, error) {
 	return bytes.TrimSuffix(line, []byte("\r")), err
 }
 
-func (i *Importer) add(p *part, number int, line []byte) {
-	parsed, err := i.parse(line)
-	switch {
-	case err != nil:
-		p.refuse(number, reason(err))
-	case parsed.IsCustomer():
-		p.customers = append(p.customers, *parsed.CustomerID)
-	default:
-		one := provider.Import{Patch: wire.Patch(&parsed.ProviderUpdate)}
-		if parsed.ID != nil {
-			one.ID = *parsed.ID
-		} else {
-			one.ID, one.KeepExisting = i.idOf(line), true
+func (i *Importer) part(chunk []line) (p part) {
+	for _, line := range chunk {
+		if line.text == nil {
+			p.refuse(line.number, fmt.Sprintf("it is longer than %d bytes", maxLine))
+			continue
 		}
-		p.records = append(p.records, one)
+		parsed, err := i.parse(line.text)
+		switch {
+		case err != nil:
+			p.refuse(line.number, reason(err))
+		case parsed.IsCustomer():
+			p.customers = append(p.customers, *parsed.CustomerID)
+		default:
+			one := provider.Import{Patch: wire.Patch(&parsed.ProviderUpdate)}
+			if parsed.ID != nil {
+				one.ID = *parsed.ID
+			} else {
+				one.ID, one.KeepExisting = i.idOf(line.text), true
+			}
+			p.records = append(p.records, one)
+		}
 	}
+	return p
 }
 
 // parse returns a line that is a record or a customer. What it refuses breaks the schema of a record too, which tells

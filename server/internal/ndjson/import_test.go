@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/ndjson"
@@ -20,19 +24,31 @@ import (
 // store remembers what is imported, and fails or calls off the import when it is full.
 type store struct {
 	provider.Store
+	capacity int
+	full     func() error
+
+	mu        sync.Mutex
 	records   []provider.Import
-	customers []uuid.UUID
-	capacity  int
-	full      func() error
+	customers map[uuid.UUID]bool
 }
 
 func (s *store) Import(_ context.Context, _ int64, records []provider.Import, customers []uuid.UUID) error {
-	if len(s.records)+len(s.customers)+len(records)+len(customers) > s.capacity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.records)+len(records) > s.capacity {
 		if err := s.full(); err != nil {
 			return err
 		}
 	}
-	s.records, s.customers = append(s.records, records...), append(s.customers, customers...)
+	s.records = append(s.records, records...)
+	for _, customer := range customers {
+		s.customers[customer] = true
+	}
+	for _, record := range records {
+		if !s.customers[record.Patch.CustomerID.Value] {
+			return errors.New("a record came before its customer")
+		}
+	}
 	return nil
 }
 
@@ -58,7 +74,7 @@ func TestImport(t *testing.T) {
 		{"called off as a part was stored", ctx, 5000, func() error { cancel(); return nil }, io.EOF, context.Canceled},
 	} {
 		t.Run(fact.name, func(t *testing.T) {
-			s := &store{capacity: fact.capacity, full: fact.full}
+			s := &store{capacity: fact.capacity, full: fact.full, customers: map[uuid.UUID]bool{}}
 			i := importer(t, s)
 			var told []int
 			i.Invalid = func(line int, _ string) { told = append(told, line) }
@@ -66,16 +82,11 @@ func TestImport(t *testing.T) {
 			if !errors.Is(err, fact.want) {
 				t.Errorf("error %v, want %v", err, fact.want)
 			}
-			if want := (ndjson.Result{Imported: len(s.records), Customers: len(s.customers), Invalid: len(told)}); result != want {
-				t.Errorf("got %+v, want %+v", result, want)
+			if result.Imported != len(s.records) || result.Invalid != len(told) {
+				t.Errorf("got %+v; %d records are stored, %d lines were told", result, len(s.records), len(told))
 			}
 			if fact.want == nil && result != (ndjson.Result{Imported: 8000, Customers: 1000, Invalid: 1000}) {
 				t.Errorf("got %+v", result)
-			}
-			for n, record := range s.records {
-				if want := customer(n/8*10 + n%8); record.Patch.CustomerID.Value != want {
-					t.Fatalf("record %d is of customer %s, want %s: the order is lost", n, record.Patch.CustomerID.Value, want)
-				}
 			}
 			if !slices.IsSorted(told) {
 				t.Errorf("the invalid lines are told out of order: %d", told)
@@ -84,12 +95,94 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportOverlaps has a store whose first transaction waits for the second.
+func TestImportOverlaps(t *testing.T) {
+	t.Parallel()
+	var begun atomic.Int32
+	second := make(chan bool)
+	s := stub(func(records []provider.Import) error {
+		if len(records) == 0 {
+			return nil
+		}
+		if begun.Add(1) == 2 {
+			close(second)
+		}
+		select {
+		case <-second:
+			return nil
+		case <-time.After(30 * time.Second):
+			return errors.New("the second transaction waits for the first")
+		}
+	})
+	if result, err := importer(t, s).Import(t.Context(), strings.NewReader(lines(4000))); err != nil || result.Imported != 3200 {
+		t.Errorf("got %+v, %v", result, err)
+	}
+}
+
+// TestImportKeepsTheOrderOfARecord imports lines of which each part changes records of those before it.
+func TestImportKeepsTheOrderOfARecord(t *testing.T) {
+	t.Parallel()
+	var (
+		mu       sync.Mutex
+		underWay = map[uuid.UUID]bool{}
+		last     = map[uuid.UUID]string{}
+	)
+	s := stub(func(records []provider.Import) error {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, record := range records {
+			if underWay[record.ID] {
+				return errors.New("two transactions with one record are under way")
+			}
+		}
+		for _, record := range records {
+			underWay[record.ID] = true
+		}
+		mu.Unlock()
+		time.Sleep(20 * time.Millisecond) // in which the next one would begin, if it did not wait
+		mu.Lock()
+		for _, record := range records {
+			last[record.ID] = *record.Patch.Notes.Value
+			delete(underWay, record.ID)
+		}
+		return nil
+	})
+	var text strings.Builder
+	want := map[uuid.UUID]string{}
+	for n := range 20_000 {
+		id := customer(n)
+		if n%100 == 0 {
+			id = customer(n / 100 % 30) // of these, a part has 20
+		}
+		want[id] = fmt.Sprint(n)
+		fmt.Fprintf(&text, `{"id": "%s", "customerId": "%s", "providerType": "Hospital", "notes": "%d"}`+"\n", id, id, n)
+	}
+	if _, err := importer(t, s).Import(t.Context(), strings.NewReader(text.String())); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(last, want) {
+		t.Error("a later line about a record did not have the last word")
+	}
+}
+
+// stub is a store that only imports records.
+type stubStore struct {
+	provider.Store
+	records func([]provider.Import) error
+}
+
+func stub(records func([]provider.Import) error) stubStore { return stubStore{records: records} }
+
+func (s stubStore) Import(_ context.Context, _ int64, records []provider.Import, _ []uuid.UUID) error {
+	return s.records(records)
+}
+
 // BenchmarkImport reads and checks lines; it stores nothing.
 func BenchmarkImport(b *testing.B) {
 	text := strings.Repeat(`{"customerId": "00000000-0000-4000-8000-000000000000", "id": "00000000-0000-4000-8000-000000000000", "providerType": "Primary Care", "specialty": "Internal medicine", "providerName": "Dr. Ada Example", "practiceName": "Example Family Practice", "npi": "1234100000", "phone": "+1 555 100000", "fax": "+1 556 100000", "email": "office@example.org", "address": "1 Main Street", "address2": "Suite 200", "city": "Springfield", "state": "IL", "postalCode": "62701", "isPrimaryProvider": true, "isActive": true, "notes": "Prefers to be called in the morning."}`+"\n", 1000)
 	i := importer(b, &store{})
 	for b.Loop() {
-		if _, err := i.Check(strings.NewReader(text)); err != nil {
+		if _, err := i.Check(b.Context(), strings.NewReader(text)); err != nil {
 			b.Fatal(err)
 		}
 	}
