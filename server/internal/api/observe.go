@@ -30,6 +30,12 @@ type callerKey struct{}
 // callerOf returns the caller of a request that went through identify.
 func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*caller) }
 
+// The values of headers that every answer has. They are shared, and so never changed in place.
+var (
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
+
 // identify names the request and sets the headers that every answer carries. A name that the client brings is kept
 // if it is a UUID, which holds no words; any other gets a fresh one.
 func (a *API) identify(next echo.HandlerFunc) echo.HandlerFunc {
@@ -40,8 +46,8 @@ func (a *API) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		header.Set("X-Request-Id", id)
-		header.Set("Cache-Control", "no-store")
-		header.Set("X-Content-Type-Options", "nosniff")
+		header["Cache-Control"] = noStore
+		header["X-Content-Type-Options"] = noSniff
 		c.SetRequest(request.WithContext(context.WithValue(request.Context(), callerKey{}, &caller{requestID: id, operation: "other"})))
 		return next(c)
 	}
@@ -57,12 +63,13 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			c.Error(err)
 		}
+		send(c.Response())
 		took, status, method := time.Since(start), c.Response().Status, metrics.Method(c.Request().Method)
 		caller := callerOf(c.Request().Context())
 		done(caller.operation, method, status, took)
 
 		level := slog.LevelInfo
-		attributes := []slog.Attr{
+		attributes := append(make([]slog.Attr, 0, 10),
 			slog.String("request_id", caller.requestID),
 			slog.String("method", method),
 			slog.String("operation", caller.operation),
@@ -70,7 +77,7 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			slog.Float64("milliseconds", float64(took.Microseconds())/1000),
 			slog.Int64("bytes", c.Response().Size),
 			slog.String("remote", c.RealIP()),
-		}
+		)
 		if caller.key != nil {
 			attributes = append(attributes, slog.String("key", caller.key.ID), slog.Int64("organization", caller.key.Organization))
 		}
@@ -83,6 +90,13 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		a.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
 		return nil
+	}
+}
+
+// send sends a whole answer on its way, so that nobody waits until it is noted.
+func send(answer *echo.Response) {
+	if answer.Header().Get("Content-Length") != "" {
+		http.NewResponseController(answer.Writer).Flush() // net/http tries again if it fails
 	}
 }
 

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -185,12 +187,16 @@ func (p bodyResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter)
 }
 
 func encode(w http.ResponseWriter, status int, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	body := bodies.Get().(*bytes.Buffer)
+	defer bodies.Put(body)
+	body.Reset()
+	if err := json.MarshalWrite(body, v); err != nil {
 		return err
 	}
-	return writeJSON(w, status, body)
+	return writeJSON(w, status, body.Bytes())
 }
+
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 var entityTag = regexp.MustCompile(`(W/)?"[^"]*"`)
 

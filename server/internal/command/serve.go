@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,7 +20,6 @@ import (
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
-	"golang.org/x/term"
 )
 
 // The limits of a connection. A request of the contract is small and quick.
@@ -58,7 +55,8 @@ func (s serve) Run(ctx context.Context, c *commands, io streams) error {
 			fmt.Fprintf(io.err, "server: the demo uses its own file, %s, whatever --database names\n", demoDatabase)
 		}
 	}
-	log := slog.New(logHandler(io.err))
+	log, flush := newLog(io.err)
+	defer flush()
 	public, err := listen("--addr", s.Addr)
 	if err != nil {
 		return err
@@ -218,17 +216,4 @@ func onLoopback(address string) error {
 		return fmt.Errorf("--demo serves on loopback only, such as 127.0.0.1:8080, not on %s", address)
 	}
 	return nil
-}
-
-// logHandler writes for people on a terminal, and JSON for programs elsewhere.
-func logHandler(w io.Writer) slog.Handler {
-	if isTerminal(w) {
-		return slog.NewTextHandler(w, nil)
-	}
-	return slog.NewJSONHandler(w, nil)
-}
-
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
@@ -285,12 +286,9 @@ func scan(s *sqlite.Stmt, r *provider.Provider) {
 	r.Version = s.ColumnInt64(0)
 	r.UpdatedAt = time.UnixMilli(s.ColumnInt64(1)).UTC()
 	r.Type = provider.Type(s.ColumnText(2))
-	for i, text := range []**string{&r.Specialty, &r.ProviderName, &r.PracticeName, &r.NPI, &r.Phone, &r.Fax, &r.Email, &r.Address, &r.Address2, &r.City, &r.State, &r.PostalCode} {
-		*text = columnText(s, 3+i)
-	}
+	scanTexts(s, r)
 	r.IsPrimaryProvider = columnBool(s, 15)
 	r.IsActive = columnBool(s, 16)
-	r.Notes = columnText(s, 17)
 	r.CreatedAt = time.UnixMilli(s.ColumnInt64(18)).UTC()
 	r.Deleted = s.ColumnBool(19)
 	s.ColumnBytes(20, r.CustomerID[:])
@@ -313,11 +311,29 @@ func bindBool(s *sqlite.Stmt, parameter int, v *bool) {
 	s.BindBool(parameter, *v)
 }
 
-func columnText(s *sqlite.Stmt, column int) *string {
-	if s.ColumnIsNull(column) {
-		return nil
+// scanTexts has the texts of a record share two pieces of memory; one by one they would take 26.
+func scanTexts(s *sqlite.Stmt, r *provider.Provider) {
+	var (
+		scratch [1 << 10]byte
+		columns = [...]int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17}
+		ends    [len(columns)]int
+	)
+	all := scratch[:0]
+	for i, column := range columns {
+		start, length := len(all), s.ColumnLen(column)
+		all = slices.Grow(all, length)[:start+length]
+		s.ColumnBytes(column, all[start:])
+		ends[i] = len(all)
 	}
-	return new(s.ColumnText(column))
+	rest, start := string(all), 0
+	texts := new([len(columns)]string)
+	for i, text := range [...]**string{&r.Specialty, &r.ProviderName, &r.PracticeName, &r.NPI, &r.Phone, &r.Fax, &r.Email, &r.Address, &r.Address2, &r.City, &r.State, &r.PostalCode, &r.Notes} {
+		if !s.ColumnIsNull(columns[i]) {
+			texts[i] = rest[start:ends[i]]
+			*text = &texts[i]
+		}
+		start = ends[i]
+	}
 }
 
 func columnBool(s *sqlite.Stmt, column int) *bool {

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/getkin/kin-openapi/openapi3"
@@ -77,10 +78,12 @@ func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		var text []byte
 		if o.body != nil {
-			var err error
-			if text, err = read(c); err != nil {
+			buffer := buffers.Get().(*bytes.Buffer)
+			defer buffers.Put(buffer) // what next makes of the body is not part of it
+			if err := read(c, buffer); err != nil {
 				return err
 			}
+			text = buffer.Bytes()
 		}
 		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil && o.hasQuery() {
 			return Malformed("The query cannot be read; check its percent signs.")
@@ -187,25 +190,27 @@ func plainlyValid(c echo.Context, p *openapi3.Parameter) bool {
 	return false
 }
 
-func read(c echo.Context) ([]byte, error) {
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// read reads the body into a buffer, in place of what it holds.
+func read(c echo.Context, text *bytes.Buffer) error {
 	request := c.Request()
 	if err := checkMediaType(request.Header); err != nil {
-		return nil, err
+		return err
 	}
 	if request.ContentLength > MaxBody {
-		return nil, &http.MaxBytesError{Limit: MaxBody}
+		return &http.MaxBytesError{Limit: MaxBody}
 	}
-	body := http.MaxBytesReader(c.Response(), request.Body, MaxBody)
-	text := bytes.NewBuffer(make([]byte, 0, max(0, min(request.ContentLength, MaxBody))+bytes.MinRead))
-	_, err := text.ReadFrom(body)
+	text.Reset()
+	_, err := text.ReadFrom(http.MaxBytesReader(c.Response(), request.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	if err != nil && !errors.As(err, &tooLarge) {
-		return nil, Malformed("The body did not arrive whole.")
+		return Malformed("The body did not arrive whole.")
 	}
 	if err == nil {
 		request.Body = http.NoBody
 	}
-	return text.Bytes(), err
+	return err
 }
 
 func checkMediaType(header http.Header) error {
