@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"regexp"
@@ -155,8 +154,17 @@ func (p providerResponse) VisitCreateCustomerProviderResponse(w http.ResponseWri
 
 func (p providerResponse) write(w http.ResponseWriter, status int) error {
 	w.Header().Set("ETag", wire.ETag(p.record.Version))
-	return encode(w, status, wire.Provider(&p.record))
+	body := bodies.Get().(*[]byte)
+	defer bodies.Put(body)
+	text, err := wire.AppendProvider((*body)[:0], &p.record)
+	if err != nil {
+		return err
+	}
+	*body = text
+	return writeJSON(w, status, text)
 }
+
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
 
 // notModified is a 304 for a record of that version.
 type notModified struct{ version int64 }
@@ -187,16 +195,12 @@ func (p bodyResponse) VisitDeleteCustomerProviderResponse(w http.ResponseWriter)
 }
 
 func encode(w http.ResponseWriter, status int, v any) error {
-	body := bodies.Get().(*bytes.Buffer)
-	defer bodies.Put(body)
-	body.Reset()
-	if err := json.MarshalWrite(body, v); err != nil {
+	body, err := json.Marshal(v)
+	if err != nil {
 		return err
 	}
-	return writeJSON(w, status, body.Bytes())
+	return writeJSON(w, status, body)
 }
-
-var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 var entityTag = regexp.MustCompile(`(W/)?"[^"]*"`)
 

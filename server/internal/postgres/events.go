@@ -2,9 +2,9 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 
+	"github.com/carecycle/provider-api/server/internal/changes"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -52,11 +52,12 @@ func (s *Store) History(ctx context.Context, id uuid.UUID) ([]provider.Event, er
 func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
 	return func(row pgx.CollectableRow) (provider.Event, error) {
 		event := provider.Event{ProviderID: id}
-		var changes []byte
-		if err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &changes); err != nil {
-			return event, err
+		var text []byte
+		err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &text)
+		if err == nil {
+			event.At = event.At.UTC()
+			event.Changes, err = changes.Parse(text)
 		}
-		event.At = event.At.UTC()
-		return event, json.Unmarshal(changes, &event.Changes)
+		return event, err
 	}
 }

@@ -61,14 +61,12 @@ func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UU
 
 // scanCustomer returns a customer and their record, nil if they have none.
 func scanCustomer(rows pgx.Rows) (customer uuid.UUID, _ *provider.Provider, err error) {
-	record := new(provider.Provider)
-	to := destinations(record)
 	if none := rows.RawValues()[1] == nil; none {
-		record, to = nil, make([]any, len(to)) // to be passed over
+		others := make([]any, len(rows.RawValues())-1) // passed over
+		err = rows.Scan(append([]any{(*[16]byte)(&customer)}, others...)...)
+		return customer, nil, err
 	}
-	err = rows.Scan(append([]any{(*[16]byte)(&customer)}, to...)...)
-	if record != nil {
-		record.CreatedAt, record.UpdatedAt = record.CreatedAt.UTC(), record.UpdatedAt.UTC()
-	}
+	record := new(provider.Provider)
+	err = scan(rows, record, (*[16]byte)(&customer))
 	return customer, record, err
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/changes"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -216,13 +216,13 @@ func (r *records) saving() []any {
 
 // appending returns the arguments of insertEvents: an array for each column.
 func (r *records) appending() ([]any, error) {
-	changes := make([]string, len(r.events))
+	texts := make([]string, len(r.events))
 	for i, event := range r.events {
-		text, err := json.Marshal(event.Changes)
+		text, err := changes.Append(nil, event.Changes)
 		if err != nil {
 			return nil, err
 		}
-		changes[i] = string(text)
+		texts[i] = string(text)
 	}
 	return []any{
 		r.organization,
@@ -232,7 +232,7 @@ func (r *records) appending() ([]any, error) {
 		column(r.events, func(e *provider.Event) string { return string(e.Action) }),
 		column(r.events, func(e *provider.Event) string { return e.By.KeyID }),
 		column(r.events, func(e *provider.Event) string { return e.By.RequestID }),
-		changes,
+		texts,
 	}, nil
 }
 

@@ -113,9 +113,9 @@ type Patch struct {
 // Change is one property's part in an event: the contract's name of it, and its value before and after, each a
 // string, a bool, or nil for null.
 type Change struct {
-	Field string `json:"field"`
-	From  any    `json:"from"`
-	To    any    `json:"to"`
+	Field string
+	From  any
+	To    any
 }
 
 // Apply returns the record as the patch leaves it, and what changed. A property set to the value it has is no change.

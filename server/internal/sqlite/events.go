@@ -2,10 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/changes"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
@@ -64,14 +64,16 @@ func readEvents(c *sqlite.Conn, id uuid.UUID, query string, arguments ...any) (e
 			Action:     provider.Action(s.ColumnText(2)),
 			By:         provider.Actor{KeyID: s.ColumnText(3), RequestID: s.ColumnText(4)},
 		}
+		var err error
+		event.Changes, err = changes.Parse([]byte(s.ColumnText(5)))
 		events = append(events, event)
-		return json.Unmarshal([]byte(s.ColumnText(5)), &events[len(events)-1].Changes)
+		return err
 	}})
 	return events, err
 }
 
 func saveEvent(c *sqlite.Conn, current *row, event *provider.Event) (int64, error) {
-	changes, err := json.Marshal(event.Changes)
+	changes, err := changes.Append(nil, event.Changes)
 	if err != nil {
 		return 0, err
 	}

@@ -326,11 +326,11 @@ func scanTexts(s *sqlite.Stmt, r *provider.Provider) {
 		ends[i] = len(all)
 	}
 	rest, start := string(all), 0
-	texts := new([len(columns)]string)
+	values := new([len(columns)]string)
 	for i, text := range [...]**string{&r.Specialty, &r.ProviderName, &r.PracticeName, &r.NPI, &r.Phone, &r.Fax, &r.Email, &r.Address, &r.Address2, &r.City, &r.State, &r.PostalCode, &r.Notes} {
 		if !s.ColumnIsNull(columns[i]) {
-			texts[i] = rest[start:ends[i]]
-			*text = &texts[i]
+			values[i] = rest[start:ends[i]]
+			*text = &values[i]
 		}
 		start = ends[i]
 	}

@@ -1,9 +1,12 @@
 package wire_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/getkin/kin-openapi/openapi3"
 	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 )
@@ -105,6 +109,38 @@ func show(t *testing.T, r provider.Provider) map[string]any {
 		t.Fatal(err)
 	}
 	return shown
+}
+
+// TestAppendProvider holds what is written by hand against the generated type.
+func TestAppendProvider(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		at := func(name string) time.Time { return time.UnixMilli(rapid.Int64Range(0, 1<<45).Draw(r, name)).UTC() }
+		id := func(name string) uuid.UUID { return uuid.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, name)) }
+		text := rapid.Ptr(rapid.Map(rapid.String(), func(s string) string { return strings.ToValidUTF8(s, "") }), true)
+		record := provider.Provider{
+			ID: id("id"), CustomerID: id("customer"), CreatedAt: at("created"), UpdatedAt: at("updated"),
+			Type: rapid.SampledFrom([]provider.Type{provider.PrimaryCare, provider.Specialist, provider.Hospital, provider.Pharmacy}).Draw(r, "type"),
+		}
+		for _, property := range []**string{
+			&record.Specialty, &record.ProviderName, &record.PracticeName, &record.NPI, &record.Phone, &record.Fax, &record.Email,
+			&record.Address, &record.Address2, &record.City, &record.State, &record.PostalCode, &record.Notes,
+		} {
+			*property = text.Draw(r, "text")
+		}
+		record.IsPrimaryProvider, record.IsActive = rapid.Ptr(rapid.Bool(), true).Draw(r, "primary"), rapid.Ptr(rapid.Bool(), true).Draw(r, "active")
+		want, err := strict.Marshal(wire.Provider(&record))
+		if err != nil {
+			r.Fatal(err)
+		}
+		got, err := wire.AppendProvider(nil, &record)
+		if err != nil {
+			r.Fatal(err)
+		}
+		sorted := jsontext.Value(bytes.Clone(got)) // the generated type has the properties in the order of the alphabet
+		if err := errors.Join(sorted.Canonicalize(), (*jsontext.Value)(&want).Canonicalize()); err != nil || string(sorted) != string(want) {
+			r.Errorf("got  %s, %v\nwant %s", got, err, want)
+		}
+	})
 }
 
 // TestCursor: a position is the same after it has been a cursor, and any text of a cursor's form is some position.
