@@ -24,6 +24,7 @@ const crowd = 64
 
 // plan is what a person chooses of a run.
 type plan struct {
+	rounds      int   // how often each thing is measured
 	seconds     int   // of a measurement
 	warmup      int   // seconds before it
 	connections []int // to each server
@@ -97,12 +98,31 @@ func (b *bench) say(format string, values ...any) {
 
 func (b *bench) onSQLite(ctx context.Context) error {
 	kind := &files{folder: b.folder}
-	data, err := b.fill(ctx, kind, b.providers)
+	data, err := b.fill(ctx, kind, serverOnSQLite, b.providers)
 	if err != nil {
 		return err
 	}
-	// The server and what it is compared with take turns, so that the machine's moods touch both.
-	err = b.withClone(ctx, data, func(database string) error {
+	if err := b.inRounds(func() error { return b.roundOnSQLite(ctx, data) }); err != nil {
+		return err
+	}
+	if err := kind.drop(ctx, data.database); err != nil {
+		return err
+	}
+	return b.scale(ctx, serverOnSQLite, kind)
+}
+
+// inRounds measures the same things several times. They take turns, so that the machine's moods touch all of them.
+func (b *bench) inRounds(measure func() error) error {
+	for b.round = range b.rounds {
+		if err := measure(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) roundOnSQLite(ctx context.Context, data *dataSet) error {
+	err := b.withClone(ctx, data, func(database string) error {
 		return b.withServer(ctx, b.own("bare"), func(echo *server) error {
 			return b.withServer(ctx, b.serve(database), func(s *server) error {
 				for _, connections := range b.connections {
@@ -144,10 +164,7 @@ func (b *bench) onSQLite(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := kind.drop(ctx, data.database); err != nil {
-		return err
-	}
-	return b.scale(ctx, serverOnSQLite, kind)
+	return nil
 }
 
 // onPostgres does what onSQLite does. Without a PostgreSQL to measure, the report has a note instead.
@@ -158,7 +175,7 @@ func (b *bench) onPostgres(ctx context.Context) error {
 		return nil
 	}
 	defer kind.stop()
-	data, err := b.fill(ctx, kind, b.providers)
+	data, err := b.fill(ctx, kind, serverOnPostgres, b.providers)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -167,7 +184,17 @@ func (b *bench) onPostgres(ctx context.Context) error {
 		return nil
 	}
 	b.note("PostgreSQL is %s with the settings it comes with, on the same disk, fsync on.", kind.version)
-	err = b.withClone(ctx, data, func(database string) error {
+	if err := b.inRounds(func() error { return b.roundOnPostgres(ctx, data) }); err != nil {
+		return err
+	}
+	if err := kind.drop(ctx, data.database); err != nil {
+		return err
+	}
+	return b.scale(ctx, serverOnPostgres, kind)
+}
+
+func (b *bench) roundOnPostgres(ctx context.Context, data *dataSet) error {
+	err := b.withClone(ctx, data, func(database string) error {
 		return b.withServer(ctx, b.serve(database), func(s *server) error {
 			for _, connections := range b.connections {
 				if err := b.load(ctx, serverOnPostgres, s, data, connections); err != nil {
@@ -186,37 +213,40 @@ func (b *bench) onPostgres(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := kind.drop(ctx, data.database); err != nil {
-		return err
-	}
-	return b.scale(ctx, serverOnPostgres, kind)
+	return nil
 }
 
 // scale measures the server at the sizes that the other measurements do not have.
 func (b *bench) scale(ctx context.Context, subject subject, kind databases) error {
+	var sets []*dataSet
 	for _, size := range b.sizes {
 		if size == b.providers && slices.Contains(b.connections, crowd) {
 			continue
 		}
-		data, err := b.fill(ctx, kind, size)
+		data, err := b.fill(ctx, kind, subject, size)
 		if err != nil {
 			return err
 		}
-		err = b.withServer(ctx, b.serve(data.database), func(s *server) error {
-			return b.load(ctx, subject, s, data, crowd)
-		})
-		if err != nil {
-			return err
-		}
-		if err := kind.drop(ctx, data.database); err != nil {
-			return err
-		}
+		sets = append(sets, data)
 	}
-	return nil
+	return b.inRounds(func() error {
+		for _, data := range sets {
+			err := b.withClone(ctx, data, func(database string) error {
+				return b.withServer(ctx, b.serve(database), func(s *server) error {
+					return b.load(ctx, subject, s, data, crowd)
+				})
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// fill makes a database with so many providers and a key to it, by the server's own commands.
-func (b *bench) fill(ctx context.Context, kind databases, providers int) (*dataSet, error) {
+// fill makes a database with so many providers and a key to it, by the server's own commands, and notes how long the
+// import took.
+func (b *bench) fill(ctx context.Context, kind databases, subject subject, providers int) (*dataSet, error) {
 	lines := filepath.Join(b.folder, strconv.Itoa(providers)+".ndjson")
 	if _, err := os.Stat(lines); err != nil {
 		if err := writeImport(lines, providers); err != nil {
@@ -228,9 +258,11 @@ func (b *bench) fill(ctx context.Context, kind databases, providers int) (*dataS
 		return nil, err
 	}
 	b.say("importing %d providers", providers)
+	begin := time.Now()
 	if _, err := output(command(ctx, b.server, "import", lines, "--organization", "bench", "--database", database)); err != nil {
 		return nil, err
 	}
+	b.imports = append(b.imports, imported{subject, providers, time.Since(begin)})
 	key, err := output(command(ctx, b.server, "keys", "create", "--organization", "bench", "--name", "bench", "--rate-limit", "0", "--database", database))
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func needWrk(t *testing.T) {
 func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
 	needWrk(t)
 	b := &bench{
-		plan:   plan{seconds: 1, warmup: 1, connections: []int{1}, providers: 100, sizes: []int{100}},
+		plan:   plan{rounds: 1, seconds: 1, warmup: 1, connections: []int{1}, providers: 100, sizes: []int{100}},
 		folder: t.TempDir(), progress: io.Discard, report: &report{},
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -46,7 +46,7 @@ func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
 	if err := b.prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
-	data, err := b.fill(ctx, &files{folder: b.folder}, b.providers)
+	data, err := b.fill(ctx, &files{folder: b.folder}, serverOnSQLite, b.providers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +80,12 @@ func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
 
 func TestAnAnswerOtherThan200IsAnError(t *testing.T) {
 	needWrk(t)
-	b := &bench{folder: t.TempDir(), progress: io.Discard}
+	b := &bench{folder: t.TempDir(), progress: io.Discard, report: &report{}}
 	if err := b.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	files := &files{folder: b.folder}
-	data, err := b.fill(t.Context(), files, 10)
+	data, err := b.fill(t.Context(), files, serverOnSQLite, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,8 @@
 // The load comes from wrk, which must be installed, over loopback: a fixed number of connections, each of which waits
 // for its answer before it sends again. A request names a random provider and sets all of its properties but
 // customerId; four of them change. The providers were imported by the server's own command. What is measured at one
-// size starts from copies of one database, and with a warm-up in which the status of every answer is looked at. wrk's
+// size starts from copies of one database, and with a warm-up in which the status of every answer is looked at. All is
+// measured in several rounds; the report has the median of each, and for a bar the median of the rounds' ratios. wrk's
 // percentiles count requests that it invents, as if an answer that was slow had held others up; the report takes them
 // out again and shows both.
 //
@@ -104,8 +105,9 @@ func parsePlan(arguments []string, stderr io.Writer) (plan, error) {
 	p := plan{connections: []int{1, 16, 64, 256}, sizes: []int{1_000, 100_000, 1_000_000}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&p.seconds, "seconds", 10, "how long a measurement takes")
-	flags.IntVar(&p.warmup, "warmup", 3, "how many `seconds` of load come before it")
+	flags.IntVar(&p.rounds, "rounds", 3, "how often each thing is measured, in turn with the others")
+	flags.IntVar(&p.seconds, "seconds", 5, "how long a measurement takes")
+	flags.IntVar(&p.warmup, "warmup", 2, "how many `seconds` of load come before it")
 	flags.Func("connections", "to each server, such as 1,64 (default 1,16,64,256)", numbers(&p.connections))
 	flags.IntVar(&p.providers, "providers", 100_000, "how many the database has")
 	flags.Func("sizes", "of the scale table: `providers`, such as 1000,10000 (default 1000,100000,1000000)", numbers(&p.sizes))
@@ -114,12 +116,12 @@ func parsePlan(arguments []string, stderr io.Writer) (plan, error) {
 		return p, err
 	}
 	if p.quick {
-		p = plan{seconds: 1, warmup: 1, connections: []int{1, crowd}, providers: 2_000, sizes: []int{1_000, 2_000}, quick: true}
+		p = plan{rounds: 1, seconds: 1, warmup: 1, connections: []int{1, crowd}, providers: 2_000, sizes: []int{1_000, 2_000}, quick: true}
 	}
 	switch {
 	case flags.NArg() > 0:
 		return p, fmt.Errorf("%q is not known", flags.Arg(0))
-	case p.seconds < 1 || p.warmup < 1 || p.providers < perCustomer || max(p.providers, slices.Max(p.sizes)) > 1<<24:
+	case p.rounds < 1 || p.seconds < 1 || p.warmup < 1 || p.providers < perCustomer || max(p.providers, slices.Max(p.sizes)) > 1<<24:
 		return p, errors.New("the flags take sensible numbers")
 	}
 	return p, nil
