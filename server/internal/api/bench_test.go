@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -32,39 +34,71 @@ const (
 func BenchmarkRequest(b *testing.B) {
 	b.Run("bare", func(b *testing.B) { benchmark(b, http.HandlerFunc(bare), "") })
 	b.Run("full", func(b *testing.B) {
-		keys := &oneKey{}
-		secret, key, err := apikey.Create(b.Context(), keys, apikey.Key{Organization: 1, Permissions: apikey.Permissions()}, time.Now())
-		if err != nil {
-			b.Fatal(err)
-		}
-		keys.key = key
-		doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
-		if err != nil {
-			b.Fatal(err)
-		}
-		verifier := apikey.NewVerifier(keys, time.Now, slog.New(slog.DiscardHandler))
-		b.Cleanup(verifier.Close)
-		handler, err := New(Config{
-			Contract: doc, Docs: http.NotFoundHandler(), Store: memory{}, Ready: func(context.Context) error { return nil },
-			Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
+		handler, secret := full(b)
 		benchmark(b, handler, secret)
 	})
 }
 
-func benchmark(b *testing.B, handler http.Handler, secret string) {
-	b.ReportAllocs()
-	request, err := http.NewRequest(http.MethodPatch, benchPath, nil)
+// TestBenchmarkedHandlersAgree sees to it that both handlers do the work: they answer with the same record.
+func TestBenchmarkedHandlersAgree(t *testing.T) {
+	t.Parallel()
+	handler, secret := full(t)
+	var records [2]map[string]any
+	for i, h := range []http.Handler{handler, http.HandlerFunc(bare)} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, benchRequest(t, secret))
+		if err := json.Unmarshal(w.Body.Bytes(), &records[i]); err != nil || w.Code != http.StatusOK {
+			t.Fatalf("status %d: %s", w.Code, w.Body)
+		}
+		for _, theirs := range []string{"id", "createdAt", "updatedAt"} {
+			delete(records[i], theirs)
+		}
+	}
+	if len(records[0]) != 17 || !maps.Equal(records[0], records[1]) {
+		t.Errorf("got %v\nwant %v", records[0], records[1])
+	}
+}
+
+// full is the whole pipeline, with a store that does nothing, and a key to it.
+func full(t testing.TB) (http.Handler, string) {
+	t.Helper()
+	keys := &oneKey{}
+	secret, key, err := apikey.Create(t.Context(), keys, apikey.Key{Organization: 1, Permissions: apikey.Permissions()}, time.Now())
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
+	}
+	keys.key = key
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier := apikey.NewVerifier(keys, time.Now, slog.New(slog.DiscardHandler))
+	t.Cleanup(verifier.Close)
+	handler, err := New(Config{
+		Contract: doc, Docs: http.NotFoundHandler(), Store: memory{}, Ready: func(context.Context) error { return nil },
+		Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler, secret
+}
+
+func benchRequest(t testing.TB, secret string) *http.Request {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodPatch, benchPath, strings.NewReader(benchBody))
+	if err != nil {
+		t.Fatal(err)
 	}
 	request.RemoteAddr = "127.0.0.1:50000"
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("X-Api-Key", secret)
-	request.ContentLength = int64(len(benchBody))
+	return request
+}
+
+func benchmark(b *testing.B, handler http.Handler, secret string) {
+	b.ReportAllocs()
+	request := benchRequest(b, secret)
 	w := &discard{header: http.Header{}}
 	for b.Loop() {
 		clear(w.header)

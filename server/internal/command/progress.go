@@ -10,23 +10,36 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
+// quietInterval is how far apart the lines are that tell of progress where there is no terminal.
+const quietInterval = 10 * time.Second
+
 // progress reads a file and shows on a terminal how far it is, how fast, and how long the rest will take. Elsewhere it
-// shows nothing.
+// says so in a line from time to time, and nothing of what is read quickly.
 type progress struct {
 	file *os.File
 	out  io.Writer
 
-	mu  sync.Mutex
-	bar *progressbar.ProgressBar // nil: nothing is shown
+	mu    sync.Mutex
+	bar   *progressbar.ProgressBar // nil: lines are written
+	doing string                   // empty: nothing is shown
+	size  int64
+	read  int64
+	begun time.Time
+	told  time.Time
 }
 
-// begin shows a bar for the reading of the whole file.
+// begin shows the reading of the whole file.
 func (p *progress) begin(doing string) {
 	info, err := p.file.Stat()
-	if err != nil || info.Size() == 0 || !isTerminal(p.out) {
+	if err != nil || info.Size() == 0 {
 		return
 	}
-	p.bar = progressbar.NewOptions64(info.Size(), progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(doing),
+	now := time.Now()
+	p.doing, p.size, p.read, p.begun, p.told = doing, info.Size(), 0, now, now
+	if !isTerminal(p.out) {
+		return
+	}
+	p.bar = progressbar.NewOptions64(p.size, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(doing),
 		progressbar.OptionShowBytes(true), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(20),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 }
@@ -36,8 +49,14 @@ func (p *progress) Read(b []byte) (int, error) {
 	n, err := p.file.Read(b)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.read += int64(n)
 	if p.bar != nil {
 		p.bar.Add(n)
+	} else if now := time.Now(); p.doing != "" && p.read > 0 && now.Sub(p.told) >= quietInterval {
+		p.told = now
+		took := now.Sub(p.begun)
+		left := time.Duration(float64(took) / float64(p.read) * float64(max(0, p.size-p.read)))
+		fmt.Fprintf(p.out, "%s: %d %% after %v, about %v left\n", p.doing, 100*p.read/p.size, took.Round(time.Second), left.Round(time.Second))
 	}
 	return n, err
 }
@@ -52,10 +71,11 @@ func (p *progress) printf(format string, args ...any) {
 	fmt.Fprintf(p.out, format, args...)
 }
 
-// end removes the bar.
+// end removes the bar, and ends the lines.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.doing = ""
 	if p.bar != nil {
 		p.bar.Clear()
 		p.bar = nil
