@@ -201,7 +201,7 @@ func (a account) expectNoCanary(r request, of record, status int) answer {
 	return got
 }
 
-// expectNoCanaryKept looks at the log and the metrics.
+// expectNoCanaryKept looks at the metrics and, when the server has stopped and so written all of it, at the log.
 func (a account) expectNoCanaryKept() {
 	a.t.Helper()
 	response, err := http.Get(a.admin + "/metrics")
@@ -213,6 +213,7 @@ func (a account) expectNoCanaryKept() {
 	if err != nil || !strings.Contains(string(metrics), "updateCustomerProvider") {
 		a.t.Errorf("these are not the metrics: %v\n%s", err, metrics)
 	}
+	a.stop()
 	for line := range strings.Lines(a.log.String() + string(metrics)) {
 		if holdsCanary(line) {
 			a.t.Errorf("the canary is in the line %s", line)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,7 +87,8 @@ func serveFailing(t testing.TB, fail func() error) account {
 	s := &server{t: t, log: newBuffer()}
 	handler, recorder, key := newHandler(t, openStore(t), failing{fail: fail}, s.log)
 	public, admin := httptest.NewServer(handler), httptest.NewServer(recorder.Handler())
-	t.Cleanup(public.Close)
+	s.stop = sync.OnceValue(func() int { public.Close(); return 0 })
+	t.Cleanup(func() { s.stop() })
 	t.Cleanup(admin.Close)
 	s.url, s.admin = public.URL, admin.URL
 	return account{s, "acme", key}

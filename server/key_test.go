@@ -237,6 +237,7 @@ func TestKeyKept(t *testing.T) {
 		}
 		kept = append(kept, content...)
 	}
+	a.stop() // the log is whole then
 	kept = append(kept, a.log.String()+a.mustRun("", "keys", "list")...)
 	for _, secret := range []string{a.key, next} {
 		shown := apikey.Prefix(secret)

@@ -181,5 +181,6 @@ type discard struct {
 }
 
 func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Flush()                      {}
 func (d *discard) WriteHeader(status int)      { d.status = status }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -63,6 +63,7 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			c.Error(err)
 		}
+		left := c.Request().Context().Err() != nil
 		send(c.Response())
 		took, status, method := time.Since(start), c.Response().Status, metrics.Method(c.Request().Method)
 		caller := callerOf(c.Request().Context())
@@ -83,8 +84,8 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if status >= http.StatusInternalServerError {
 			level = slog.LevelError
-			if c.Request().Context().Err() != nil {
-				level = slog.LevelInfo // the client has left
+			if left { // not the one who has read the answer since
+				level = slog.LevelInfo
 			}
 			attributes = append(attributes, slog.String("error", describe(err)))
 		}
@@ -96,7 +97,7 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 // send sends a whole answer on its way, so that nobody waits until it is noted.
 func send(answer *echo.Response) {
 	if answer.Header().Get("Content-Length") != "" {
-		http.NewResponseController(answer.Writer).Flush() // net/http tries again if it fails
+		http.NewResponseController(answer.Writer).Flush() // if that fails the connection is lost, which net/http finds out too
 	}
 }
 

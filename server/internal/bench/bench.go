@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -229,7 +230,7 @@ func (b *bench) scale(ctx context.Context, subject subject, kind databases) erro
 		}
 		sets = append(sets, data)
 	}
-	return b.inRounds(func() error {
+	err := b.inRounds(func() error {
 		for _, data := range sets {
 			err := b.withClone(ctx, data, func(database string) error {
 				return b.withServer(ctx, b.serve(database), func(s *server) error {
@@ -242,6 +243,10 @@ func (b *bench) scale(ctx context.Context, subject subject, kind databases) erro
 		}
 		return nil
 	})
+	for _, data := range sets {
+		err = cmp.Or(err, kind.drop(ctx, data.database))
+	}
+	return err
 }
 
 // fill makes a database with so many providers and a key to it, by the server's own commands, and notes how long the

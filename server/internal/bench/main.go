@@ -121,6 +121,8 @@ func parsePlan(arguments []string, stderr io.Writer) (plan, error) {
 	switch {
 	case flags.NArg() > 0:
 		return p, fmt.Errorf("%q is not known", flags.Arg(0))
+	case p.rounds%2 == 0:
+		return p, errors.New("the median of the rounds takes an odd number of them")
 	case p.rounds < 1 || p.seconds < 1 || p.warmup < 1 || p.providers < perCustomer || max(p.providers, slices.Max(p.sizes)) > 1<<24:
 		return p, errors.New("the flags take sensible numbers")
 	}

@@ -246,10 +246,14 @@ func (r *report) printScale(w io.Writer, p plan) {
 }
 
 func (r *report) printImports(w io.Writer) {
+	const fewest = 100_000 // of fewer, the start of the process is most
+	if !slices.ContainsFunc(r.imports, func(one imported) bool { return one.providers >= fewest }) {
+		return
+	}
 	fmt.Fprintln(w, "| import, with its check of all lines | records | records/s |")
 	fmt.Fprintln(w, "| --- | ---: | ---: |")
 	for _, one := range r.imports {
-		if one.providers >= 100_000 { // of fewer, the start of the process is most
+		if one.providers >= fewest {
 			fmt.Fprintf(w, "| %s | %s | %s |\n", one.subject, thousands(one.providers), thousands(int(float64(one.providers)/one.took.Seconds())))
 		}
 	}

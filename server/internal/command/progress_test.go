@@ -32,6 +32,7 @@ func TestQuietProgress(t *testing.T) {
 			}
 		}
 		p.end()
+		time.Sleep(quietInterval)
 		p.Read(make([]byte, 10))
 		const want = "importing: 30 % after 12s, about 28s left\n" +
 			"importing: 60 % after 24s, about 16s left\n" +

@@ -89,6 +89,9 @@ func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, 
 			err = failed
 		}
 	}
+	if err == nil {
+		err = ctx.Err() // called off at the last moment
+	}
 	return result, err
 }
 
@@ -185,6 +188,9 @@ func (i *Importer) read(ctx context.Context, lines io.Reader, f func(part) error
 		}
 	}()
 	for parsed := range parts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := f(<-parsed); err != nil {
 			return err
 		}

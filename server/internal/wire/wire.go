@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Patch returns the change that a validated request body asks for. It refers to the body, which must not change afterwards.
+// Patch returns the change that a validated request body asks for. It refers to u, which must not change afterwards.
 func Patch(u *gen.ProviderUpdate) provider.Patch {
 	return provider.Patch{
 		CustomerID:        required(u.CustomerID),
