@@ -18,7 +18,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/carecycle/provider-api/server/internal/wire"
-	"github.com/go-json-experiment/json"
+
 	"github.com/google/uuid"
 )
 
@@ -277,17 +277,18 @@ func (i *Importer) part(chunk []line) (p part) {
 // parse returns a line that is a record or a customer. What it refuses breaks the schema of a record too, which tells
 // all that is wrong.
 func (i *Importer) parse(line []byte) (*wire.ImportLine, error) {
-	if i.Properties.Check(line) != nil {
-		return nil, i.Record.Check(line)
+	text, err := i.Properties.Check(line)
+	if err == nil {
+		parsed := new(wire.ImportLine)
+		if err := text.Decode(parsed); err != nil {
+			return nil, err
+		}
+		if parsed.IsCustomer() || parsed.IsRecord() {
+			return parsed, nil
+		}
 	}
-	parsed := new(wire.ImportLine)
-	if err := json.Unmarshal(line, parsed); err != nil {
-		return nil, validate.Malformed("it cannot be read") // the cause quotes the line
-	}
-	if !parsed.IsCustomer() && !parsed.IsRecord() {
-		return nil, i.Record.Check(line)
-	}
-	return parsed, nil
+	_, err = i.Record.Check(line)
+	return nil, err
 }
 
 // idOf returns a UUID of version 8 (RFC 9562, 5.8) that follows from the organization and the line.

@@ -216,10 +216,10 @@ func (r *records) saving() []any {
 
 // appending returns the arguments of insertEvents: an array for each column.
 func (r *records) appending() ([]any, error) {
-	texts := make([]string, len(r.events))
+	texts, text := make([]string, len(r.events)), []byte(nil)
 	for i, event := range r.events {
-		text, err := changes.Append(nil, event.Changes)
-		if err != nil {
+		var err error
+		if text, err = changes.Append(text[:0], event.Changes); err != nil {
 			return nil, err
 		}
 		texts[i] = string(text)

@@ -73,7 +73,8 @@ func readEvents(c *sqlite.Conn, id uuid.UUID, query string, arguments ...any) (e
 }
 
 func saveEvent(c *sqlite.Conn, current *row, event *provider.Event) (int64, error) {
-	changes, err := changes.Append(nil, event.Changes)
+	var scratch [512]byte
+	changes, err := changes.Append(scratch[:0], event.Changes)
 	if err != nil {
 		return 0, err
 	}

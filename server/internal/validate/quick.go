@@ -14,7 +14,11 @@ import (
 // quick accepts most of the bodies that are valid, flat objects of text and truth values, in one pass over their
 // bytes. It never refuses: what it does not accept, kin-openapi decides on. It must accept nothing that kin-openapi
 // would not; a fuzz test holds the two against each other.
-type quick map[string]rule // by name, as JSON writes it: "phone" with its quotes
+type quick struct {
+	rules    map[string]*rule // by name, as JSON writes it: "phone" with its quotes
+	required uint64           // the bits of the properties that must be there
+	layouts  sync.Map         // of reflect.Type: layout
+}
 
 type rule struct {
 	position  uint // of its bit
@@ -26,34 +30,48 @@ type rule struct {
 	enum      []string // as JSON writes them; nil for any text
 }
 
+// member is where an object has the value of a property.
+type member struct {
+	rule       *rule
+	start, end int
+}
+
 // newQuick returns a quick for a schema, nil if the schema asks for anything that quick does not know.
-func newQuick(schema *openapi3.Schema) quick {
+func newQuick(schema *openapi3.Schema) *quick {
 	closed := schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has
 	known := openapi3.Schema{
-		Type: schema.Type, Properties: schema.Properties, AdditionalProperties: schema.AdditionalProperties,
+		Type: schema.Type, Properties: schema.Properties, AdditionalProperties: schema.AdditionalProperties, Required: schema.Required,
 		Description: schema.Description, Origin: schema.Origin,
 	}
 	if !closed || !schema.Type.Is("object") || len(schema.Properties) > 64 || !same(schema, &known) {
 		return nil
 	}
-	q := quick{}
+	q := &quick{rules: map[string]*rule{}}
 	for name, property := range schema.Properties {
-		r, ok := newRule(property.Value, uint(len(q)))
+		r, ok := newRule(property.Value)
 		if !ok {
 			return nil
 		}
-		q[`"`+name+`"`] = r
+		r.position = uint(len(q.rules))
+		q.rules[`"`+name+`"`] = r
+	}
+	for _, name := range schema.Required {
+		r, ok := q.rules[`"`+name+`"`]
+		if !ok {
+			return nil
+		}
+		q.required |= 1 << r.position
 	}
 	return q
 }
 
-func newRule(schema *openapi3.Schema, position uint) (rule, bool) {
+func newRule(schema *openapi3.Schema) (*rule, bool) {
 	known := openapi3.Schema{
 		Type: schema.Type, Nullable: schema.Nullable, MaxLength: schema.MaxLength, Enum: schema.Enum, Format: schema.Format,
 		Description: schema.Description, Example: schema.Example, Origin: schema.Origin,
 	}
-	r := rule{
-		position: position, text: schema.Type.Is("string"), flag: schema.Type.Is("boolean"),
+	r := &rule{
+		text: schema.Type.Is("string"), flag: schema.Type.Is("boolean"),
 		nullable: schema.Nullable && schema.Enum == nil, uuid: schema.Format == "uuid", maxLength: -1,
 	}
 	if schema.MaxLength != nil {
@@ -88,10 +106,10 @@ var scanners = sync.Pool{New: func() any {
 	return s
 }}
 
-// accepts reports whether the text is certainly valid.
-func (q quick) accepts(text []byte) bool {
+// accepts reports whether the text is certainly valid, and what its members are.
+func (q *quick) accepts(text []byte) ([]member, bool) {
 	if q == nil {
-		return false
+		return nil, false
 	}
 	s := scanners.Get().(*scanner)
 	defer scanners.Put(s)
@@ -100,29 +118,32 @@ func (q quick) accepts(text []byte) bool {
 	defer func() { s.buffer = bytes.Buffer{} }()
 
 	if start, err := s.decoder.ReadToken(); err != nil || start.Kind() != '{' {
-		return false
+		return nil, false
 	}
+	members := make([]member, 0, len(q.rules))
 	seen := uint64(0)
 	for s.decoder.PeekKind() == '"' {
 		name, err := s.decoder.ReadValue()
 		if err != nil {
-			return false
+			return nil, false
 		}
-		r, known := q[string(name)]
+		r, known := q.rules[string(name)]
 		if !known || seen&(1<<r.position) != 0 {
-			return false
+			return nil, false
 		}
 		seen |= 1 << r.position
 		value, err := s.decoder.ReadValue()
 		if err != nil || !r.accepts(value) {
-			return false
+			return nil, false
 		}
+		end := int(s.decoder.InputOffset())
+		members = append(members, member{r, end - len(value), end})
 	}
 	if end, err := s.decoder.ReadToken(); err != nil || end.Kind() != '}' {
-		return false
+		return nil, false
 	}
 	rest := text[s.decoder.InputOffset():]
-	return len(bytes.TrimLeft(rest, " \t\r\n")) == 0
+	return members, seen&q.required == q.required && len(bytes.TrimLeft(rest, " \t\r\n")) == 0
 }
 
 func (r *rule) accepts(value jsontext.Value) bool {

@@ -14,7 +14,7 @@ import (
 // Schema checks JSON texts against one schema of the contract.
 type Schema struct {
 	schema *openapi3.Schema
-	quick  quick
+	quick  *quick
 }
 
 func newSchema(schema *openapi3.Schema) *Schema { return &Schema{schema, newQuick(schema)} }
@@ -44,14 +44,14 @@ var options = []openapi3.SchemaValidationOption{
 	openapi3.WithStringFormatValidator("uuid", openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC9562)),
 }
 
-// Check returns nil if the text is one JSON value that the schema allows.
+// Check returns the text if it is one JSON value that the schema allows. What it returns shares the bytes.
 //
 // Errors: Malformed, Faults.
-func (s *Schema) Check(text []byte) error {
-	if s.quick.accepts(text) {
-		return nil
+func (s *Schema) Check(text []byte) (Text, error) {
+	if members, ok := s.quick.accepts(text); ok {
+		return Text{text, s.quick, members}, nil
 	}
-	return s.check(text)
+	return Text{text: text}, s.check(text)
 }
 
 // check is Check without quick.

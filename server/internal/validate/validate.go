@@ -22,7 +22,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
-	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
 )
 
@@ -90,13 +89,13 @@ func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		faults := append(o.checkParameters(c), o.checkQuery(c)...)
 		if o.body != nil {
-			err := o.body.Check(text)
+			checked, err := o.body.Check(text)
 			if bodyFaults, ok := err.(Faults); ok {
 				faults = append(faults, bodyFaults...)
 			} else if err != nil {
 				return err
 			}
-			c.Request().Body = &valid{text: text}
+			c.Request().Body = &valid{text: checked}
 		}
 		if len(faults) > 0 {
 			return faults.sorted()
@@ -237,7 +236,7 @@ func Unread(request *http.Request) bool {
 // valid is the body of a request that passed, for Binder.
 type valid struct {
 	io.ReadCloser // none
-	text          []byte
+	text          Text
 }
 
 // Binder binds the body that Middleware let through, and no other, matching names exactly.
@@ -249,8 +248,5 @@ func (Binder) Bind(target any, c echo.Context) error {
 	if !ok {
 		return errors.New("bind a body that was not validated")
 	}
-	if err := json.Unmarshal(body.text, target); err != nil {
-		return fmt.Errorf("bind a validated body to %T", target) // the cause quotes the body
-	}
-	return nil
+	return body.text.Decode(target)
 }
