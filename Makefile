@@ -3,7 +3,7 @@
 GENERATED := gen/api.gen.go client/client.gen.go
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible build bench fuzz
+.PHONY: help run test check generate fresh compatible build bench fuzz torture
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ fuzz: ## run each fuzz test for FUZZTIME (60s)
 			go test $$package -run '^$$' -fuzz "^$$test$$" -fuzztime $(FUZZTIME) || exit 1; \
 		done; \
 	done
+
+torture: TORTURE ?= 10m
+torture: ## kill the server and its database under load for TORTURE (10m), and look for changes that are lost
+	TORTURE=$(TORTURE) go test ./server -race -count=1 -v -timeout 0 -run '^TestCrash$$'
 
 compatible: # with the last released tag; nothing to do where there is none
 	@client/compat/check

@@ -14,7 +14,7 @@ import (
 )
 
 // replica starts the program on a database that others use as well.
-func replica(t *testing.T, database string) *server {
+func replica(t *testing.T, database string) (*server, process) {
 	t.Helper()
 	p := start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	s := &server{t: t, database: database, log: p.stderr}
@@ -23,7 +23,7 @@ func replica(t *testing.T, database string) *server {
 		t.Fatal(err)
 	}
 	s.url, s.admin = "http://"+listening.Address, "http://"+listening.Admin
-	return s
+	return s, p
 }
 
 // eventually asks until the answer has the status.
@@ -48,7 +48,9 @@ func TestReplicas(t *testing.T) {
 	const path = "/v2/customers/" + id + "/providers/" + id
 	instance := pgtest.Start(t, pgtest.Options{})
 	database := instance.Database(t)
-	replicas := []*server{replica(t, database), replica(t, database)}
+	first, _ := replica(t, database)
+	second, _ := replica(t, database)
+	replicas := []*server{first, second}
 	key := replicas[0].newKey("acme")
 	replicas[0].importLines("acme", `{"id": "`+id+`", "customerId": "`+id+`", "providerType": "Hospital"}`)
 	change := func(s *server, notes string) answer {

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/google/uuid"
+)
+
+// TestCrash kills the server, and PostgreSQL under it, while records are changed, and holds what is there against what
+// the callers were told: what was acknowledged is there, what was refused is not, and a change whose outcome was left
+// open was made wholly, with its version and its line in the history, or not at all.
+//
+// It crashes a few times; for as long as the environment's TORTURE says, such as 10m, if that is set. See make torture.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		torture(t, &victim{t: t, database: filepath.Join(t.TempDir(), "test.db")})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		instance := pgtest.Start(t, pgtest.Options{Durable: true})
+		torture(t, &victim{t: t, database: instance.Database(t), instance: instance})
+	})
+}
+
+func torture(t *testing.T, v *victim) {
+	const (
+		writers    = 16
+		perWriter  = 4
+		minCrashes = 4
+	)
+	var duration time.Duration
+	if text := os.Getenv("TORTURE"); text != "" {
+		var err error
+		if duration, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("TORTURE is no duration such as 10m: %v", err)
+		}
+	}
+	v.start()
+	records := v.account.newRecords(writers * perWriter)
+	var (
+		writing sync.WaitGroup
+		stop    = make(chan struct{})
+		all     []*witness
+	)
+	for w := range writers {
+		var own []*witness
+		for _, r := range records[w*perWriter : (w+1)*perWriter] {
+			own = append(own, &witness{victim: v, customer: uuid.MustParse(r.customer), id: uuid.MustParse(r.id), version: 1, notes: "old notes", told: map[int64]string{}})
+		}
+		all = append(all, own...)
+		writing.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					for _, w := range own {
+						w.settle()
+					}
+					return
+				default:
+					own[rand.IntN(len(own))].change(strconv.Itoa(n))
+				}
+			}
+		})
+	}
+	begin, crashes := time.Now(), 0
+	for ; !t.Failed() && (crashes < minCrashes || time.Since(begin) < duration); crashes++ {
+		v.waitForChanges(20 + rand.Int64N(400))
+		if v.instance != nil && crashes%2 == 0 {
+			v.instance.Stop(t)
+			v.instance.Start(t)
+		} else {
+			v.kill()
+			v.start()
+		}
+	}
+	v.waitForChanges(100)
+	close(stop)
+	writing.Wait()
+	for _, w := range all {
+		w.holdHistory()
+	}
+	t.Logf("%d crashes, %d changes acknowledged, %d refused, %d left open, of which %d were made",
+		crashes, v.acknowledged.Load(), v.refused.Load(), v.open.Load(), v.openMade.Load())
+}
+
+// victim is a server that is killed and started again, on one database.
+type victim struct {
+	t        *testing.T
+	database string
+	instance *pgtest.Server // nil if the database is SQLite's
+
+	process process
+	account account
+	client  atomic.Pointer[client.Client]
+
+	acknowledged, refused, open, openMade atomic.Int64
+}
+
+func (v *victim) start() {
+	v.t.Helper()
+	server, process := replica(v.t, v.database)
+	v.process = process
+	if v.account.key == "" {
+		v.account = server.account("acme")
+	}
+	c, err := client.New(v.account.key, client.WithBaseURL(server.url), client.WithoutRetries())
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.client.Store(c)
+}
+
+func (v *victim) kill() {
+	v.t.Helper()
+	if err := v.process.Process.Kill(); err != nil {
+		v.t.Fatal(err)
+	}
+	v.process.Wait() // reports the kill
+}
+
+// waitForChanges returns when n more were acknowledged.
+func (v *victim) waitForChanges(n int64) {
+	v.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for goal := v.acknowledged.Load() + n; v.acknowledged.Load() < goal && !v.t.Failed(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			v.t.Fatalf("after a crash no changes are made:\n%s", v.process.stderr)
+		}
+	}
+}
+
+// witness is the only one who changes a record, and knows what must be there.
+type witness struct {
+	victim       *victim
+	customer, id uuid.UUID
+	version      int64
+	notes        string
+	open         string           // what was sent and may have been saved; empty if nothing is open
+	told         map[int64]string // the notes of the versions that were acknowledged or found
+}
+
+// change sends one change. The record's next version must be its, unless its outcome is left open.
+func (w *witness) change(notes string) {
+	w.settle()
+	record, err := w.update(client.ProviderUpdate{Notes: client.Set(notes)})
+	switch {
+	case err == nil:
+		w.expect(record, w.version+1, notes)
+		w.victim.acknowledged.Add(1)
+	case errors.Is(err, client.ErrOutcomeUnknown):
+		w.open = notes
+		w.victim.open.Add(1)
+	case errors.Is(err, client.ErrUnavailable): // and so not made: the next version is the next change's
+		w.victim.refused.Add(1)
+		time.Sleep(time.Millisecond)
+	default:
+		w.victim.t.Errorf("a change ended with %v", err)
+	}
+}
+
+// settle finds out whether the change that is open was made. It asks with a change of nothing, which comes after all that
+// the database has still under way.
+func (w *witness) settle() {
+	for w.open != "" && !w.victim.t.Failed() {
+		record, err := w.update(client.ProviderUpdate{})
+		switch {
+		case err == nil && record.ETag == etag(w.version):
+			w.open = ""
+			w.expect(record, w.version, w.notes)
+		case err == nil:
+			w.victim.openMade.Add(1)
+			made := w.open
+			w.open = ""
+			w.expect(record, w.version+1, made)
+		case errors.Is(err, client.ErrUnavailable):
+			time.Sleep(time.Millisecond)
+		default:
+			w.victim.t.Errorf("a change of nothing ended with %v", err)
+		}
+	}
+}
+
+func (w *witness) update(u client.ProviderUpdate) (*client.Record, error) {
+	return w.victim.client.Load().UpdateProvider(context.Background(), w.customer, w.id, u)
+}
+
+func (w *witness) expect(record *client.Record, version int64, notes string) {
+	if record.ETag != etag(version) || record.Notes == nil || *record.Notes != notes {
+		w.victim.t.Errorf("version %s of a record has the notes %s; want version %d with %q", record.ETag, asJSON(record.Notes), version, notes)
+	}
+	w.version, w.notes = version, notes
+	w.told[version] = notes
+}
+
+// holdHistory holds the history against what the callers were told: it has each version once, without a gap.
+func (w *witness) holdHistory() {
+	want := w.version
+	for entry, err := range w.victim.client.Load().ProviderHistory(context.Background(), w.customer, w.id) {
+		if err != nil {
+			w.victim.t.Errorf("read the history: %v", err)
+			return
+		}
+		if entry.Version != want {
+			w.victim.t.Errorf("the history has version %d where %d should be", entry.Version, want)
+			return
+		}
+		if told, found := w.told[want]; want > 1 && (!found || len(entry.Changes) != 1 || entry.Changes[0].To != told) {
+			w.victim.t.Errorf("the history says of version %d that it made %v; want the notes %q", want, entry.Changes, told)
+		}
+		want--
+	}
+	if want != 0 {
+		w.victim.t.Errorf("the history ends before version %d", want)
+	}
+}
+
+func etag(version int64) string { return fmt.Sprintf("%q", strconv.FormatInt(version, 10)) }
