@@ -422,19 +422,19 @@ type ListCustomerProvidersParams struct {
 
 // DeleteCustomerProviderParams defines parameters for DeleteCustomerProvider.
 type DeleteCustomerProviderParams struct {
-	// IfMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
+	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
 	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 
 // GetCustomerProviderParams defines parameters for GetCustomerProvider.
 type GetCustomerProviderParams struct {
-	// IfNoneMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. If the record still has one of these, the answer is 304, without a body.
+	// IfNoneMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. If the record still has one of these, the answer is 304, without a body.
 	IfNoneMatch *IfNoneMatchHeader `json:"If-None-Match,omitempty"`
 }
 
 // UpdateCustomerProviderParams defines parameters for UpdateCustomerProvider.
 type UpdateCustomerProviderParams struct {
-	// IfMatch The `ETag` of an earlier answer, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
+	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
 	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 

@@ -68,7 +68,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("server"),
-		kong.Description("The careCycle customer provider API: one endpoint, a durable store, and the keys to it."),
+		kong.Description("The careCycle customer provider API: a durable store of providers, and the keys to it."),
 		kong.Vars{"database": defaultDatabase, "permissions": list(apikey.Permissions())},
 		kong.DefaultEnvars("CARECYCLE"),
 		kong.Writers(stdout, stderr),

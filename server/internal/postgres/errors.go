@@ -42,6 +42,7 @@ func (s sqlState) collision() bool { return s == serializationFailure || s == de
 var (
 	errNoConnection = errors.New("postgres: no connection became free in time")
 	errNoAnswer     = errors.New("postgres: no answer in time")
+	errNoHost       = errors.New("postgres: there is no host of that name")
 	errURL          = errors.New("the URL cannot be read; it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE, and characters other than letters and digits in the password are written as %XX")
 )
 
@@ -89,6 +90,7 @@ func cause(err error) error {
 		code   sqlState
 		server *pgconn.PgError
 		system syscall.Errno
+		name   *net.DNSError
 	)
 	switch {
 	case errors.As(err, &code):
@@ -99,13 +101,19 @@ func cause(err error) error {
 		return errNoAnswer
 	case errors.As(err, &system):
 		return fmt.Errorf("postgres: %w", system)
+	case errors.As(err, &name):
+		return errNoHost
 	}
 	return fmt.Errorf("postgres: %T", innermost(err))
 }
 
+// innermost is where an error began; of several, the last.
 func innermost(err error) error {
 	for {
 		inner := errors.Unwrap(err)
+		if several, ok := err.(interface{ Unwrap() []error }); ok && len(several.Unwrap()) > 0 {
+			inner = several.Unwrap()[len(several.Unwrap())-1]
+		}
 		if inner == nil {
 			return err
 		}
@@ -131,7 +139,7 @@ func explain(err error) error {
 	case answered:
 		return cause
 	case errors.As(err, new(*pgconn.ConnectError)):
-		return fmt.Errorf("no server can be reached there; start it, or mend host and port: %w", cause)
+		return fmt.Errorf("no server can be reached there; start it, or mend host, port and sslmode: %w", cause)
 	}
 	return err
 }

@@ -97,7 +97,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 // refused, and the driver's error not repeated, since part of the password would show.
 func parse(dsn string) (*pgxpool.Config, error) {
 	parts, err := url.Parse(dsn)
-	if err != nil || parts.User == nil && strings.Contains(dsn, "@") {
+	if err != nil || parts.User == nil && strings.Contains(dsn, "@") || strings.Count(authority(dsn), "@") > 1 {
 		return nil, errURL
 	}
 	config, err := pgxpool.ParseConfig(dsn)
@@ -116,6 +116,15 @@ func parse(dsn string) (*pgxpool.Config, error) {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	return config, nil
+}
+
+// authority is what a URL has between the scheme and the path: user, password and hosts.
+func authority(dsn string) string {
+	_, rest, _ := strings.Cut(dsn, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest
 }
 
 // configureSessions sets what every connection begins with.

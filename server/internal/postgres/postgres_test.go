@@ -145,7 +145,7 @@ func TestOpenErrors(t *testing.T) {
 	execute(t, connect(t, readOnly), "ALTER DATABASE "+database(t, readOnly)+" SET default_transaction_read_only = on")
 
 	for _, c := range []struct{ name, dsn, want string }{
-		{"no server", "postgres://user:secret@127.0.0.1:1/db", "open database 127.0.0.1:1/db: no server can be reached there; start it, or mend host and port"},
+		{"no server", "postgres://user:secret@127.0.0.1:1/db", "open database 127.0.0.1:1/db: no server can be reached there; start it, or mend host, port and sslmode"},
 		{"no such host", "postgres://user:secret@nowhere.invalid/db", "no server can be reached there"},
 		{"no database", with(t, migrated, func(u *url.URL) { u.Path = "/nowhere" }), "there is no database of that name"},
 		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},
@@ -153,6 +153,7 @@ func TestOpenErrors(t *testing.T) {
 		{"a newer schema", newer, "its schema, version 7777, was made by a newer version of this program, which knows up to 2; install the newer program"},
 		{"read-only", readOnly, "it is read-only; name the primary server"},
 		{"no URL", "postgres://user:secret@host:port/db", "the URL cannot be read"},
+		{"an at sign in the password", "postgres://user:12@secret@host/db", "the URL cannot be read"},
 		{"a slash in the password", "postgres://user:12/secret@host/db", "the URL cannot be read"},
 		{"a question mark in the password", "postgres://user:12?secret@host/db", "the URL cannot be read"},
 		{"a hash in the password", "postgres://user:12#secret@host/db", "the URL cannot be read"},
