@@ -240,6 +240,8 @@ func TestImport(t *testing.T) {
 
 		{"a bad line", line + "\n\n" + bad + "\n" + withID, nil, 1, "line 3: " + badSays + oneBad, 0},
 		{"a bad line is left out", line + "\n\n" + bad + "\n" + withID, skip, 0, "line 3: " + badSays + "imported 2 records; 1 line is invalid and left out\n", 2},
+		{"no space of JSON's", line + "\u00a0\n\v" + line + "\n\u0085", skip, 0, "line 1: The line must be one JSON value; something follows it.\n" +
+			"line 2: The line is not JSON: the fault is after byte 0.\nline 3: The line is not JSON: the fault is after byte 0.\nimported 0 records; 3 lines are invalid and left out\n", 0},
 		{"nothing but a bad line", bad, skip, 0, "line 1: " + badSays + "imported 0 records; 1 line is invalid and left out\n", 0},
 		{"two bad lines", "{}\n" + line + "\n{}", nil, 1,
 			"line 1: " + required + "line 3: " + required + "server: import: 2 lines are invalid, so nothing was imported; mend them, or import the others with --skip-invalid\n", 0},

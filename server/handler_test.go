@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,4 +96,39 @@ func serveFailing(t testing.TB, fail func() error) account {
 	t.Cleanup(admin.Close)
 	s.url, s.admin = public.URL, admin.URL
 	return account{s, "acme", key}
+}
+
+// A client who leaves is no fault of the server's, and no overload; a fault is one also if the client has left.
+func TestClientLeaves(t *testing.T) {
+	t.Parallel()
+	for _, f := range []struct {
+		err  error
+		want string
+	}{
+		{provider.Busy(context.Canceled), `"level":"INFO","msg":"request","status":499`},
+		{provider.Unknown(context.Canceled), `"level":"INFO","msg":"request","status":499`},
+		{provider.Busy(context.DeadlineExceeded), `"level":"ERROR","msg":"request","status":503`},
+		{io.ErrUnexpectedEOF, `"level":"ERROR","msg":"request","status":500`},
+	} {
+		ctx, leave := context.WithCancel(t.Context())
+		var log bytes.Buffer
+		handler, recorder, key := newHandler(t, openStore(t), failing{fail: func() error { leave(); return f.err }}, &log)
+		sent := httptest.NewRequestWithContext(ctx, http.MethodGet, pathOf(exampleID, exampleID), nil)
+		ask(t, handler, sent, key)
+		var line struct {
+			Level, Msg string
+			Status     int
+		}
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+			t.Fatalf("%v: %s", err, log.Bytes())
+		}
+		if got := fmt.Sprintf(`"level":"%s","msg":"%s","status":%d`, line.Level, line.Msg, line.Status); got != f.want {
+			t.Errorf("%v: the log has %s; want %s", f.err, got, f.want)
+		}
+		page := httptest.NewRecorder()
+		recorder.Handler().ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		if want := fmt.Sprintf(`method="GET",operation="getCustomerProvider",status="%d"} 1`, line.Status); !strings.Contains(page.Body.String(), want) {
+			t.Errorf("%v: the metrics lack %s", f.err, want)
+		}
+	}
 }

@@ -63,9 +63,12 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			c.Error(err)
 		}
-		left := c.Request().Context().Err() != nil
+		left := errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
 		send(c.Response())
 		took, status, method := time.Since(start), c.Response().Status, metrics.Method(c.Request().Method)
+		if left {
+			status = statusLeft
+		}
 		caller := callerOf(c.Request().Context())
 		done(caller.operation, method, status, took)
 
@@ -84,15 +87,16 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if status >= http.StatusInternalServerError {
 			level = slog.LevelError
-			if left { // not the one who has read the answer since
-				level = slog.LevelInfo
-			}
 			attributes = append(attributes, slog.String("error", describe(err)))
 		}
 		a.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
 		return nil
 	}
 }
+
+// statusLeft is what the log and the metrics have for a request whose client left and so ended it, as nginx does. An
+// answer was made, and nobody is there to read it.
+const statusLeft = 499
 
 // send sends a whole answer on its way, so that nobody waits until it is noted.
 func send(answer *echo.Response) {

@@ -219,7 +219,7 @@ func split(lines io.Reader, f func([]line) error) error {
 		}
 		if len(text) > maxLine {
 			chunk = append(chunk, line{number, nil})
-		} else if text = bytes.TrimSpace(text); len(text) > 0 {
+		} else if text = bytes.Trim(text, " \t\r\n"); len(text) > 0 { // what JSON takes for space
 			chunk = append(chunk, line{number, bytes.Clone(text)})
 			size += len(text)
 		}

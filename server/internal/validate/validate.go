@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -134,15 +135,17 @@ func (o *Operation) hasQuery() bool {
 }
 
 // checkQuery finds what kin-openapi lets pass: a parameter that the contract does not know, which would be a filter that
-// does not filter, and one that is given twice. An operation without query parameters ignores them all.
+// does not filter, one that is given twice, and truth values and numbers that JSON writes otherwise. An operation without
+// query parameters ignores them all.
 func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
 	if c.Request().URL.RawQuery == "" || !o.hasQuery() {
 		return nil
 	}
 	for name, values := range c.QueryParams() {
-		known := slices.ContainsFunc(o.parameters, func(p *openapi3.Parameter) bool {
+		i := slices.IndexFunc(o.parameters, func(p *openapi3.Parameter) bool {
 			return p.In == openapi3.ParameterInQuery && p.Name == name
 		})
+		known := i >= 0
 		switch {
 		case !known && printable(name) == "":
 			faults = append(faults, gen.FieldError{
@@ -153,9 +156,24 @@ func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
 			faults = append(faults, fault([]string{name}, "unknown_parameter", "is not a query parameter of this operation", "the contract's parameters", "another parameter"))
 		case len(values) > 1:
 			faults = append(faults, fault([]string{name}, "duplicate_parameter", "must be given once", "one value", "several values"))
+		case oddlyWritten(o.parameters[i].Schema.Value, values[0]):
+			faults = append(faults, wrongType(o.parameters[i]))
 		}
 	}
 	return faults
+}
+
+// oddlyWritten reports whether a value is a truth value or an integer for Go's packages, and none for JSON: 1, T, 05.
+func oddlyWritten(schema *openapi3.Schema, value string) bool {
+	switch {
+	case schema.Type.Is("boolean"):
+		truth, err := strconv.ParseBool(value)
+		return err == nil && value != strconv.FormatBool(truth)
+	case schema.Type.Is("integer"):
+		number, err := strconv.ParseInt(value, 10, 64)
+		return err == nil && value != strconv.FormatInt(number, 10)
+	}
+	return false
 }
 
 func parameterFaults(parameter *openapi3.Parameter, err error) Faults {
@@ -167,12 +185,16 @@ func parameterFaults(parameter *openapi3.Parameter, err error) Faults {
 			if parameter.Schema.Value.Format == "uuid" {
 				return Faults{invalidUUID(path, "something else")}
 			}
-			expected := typeName(parameter.Schema.Value)
-			return Faults{fault(path, "invalid_type", "must be "+article(expected), expected, "something else")}
+			return Faults{wrongType(parameter)}
 		}
 		return translate(path, refused.Err)
 	}
 	return translate(path, err)
+}
+
+func wrongType(parameter *openapi3.Parameter) gen.FieldError {
+	expected := typeName(parameter.Schema.Value)
+	return fault([]string{parameter.Name}, "invalid_type", "must be "+article(expected), expected, "something else")
 }
 
 // plainlyValid reports whether a parameter is certainly valid: a UUID in the path, or an optional header or query
