@@ -35,7 +35,7 @@ func start(t *testing.T, folder string, args ...string) process {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Process.Kill() })
+	t.Cleanup(func() { p.Process.Kill(); p.Wait() }) // fail if it has ended already
 	return p
 }
 

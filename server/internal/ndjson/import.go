@@ -18,7 +18,6 @@ import (
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/carecycle/provider-api/server/internal/wire"
-
 	"github.com/google/uuid"
 )
 
@@ -280,8 +279,8 @@ func (i *Importer) parse(line []byte) (*wire.ImportLine, error) {
 	text, err := i.Properties.Check(line)
 	if err == nil {
 		parsed := new(wire.ImportLine)
-		if err := text.Decode(parsed); err != nil {
-			return nil, err
+		if text.Decode(parsed) != nil {
+			return nil, validate.Malformed("it cannot be read")
 		}
 		if parsed.IsCustomer() || parsed.IsRecord() {
 			return parsed, nil

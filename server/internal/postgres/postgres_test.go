@@ -150,7 +150,7 @@ func TestOpenErrors(t *testing.T) {
 		{"no database", with(t, migrated, func(u *url.URL) { u.Path = "/nowhere" }), "there is no database of that name"},
 		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},
 		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword("reader", "secret") }), "this user may not make tables"},
-		{"a newer schema", newer, "its schema, version 7777, was made by a newer version of this program, which knows up to 2; install the newer program"},
+		{"a newer schema", newer, "its schema, version 7777, was made by a newer version of this program, which knows up to 1; install the newer program"},
 		{"read-only", readOnly, "it is read-only; name the primary server"},
 		{"no URL", "postgres://user:secret@host:port/db", "the URL cannot be read"},
 		{"an at sign in the password", "postgres://user:12@secret@host/db", "the URL cannot be read"},

@@ -216,7 +216,8 @@ func (r *records) saving() []any {
 
 // appending returns the arguments of insertEvents: an array for each column.
 func (r *records) appending() ([]any, error) {
-	texts, text := make([]string, len(r.events)), []byte(nil)
+	texts := make([]string, len(r.events))
+	var text []byte // used again for each
 	for i, event := range r.events {
 		var err error
 		if text, err = changes.Append(text[:0], event.Changes); err != nil {

@@ -17,7 +17,7 @@ import (
 type quick struct {
 	rules    map[string]*rule // by name, as JSON writes it: "phone" with its quotes
 	required uint64           // the bits of the properties that must be there
-	layouts  sync.Map         // of reflect.Type: layout
+	fields   sync.Map         // of fieldsOf, by type
 }
 
 type rule struct {
@@ -49,7 +49,7 @@ func newQuick(schema *openapi3.Schema) *quick {
 	q := &quick{rules: map[string]*rule{}}
 	for name, property := range schema.Properties {
 		r, ok := newRule(property.Value)
-		if !ok {
+		if !ok || !plainlyQuoted(name) {
 			return nil
 		}
 		r.position = uint(len(q.rules))
@@ -79,13 +79,19 @@ func newRule(schema *openapi3.Schema) (*rule, bool) {
 	}
 	for _, value := range schema.Enum {
 		word, ok := value.(string)
-		if !ok {
+		if !ok || !plainlyQuoted(word) || r.uuid || r.maxLength >= 0 {
 			return r, false
 		}
 		r.enum = append(r.enum, `"`+word+`"`)
 	}
 	formatKnown := schema.Format == "" || r.uuid && r.text
 	return r, (r.text || r.flag && r.enum == nil) && formatKnown && same(schema, &known)
+}
+
+// plainlyQuoted reports whether JSON writes a text as it is, between quotes.
+func plainlyQuoted(text string) bool {
+	quoted, err := jsontext.AppendQuote(nil, text)
+	return err == nil && string(quoted) == `"`+text+`"`
 }
 
 // same reports whether two schemas say the same, as JSON.

@@ -8,6 +8,7 @@ import (
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/gen"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
@@ -49,18 +50,25 @@ func TestQuickKnowsItsLimits(t *testing.T) {
 	}
 	required := object(text())
 	required.Required = []string{"y"}
+	escaped := openapi3.NewObjectSchema().WithProperty(`a\nb`, text())
+	escaped.AdditionalProperties = closed
 	open := openapi3.NewObjectSchema().WithProperty("x", text())
 	for name, schema := range map[string]*openapi3.Schema{
-		"a pattern":                             object(text().WithPattern("^a")),
-		"a shortest length":                     object(text().WithMinLength(1)),
-		"another format":                        object(text().WithFormat("date")),
-		"a number":                              object(openapi3.NewIntegerSchema()),
-		"a list":                                object(openapi3.NewArraySchema()),
-		"an object":                             object(openapi3.NewObjectSchema()),
-		"either of two":                         object(openapi3.NewOneOfSchema(text(), openapi3.NewBoolSchema())),
-		"a property required and not described": required,
-		"unlisted properties":                   open,
-		"a number in the enum":                  object(openapi3.NewStringSchema().WithEnum("a", 1)),
+		"a pattern":                object(text().WithPattern("^a")),
+		"a shortest length":        object(text().WithMinLength(1)),
+		"another format":           object(text().WithFormat("date")),
+		"a number":                 object(openapi3.NewIntegerSchema()),
+		"a list":                   object(openapi3.NewArraySchema()),
+		"an object":                object(openapi3.NewObjectSchema()),
+		"either of two":            object(openapi3.NewOneOfSchema(text(), openapi3.NewBoolSchema())),
+		"a property required only": required,
+		"unlisted properties":      open,
+		"an enum and a length":     object(text().WithEnum("long").WithMaxLength(1)),
+		"an enum of UUIDs":         object(openapi3.NewUUIDSchema().WithEnum("x")),
+		"an escaped word":          object(text().WithEnum(`a\nb`)),
+		"a word with a quote":      object(text().WithEnum(`"`)),
+		"an escaped name":          escaped,
+		"a number in the enum":     object(openapi3.NewStringSchema().WithEnum("a", 1)),
 	} {
 		if newQuick(schema) != nil {
 			t.Errorf("%s: quick decides on it", name)
@@ -85,6 +93,14 @@ func TestQuickKnowsWhatIsRequired(t *testing.T) {
 // the members that it found against the decoder.
 func FuzzQuick(f *testing.F) {
 	update, create := contractSchema(f, "ProviderUpdate"), contractSchema(f, "ProviderCreate")
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		f.Fatal(err)
+	}
+	line, record, err := ImportLine(doc)
+	if err != nil {
+		f.Fatal(err)
+	}
 	for _, seed := range []string{
 		`{}`, `{"phone":"+1"}`, `{"phone":null,"phone":"1"}`, `{"PHONE":"1"}`, `{"npi":"123456789012345678901234567890123456789012345678901"}`,
 		`{"npi":"1234567890123456789012345678901234567890123456789é"}`, `{"notes":"\u0000"}`, "{\"notes\":\"\x00\"}", "{\"notes\":\"\xff\"}", `{"notes":"\ud800"}`,
@@ -92,12 +108,15 @@ func FuzzQuick(f *testing.F) {
 		`{"customerId":"3c90c3cc-0d44-9b50-8888-8dd25736052a"}`, `{"customerId":null}`, `{"providerType":"Primary Care"}`, `{"providerType":null}`,
 		`{"isActive":"true"}`, `{"isActive":1}`, `{"isActive":true}{}`, `[]`, `null`, ``, `{"phone":"1",}`, `{"ph\u006fne":"1"}`, "\ufeff{}",
 		`{"providerType":"Hospital","isActive":false,"isPrimaryProvider":null,"city":"","state":null,"notes":" \"\\\n\/é😀"}`, ` { "fax" : "null" } `,
+		`{"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a","customerId":"3C90C3CC-0D44-4B50-8888-8DD25736052A","providerType":"Hospital"}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		hold(t, update, text, new(gen.ProviderUpdate), new(gen.ProviderUpdate))
 		hold(t, create, text, new(gen.ProviderCreate), new(gen.ProviderCreate))
+		hold(t, line, text, new(wire.ImportLine), new(wire.ImportLine))
+		hold(t, record, text, new(wire.ImportLine), new(wire.ImportLine))
 	})
 }
 
@@ -120,6 +139,51 @@ func hold(t *testing.T, s *Schema, text []byte, got, want any) {
 	clear(bytes) // as the next request does
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%q is %+v; the decoder has %+v", text, got, want)
+	}
+}
+
+type (
+	ownDecoder struct{ phone string }
+	One        struct {
+		Phone string `json:"phone"`
+	}
+	Other     One
+	shadowing struct {
+		Tel string `json:"phone"`
+		Other
+	}
+	named struct {
+		gen.ProviderUpdate `json:"update"`
+	}
+	pointing struct{ *gen.ProviderUpdate }
+)
+
+func (o *ownDecoder) UnmarshalJSON([]byte) error {
+	o.phone = "mine"
+	return nil
+}
+
+// Whatever the decoder makes of a type, Decode makes of it too.
+func TestDecodeFollowsTheDecoder(t *testing.T) {
+	s := contractSchema(t, "ProviderUpdate")
+	ambiguous := reflect.New(reflect.StructOf([]reflect.StructField{ // in the source, vet would refuse it
+		{Name: "One", Type: reflect.TypeFor[One](), Anonymous: true}, {Name: "Other", Type: reflect.TypeFor[Other](), Anonymous: true},
+	})).Interface()
+	for _, body := range []string{`{"phone":"1","fax":null,"isActive":true}`, `{"phone":"1"}`, `{}`} {
+		for _, target := range []any{
+			new(any), new(map[string]any), new(ownDecoder), ambiguous, new(shadowing), new(named), new(pointing), new([]string), new(One),
+		} {
+			text, err := s.Check([]byte(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := reflect.New(reflect.TypeOf(target).Elem()).Interface()
+			gotErr, wantErr := text.Decode(target), json.Unmarshal([]byte(body), want)
+			if (gotErr == nil) != (wantErr == nil) || wantErr == nil && !reflect.DeepEqual(target, want) {
+				t.Errorf("%s into %T: got %+v, %v; want %+v, %v", body, target, target, gotErr, want, wantErr)
+			}
+			reflect.ValueOf(target).Elem().SetZero()
+		}
 	}
 }
 

@@ -51,7 +51,10 @@ func (s *Schema) Check(text []byte) (Text, error) {
 	if members, ok := s.quick.accepts(text); ok {
 		return Text{text, s.quick, members}, nil
 	}
-	return Text{text: text}, s.check(text)
+	if err := s.check(text); err != nil {
+		return Text{}, err
+	}
+	return Text{text: text}, nil
 }
 
 // check is Check without quick.

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/carecycle/provider-api/gen"
@@ -24,48 +25,82 @@ type Text struct {
 //
 // An error says that the type does not belong to the schema; it holds nothing of the text.
 func (t Text) Decode(target any) error {
-	if t.quick != nil && t.assign(reflect.ValueOf(target).Elem()) {
+	value := reflect.ValueOf(target).Elem()
+	if t.quick != nil && t.assign(value) {
 		return nil
 	}
+	value.SetZero()
 	if err := json.Unmarshal(t.text, target); err != nil {
 		return fmt.Errorf("decode a valid text into %T", target) // the cause quotes the text
 	}
 	return nil
 }
 
-// assign is Decode for what quick has found, so that it need not be looked for again. It reports false if a field is of a
-// type that it leaves to the decoder.
+// assign is Decode for what quick has found, so that it need not be looked for again. It reports false if it leaves the
+// type, or that of a field, to the decoder.
 func (t Text) assign(target reflect.Value) bool {
-	layout, text := t.quick.layoutOf(target.Type()), string(t.text) // whose pieces the values are
+	fields := t.quick.fieldsOf(target.Type())
+	if fields == nil {
+		return false
+	}
+	text := string(t.text) // one copy, which the values share: the bytes are somebody else's next
 	for _, m := range t.members {
-		index := layout[m.rule.position]
-		if index == nil || !assign(target.FieldByIndex(index), text[m.start:m.end]) {
+		index := fields[m.rule.position]
+		if index == nil || !set(target.FieldByIndex(index), text[m.start:m.end]) {
 			return false
 		}
 	}
 	return true
 }
 
-// layout is where a struct has the properties of a quick, by their positions.
-type layout [][]int
-
-func (q *quick) layoutOf(t reflect.Type) layout {
-	if known, found := q.layouts.Load(t); found {
-		return known.(layout)
+// fieldsOf returns where a type has the properties of the quick, by their positions: nil for those that are the decoder's,
+// and for a type that is.
+func (q *quick) fieldsOf(t reflect.Type) [][]int {
+	if known, found := q.fields.Load(t); found {
+		return known.([][]int)
 	}
-	l := make(layout, len(q.rules))
-	for _, field := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if r := q.rules[`"`+name+`"`]; r != nil {
-			l[r.position] = field.Index
-		}
+	var fields [][]int
+	if t.Kind() == reflect.Struct && !decodesItself(t) {
+		fields = make([][]int, len(q.rules))
+		q.findFields(t, nil, fields, map[string]bool{})
 	}
-	q.layouts.Store(t, l)
-	return l
+	q.fields.Store(t, fields)
+	return fields
 }
 
-// assign stores a text, a truth value or null, as JSON writes it.
-func assign(field reflect.Value, value string) bool {
+// findFields finds the fields of a struct and of those embedded in it. Which of two with one name counts is the decoder's
+// to say.
+func (q *quick) findFields(t reflect.Type, within []int, fields [][]int, seen map[string]bool) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		index := append(slices.Clip(within), i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if field.Anonymous && name == "" && field.Type.Kind() == reflect.Struct && !decodesItself(field.Type) {
+			q.findFields(field.Type, index, fields, seen)
+			continue
+		}
+		r := q.rules[`"`+name+`"`]
+		if r == nil {
+			continue
+		}
+		fields[r.position] = nil
+		if !seen[name] && field.IsExported() {
+			fields[r.position] = index
+		}
+		seen[name] = true
+	}
+}
+
+func decodesItself(t reflect.Type) bool {
+	switch reflect.Zero(reflect.PointerTo(t)).Interface().(type) {
+	case encoding.TextUnmarshaler, json.Unmarshaler, json.UnmarshalerFrom:
+		return true
+	}
+	return false
+}
+
+// set stores a text, a truth value or null, as JSON writes it.
+func set(field reflect.Value, value string) bool {
 	null, yes, no := value == "null", value == "true", value == "false"
 	switch f := field.Addr().Interface().(type) {
 	case *gen.Field[string]:
@@ -76,7 +111,10 @@ func assign(field reflect.Value, value string) bool {
 		return null || yes || no
 	case *uuid.UUID:
 		var text string
-		return unquote(value, &text) && f.UnmarshalText([]byte(text)) == nil
+		ok := unquote(value, &text)
+		id, err := uuid.Parse(text)
+		*f = id
+		return ok && err == nil
 	case encoding.TextUnmarshaler, json.Unmarshaler, json.UnmarshalerFrom:
 		return false
 	}
@@ -85,7 +123,7 @@ func assign(field reflect.Value, value string) bool {
 		if !null {
 			field.Set(reflect.New(field.Type().Elem()))
 		}
-		return null || assign(field.Elem(), value)
+		return null || set(field.Elem(), value)
 	case reflect.String:
 		var text string
 		ok := unquote(value, &text)
