@@ -88,7 +88,7 @@ func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil && o.hasQuery() {
 			return Malformed("The query cannot be read; check its percent signs.")
 		}
-		faults := append(o.checkParameters(c), o.checkQuery(c)...)
+		faults, body := append(o.checkParameters(c), o.checkQuery(c)...), c.Request().Body
 		if o.body != nil {
 			checked, err := o.body.Check(text)
 			if bodyFaults, ok := err.(Faults); ok {
@@ -96,11 +96,12 @@ func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 			} else if err != nil {
 				return err
 			}
-			c.Request().Body = &valid{text: checked}
+			body = &valid{text: checked}
 		}
 		if len(faults) > 0 {
 			return faults.sorted()
 		}
+		c.Request().Body = body
 		return next(c)
 	}
 }
@@ -156,7 +157,7 @@ func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
 			faults = append(faults, fault([]string{name}, "unknown_parameter", "is not a query parameter of this operation", "the contract's parameters", "another parameter"))
 		case len(values) > 1:
 			faults = append(faults, fault([]string{name}, "duplicate_parameter", "must be given once", "one value", "several values"))
-		case oddlyWritten(o.parameters[i].Schema.Value, values[0]):
+		case oddlyWritten(o.parameters[i].Schema, values[0]):
 			faults = append(faults, wrongType(o.parameters[i]))
 		}
 	}
@@ -164,12 +165,14 @@ func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
 }
 
 // oddlyWritten reports whether a value is a truth value or an integer for Go's packages, and none for JSON: 1, T, 05.
-func oddlyWritten(schema *openapi3.Schema, value string) bool {
+func oddlyWritten(schema *openapi3.SchemaRef, value string) bool {
 	switch {
-	case schema.Type.Is("boolean"):
+	case schema == nil:
+		return false
+	case schema.Value.Type.Is("boolean"):
 		truth, err := strconv.ParseBool(value)
 		return err == nil && value != strconv.FormatBool(truth)
-	case schema.Type.Is("integer"):
+	case schema.Value.Type.Is("integer"):
 		number, err := strconv.ParseInt(value, 10, 64)
 		return err == nil && value != strconv.FormatInt(number, 10)
 	}
