@@ -558,6 +558,29 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
+// Whoever finds all connections in use waits for one, and not for ever.
+func TestNoFreeConnectionIsBusy(t *testing.T) {
+	t.Parallel()
+	dsn := with(t, pgtest.New(t), func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" })
+	x := newFixture(t, dsn, postgres.Options{})
+	err := x.Export(t.Context(), "test", func(uuid.UUID, *provider.Provider) error { // has the only one
+		start := time.Now()
+		if _, err := x.update(text("a")); codeOf(err) != provider.Unavailable {
+			t.Errorf("error %v, want one of code %s", err, provider.Unavailable)
+		}
+		if took := time.Since(start); took < time.Second || took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := x.update(text("a")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestALockedRecordIsBusy(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)

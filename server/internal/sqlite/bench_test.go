@@ -34,7 +34,7 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-func filled(b *testing.B, n int, o Options) (*Store, []uuid.UUID) {
+func filled(b testing.TB, n int, o Options) (*Store, []uuid.UUID) {
 	b.Helper()
 	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"), o)
 	if err != nil {

@@ -1,0 +1,89 @@
+package sqlite
+
+import (
+	"os"
+	"testing"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// A reader sees what was committed last, while a transaction that changes it is under way, and waits for nothing.
+func TestReadersDoNotWaitForTheWriter(t *testing.T) {
+	t.Parallel()
+	s, ids := filled(t, 20, Options{})
+	before, err := s.Get(t.Context(), 1, ids[0], ids[7])
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.write(t.Context(), func(c *sqlite.Conn) error {
+		if err := execute(c, "UPDATE providers SET city = 'elsewhere'"); err != nil {
+			return err
+		}
+		during, err := s.Get(t.Context(), 1, ids[0], ids[7])
+		if err != nil || *during.City != *before.City {
+			t.Errorf("a reader has %v, %v; want the city %s", during.City, err, *before.City)
+		}
+		page, err := s.List(t.Context(), provider.List{Organization: 1, CustomerID: ids[0], Limit: 100})
+		if err != nil || len(page) != len(ids) || *page[0].City == "elsewhere" {
+			t.Errorf("a list has %d records, %v; want %d as they were", len(page), err, len(ids))
+		}
+		return nil
+	})
+	after, getErr := s.Get(t.Context(), 1, ids[0], ids[7])
+	if err != nil || getErr != nil || *after.City != "elsewhere" {
+		t.Errorf("after the commit a reader has %v, %v, %v", after.City, err, getErr)
+	}
+}
+
+// The log is written over from its start again and again, however much is written, and although nobody pauses.
+func TestLogIsBounded(t *testing.T) {
+	t.Parallel()
+	s, ids := filled(t, 2000, Options{})
+	path := one(t, s, "SELECT file FROM pragma_database_list", (*sqlite.Stmt).ColumnText)
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	checks := &checkpointer{store: s, conn: conn} // looks when it is told to
+	pages := one(t, s, "PRAGMA page_count", (*sqlite.Stmt).ColumnInt64)
+	for n := range 12 {
+		imports := make([]provider.Import, len(ids))
+		for i, id := range ids {
+			imports[i] = provider.Import{ID: id, Patch: textPatch(-n*len(ids) - i)}
+			imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: ids[0]}
+			imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+		}
+		if err := s.Import(t.Context(), 1, imports, nil); err != nil {
+			t.Fatal(err)
+		}
+		checks.look()
+	}
+	log, err := os.Stat(path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const pageSize, bound = 4096, 2 * longLog * 4096
+	grown := (one(t, s, "PRAGMA page_count", (*sqlite.Stmt).ColumnInt64) - pages) * pageSize
+	if log.Size() > bound || grown < bound {
+		t.Errorf("the log has %d bytes after %d and more were written; want at most %d", log.Size(), grown, bound)
+	}
+}
+
+// one returns what the writer's connection answers to a query of one value.
+func one[T any](t *testing.T, s *Store, query string, column func(*sqlite.Stmt, int) T) (value T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := sqlitex.Execute(s.writer, query, &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+		value = column(row, 0)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
