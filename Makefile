@@ -1,6 +1,6 @@
 # What a person and CI run alike. `make` alone lists it.
 
-GENERATED := gen/api.gen.go client/client.gen.go
+GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check generate fresh compatible build bench fuzz torture

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
@@ -205,55 +206,7 @@ type Provider struct {
 }
 
 // ProviderCreate A new provider. A property that is left out is `null`. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
-type ProviderCreate struct {
-	// Address Street and number.
-	Address *string `json:"address,omitempty"`
-
-	// Address2 A second address line.
-	Address2 *string `json:"address2,omitempty"`
-
-	// City City.
-	City *string `json:"city,omitempty"`
-
-	// Email Email address.
-	Email *string `json:"email,omitempty"`
-
-	// Fax Fax number.
-	Fax *string `json:"fax,omitempty"`
-
-	// IsActive Whether the provider is in use.
-	IsActive *bool `json:"isActive,omitempty"`
-
-	// IsPrimaryProvider Whether this is the customer's primary provider.
-	IsPrimaryProvider *bool `json:"isPrimaryProvider,omitempty"`
-
-	// Notes Free text.
-	Notes *string `json:"notes,omitempty"`
-
-	// NPI National Provider Identifier.
-	NPI *string `json:"npi,omitempty"`
-
-	// Phone Telephone number.
-	Phone *string `json:"phone,omitempty"`
-
-	// PostalCode Postal code.
-	PostalCode *string `json:"postalCode,omitempty"`
-
-	// PracticeName The practice that the provider works in.
-	PracticeName *string `json:"practiceName,omitempty"`
-
-	// ProviderName The person's or institution's name.
-	ProviderName *string `json:"providerName,omitempty"`
-
-	// ProviderType What kind of provider it is.
-	ProviderType ProviderType `json:"providerType"`
-
-	// Specialty The medical specialty.
-	Specialty *string `json:"specialty,omitempty"`
-
-	// State State or province.
-	State *string `json:"state,omitempty"`
-}
+type ProviderCreate = property.Patch
 
 // ProviderList A page of providers.
 type ProviderList struct {
@@ -268,58 +221,7 @@ type ProviderList struct {
 type ProviderType string
 
 // ProviderUpdate A change to a provider. A property that is left out keeps its value; `null` clears it, where null is allowed. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
-type ProviderUpdate struct {
-	// Address Street and number.
-	Address Field[string] `json:"address,omitzero"`
-
-	// Address2 A second address line.
-	Address2 Field[string] `json:"address2,omitzero"`
-
-	// City City.
-	City Field[string] `json:"city,omitzero"`
-
-	// CustomerID Moves the provider to this customer, who must exist in the same organization.
-	CustomerID *openapi_types.UUID `json:"customerId,omitempty"`
-
-	// Email Email address.
-	Email Field[string] `json:"email,omitzero"`
-
-	// Fax Fax number.
-	Fax Field[string] `json:"fax,omitzero"`
-
-	// IsActive Whether the provider is in use.
-	IsActive Field[bool] `json:"isActive,omitzero"`
-
-	// IsPrimaryProvider Whether this is the customer's primary provider.
-	IsPrimaryProvider Field[bool] `json:"isPrimaryProvider,omitzero"`
-
-	// Notes Free text.
-	Notes Field[string] `json:"notes,omitzero"`
-
-	// NPI National Provider Identifier.
-	NPI Field[string] `json:"npi,omitzero"`
-
-	// Phone Telephone number.
-	Phone Field[string] `json:"phone,omitzero"`
-
-	// PostalCode Postal code.
-	PostalCode Field[string] `json:"postalCode,omitzero"`
-
-	// PracticeName The practice that the provider works in.
-	PracticeName Field[string] `json:"practiceName,omitzero"`
-
-	// ProviderName The person's or institution's name.
-	ProviderName Field[string] `json:"providerName,omitzero"`
-
-	// ProviderType What kind of provider it is.
-	ProviderType *ProviderType `json:"providerType,omitempty"`
-
-	// Specialty The medical specialty.
-	Specialty Field[string] `json:"specialty,omitzero"`
-
-	// State State or province.
-	State Field[string] `json:"state,omitzero"`
-}
+type ProviderUpdate = property.Patch
 
 // RateLimitResponse Too many requests.
 type RateLimitResponse struct {

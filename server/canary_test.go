@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
@@ -131,7 +132,7 @@ func TestCanaryInFailure(t *testing.T) {
 		"a fault":               {500, func() error { return provider.Broken(down) }},
 		"a panic of text":       {500, func() error { panic(canary) }},
 		"a panic of an error":   {500, func() error { panic(errors.New(canary)) }},
-		"a panic of a record":   {500, func() error { panic(provider.Provider{Notes: new(canary)}) }},
+		"a panic of a record":   {500, func() error { panic(provider.Provider{Values: property.Values{property.Notes: property.Text(canary)}}) }},
 		"a panic of a slice":    {500, func() error { panic([]string{canary}) }},
 		"a panic of Go's":       {500, func() error { return []error{nil}[len(canary)] }},
 		"a panic of Go's, too":  {500, func() error { return any(canary).(error) }},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
@@ -20,9 +21,7 @@ func FuzzBody(f *testing.F) {
 	database := openStore(f)
 	handler, _, key := newHandler(f, database, database, io.Discard)
 	id := uuid.MustParse(exampleID)
-	record := provider.Import{ID: id, Patch: provider.Patch{
-		CustomerID: provider.Field[uuid.UUID]{Set: true, Value: id}, Type: provider.Field[provider.Type]{Set: true, Value: provider.Hospital},
-	}}
+	record := provider.Import{ID: id, Patch: property.Patch{CustomerID: &id, Values: property.Values{property.ProviderType: property.Text("Hospital")}}}
 	if err := database.Import(f.Context(), 1, []provider.Import{record}, nil); err != nil {
 		f.Fatal(err)
 	}

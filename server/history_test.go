@@ -41,9 +41,9 @@ func TestHistoryCommand(t *testing.T) {
 	}
 
 	lines := strings.Split(times.ReplaceAllString(a.mustRun("", "history", "--json", r.id), when), "\n")
-	want := `{"action":"updated","at":"` + when + `","changes":[{"field":"city","from":"old city","to":null},{"field":"isActive","from":false,"to":true},` +
-		`{"field":"notes","from":"old notes","to":"\u001b[2J\u0007\u009b31m\u202e\u007f\n\t\"é😀\udb40\udc01"}],` +
-		`"keyId":"` + key + `","requestId":"` + request1 + `","version":3}`
+	want := `{"version":3,"at":"` + when + `","action":"updated","keyId":"` + key + `","requestId":"` + request1 + `",` +
+		`"changes":[{"field":"city","from":"old city","to":null},{"field":"isActive","from":false,"to":true},` +
+		`{"field":"notes","from":"old notes","to":"\u001b[2J\u0007\u009b31m\u202e\u007f\n\t\"é😀\udb40\udc01"}]}`
 	if len(lines) != 5 || lines[2] != want || lines[4] != "" {
 		t.Errorf("got %d lines\n%s\nwant the third to be\n%s", len(lines), strings.Join(lines, "\n"), want)
 	}

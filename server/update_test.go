@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 	"github.com/google/go-cmp/cmp"
@@ -257,11 +258,11 @@ func TestUpdateHistory(t *testing.T) {
 	events := a.history(r)
 	want := []provider.Event{
 		events[0],
-		updated(2, requests[0], provider.Change{Field: "phone", From: "old phone", To: nil}, provider.Change{Field: "isActive", From: false, To: true}),
-		updated(3, requests[2], provider.Change{Field: "providerType", From: "Hospital", To: "Specialist"}, provider.Change{Field: "phone", From: nil, To: ""}),
-		updated(4, requests[3], provider.Change{Field: "customerId", From: r.customer, To: other.customer}),
+		updated(2, requests[0], provider.Change{Field: "phone", From: property.Text("old phone"), To: property.Null}, provider.Change{Field: "isActive", From: property.Boolean(false), To: property.Boolean(true)}),
+		updated(3, requests[2], provider.Change{Field: "providerType", From: property.Text("Hospital"), To: property.Text("Specialist")}, provider.Change{Field: "phone", From: property.Null, To: property.Text("")}),
+		updated(4, requests[3], provider.Change{Field: "customerId", From: property.Text(r.customer), To: property.Text(other.customer)}),
 	}
-	if diff := cmp.Diff(want, events, cmpopts.IgnoreFields(provider.Event{}, "At")); diff != "" {
+	if diff := cmp.Diff(want, events, cmpopts.IgnoreFields(provider.Event{}, "At"), cmp.AllowUnexported(property.Value{})); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	if created := events[0]; created.Action != provider.Created || created.Version != 1 || created.By != (provider.Actor{}) || len(created.Changes) != len(fields) {

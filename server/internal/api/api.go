@@ -49,7 +49,7 @@ var _ gen.StrictServerInterface = (*API)(nil)
 func New(config Config) (http.Handler, error) {
 	a := &API{config}
 	e := echo.New()
-	e.Binder = validate.Binder{}
+	e.Binder = binder{}
 	e.HTTPErrorHandler = a.handleError
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Pre(decodePath)
@@ -67,7 +67,7 @@ func New(config Config) (http.Handler, error) {
 				return nil, fmt.Errorf("read the contract: operation %s %s: %w", method, path, err)
 			}
 			id := operation.OperationID
-			guards[id] = []echo.MiddlewareFunc{a.authenticate(id, permission), validators[id].Middleware}
+			guards[id] = []echo.MiddlewareFunc{a.authenticate(id, permission), a.validate(validators[id])}
 		}
 	}
 	gen.RegisterHandlersWithOptions(e, gen.NewStrictHandler(a, nil), gen.RegisterHandlersOptions{OperationMiddlewares: guards})

@@ -13,11 +13,12 @@ import (
 	"time"
 
 	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/gen"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/google/uuid"
 )
 
 const (
@@ -111,31 +112,8 @@ func benchmark(b *testing.B, handler http.Handler, secret string) {
 	}
 }
 
-type bareRecord struct {
-	ID                uuid.UUID `json:"id"`
-	CreatedAt         *string   `json:"createdAt"`
-	UpdatedAt         *string   `json:"updatedAt"`
-	CustomerID        uuid.UUID `json:"customerId"`
-	ProviderType      string    `json:"providerType"`
-	Specialty         *string   `json:"specialty"`
-	ProviderName      *string   `json:"providerName"`
-	PracticeName      *string   `json:"practiceName"`
-	NPI               *string   `json:"npi"`
-	Phone             *string   `json:"phone"`
-	Fax               *string   `json:"fax"`
-	Email             *string   `json:"email"`
-	Address           *string   `json:"address"`
-	Address2          *string   `json:"address2"`
-	City              *string   `json:"city"`
-	State             *string   `json:"state"`
-	PostalCode        *string   `json:"postalCode"`
-	IsPrimaryProvider *bool     `json:"isPrimaryProvider"`
-	IsActive          *bool     `json:"isActive"`
-	Notes             *string   `json:"notes"`
-}
-
 func bare(w http.ResponseWriter, r *http.Request) {
-	var record bareRecord
+	var record gen.Provider
 	if err := json.NewDecoder(r.Body).Decode(&record); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -151,7 +129,7 @@ func bare(w http.ResponseWriter, r *http.Request) {
 type memory struct{ provider.Store }
 
 func (memory) Write(_ context.Context, u provider.Write) (provider.Provider, error) {
-	record, _, err := u.Apply(&provider.Provider{ID: u.ID, CustomerID: u.CustomerID, Version: 1, Type: provider.Hospital}, time.Now())
+	record, _, err := u.Apply(&provider.Provider{ID: u.ID, CustomerID: u.CustomerID, Version: 1, Values: property.Nulls()}, time.Now())
 	return record, err
 }
 

@@ -14,15 +14,17 @@ import (
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/stack"
+	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
-// caller is who asks, as far as the request's way has found out.
+// caller is what the layers before the handler have found out about a request.
 type caller struct {
 	requestID string
 	operation string      // the contract's operationId; "other" outside the contract's paths
 	key       *apikey.Key // nil before authentication
+	body      validate.Object
 }
 
 type callerKey struct{}

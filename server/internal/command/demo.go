@@ -8,8 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carecycle/provider-api/gen"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -39,27 +42,31 @@ func demo(ctx context.Context, s store, address string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, demoText, address, demoID, secret, key.ExpiresAt.Format(time.DateOnly))
+	body, err := exampleBody()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, demoText, address, demoID, secret, key.ExpiresAt.Format(time.DateOnly), body)
 	return err
 }
 
 // demoRecords makes the example provider and a few more, each under a customer of its own; those that are there stay as
 // they are, and those that were moved away come back.
 func demoRecords(ctx context.Context, s store, organization int64) error {
-	examples := []provider.Import{{ID: demoID, Patch: example(demoID, provider.PrimaryCare, "Dr. Ada Example", "Example Family Practice")}}
+	examples := []provider.Import{{ID: demoID, Patch: example(demoID, gen.ProviderTypePrimaryCare, "Dr. Ada Example", "Example Family Practice")}}
 	for i, more := range []struct {
-		kind           provider.Type
+		kind           gen.ProviderType
 		name, practice string
 	}{
-		{provider.Specialist, "Dr. Ben Sample", "Sample Cardiology"},
-		{provider.Hospital, "Example General Hospital", "Department of Surgery"},
-		{provider.Pharmacy, "Corner Pharmacy", "Corner Pharmacy"},
+		{gen.ProviderTypeSpecialist, "Dr. Ben Sample", "Sample Cardiology"},
+		{gen.ProviderTypeHospital, "Example General Hospital", "Department of Surgery"},
+		{gen.ProviderTypePharmacy, "Corner Pharmacy", "Corner Pharmacy"},
 	} {
 		id := uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1))
 		examples = append(examples, provider.Import{ID: id, Patch: example(id, more.kind, more.name, more.practice)})
 	}
 	for _, one := range examples {
-		_, err := s.Write(ctx, provider.Write{Action: provider.Updated, Organization: organization, CustomerID: one.Patch.CustomerID.Value, ID: one.ID})
+		_, err := s.Write(ctx, provider.Write{Action: provider.Updated, Organization: organization, CustomerID: *one.Patch.CustomerID, ID: one.ID})
 		var refused *provider.Error
 		if errors.As(err, &refused) && refused.Code == provider.NotFound {
 			err = s.Import(ctx, organization, []provider.Import{one}, nil)
@@ -71,20 +78,18 @@ func demoRecords(ctx context.Context, s store, organization int64) error {
 	return nil
 }
 
-func example(customer uuid.UUID, kind provider.Type, name, practice string) provider.Patch {
-	text := func(s string) provider.Field[*string] { return provider.Field[*string]{Set: true, Value: &s} }
-	return provider.Patch{
-		CustomerID:   provider.Field[uuid.UUID]{Set: true, Value: customer},
-		Type:         provider.Field[provider.Type]{Set: true, Value: kind},
-		ProviderName: text(name),
-		PracticeName: text(practice),
-		Phone:        text("+1 555 0100"),
-		City:         text("Springfield"),
-		IsActive:     provider.Field[*bool]{Set: true, Value: new(true)},
-	}
+func example(customer uuid.UUID, kind gen.ProviderType, name, practice string) property.Patch {
+	return property.Patch{CustomerID: &customer, Values: property.Values{
+		property.ProviderType: property.Text(kind),
+		property.ProviderName: property.Text(name),
+		property.PracticeName: property.Text(practice),
+		property.Phone:        property.Text("+1 555 0100"),
+		property.City:         property.Text("Springfield"),
+		property.IsActive:     property.Boolean(true),
+	}}
 }
 
-// demoText is filled with the address, the ID, the key and its last day. The body is the documented example.
+// demoText is filled with the address, the ID, the key, its last day and the body.
 var demoText = strings.TrimLeft(`
 The demo is served at http://%[1]s; its documentation at http://%[1]s/docs.
 Its key works until %[4]s. Paste this to update a provider:
@@ -94,26 +99,27 @@ curl --request PATCH \
   --header 'Content-Type: application/json' \
   --header 'x-api-key: %[3]s' \
   --data '
-{
-  "customerId": "%[2]s",
-  "providerType": "Primary Care",
-  "specialty": "<string>",
-  "providerName": "<string>",
-  "practiceName": "<string>",
-  "npi": "<string>",
-  "phone": "<string>",
-  "fax": "<string>",
-  "email": "<string>",
-  "address": "<string>",
-  "address2": "<string>",
-  "city": "<string>",
-  "state": "<string>",
-  "postalCode": "<string>",
-  "isPrimaryProvider": true,
-  "isActive": true,
-  "notes": "<string>"
-}
+%[5]s
 '
 
 Ctrl-C stops it.
 `, "\n")
+
+// exampleBody returns the documented example of a change, a property on each line.
+func exampleBody() (string, error) {
+	doc, err := contract()
+	if err != nil {
+		return "", err
+	}
+	operation := doc.Paths.Value("/v2/customers/{id}/providers/{providerId}").Patch
+	example, _ := operation.RequestBody.Value.Content["application/json"].Example.(map[string]any)
+	var lines []string
+	for _, name := range append([]string{"customerId"}, property.Names()...) {
+		value, err := json.Marshal(example[name])
+		if err != nil {
+			return "", err
+		}
+		lines = append(lines, fmt.Sprintf("  %q: %s", name, value))
+	}
+	return "{\n" + strings.Join(lines, ",\n") + "\n}", nil
+}

@@ -10,9 +10,9 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/wire"
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -38,9 +38,10 @@ func (h history) Run(ctx context.Context, c *commands, std streams) error {
 }
 
 func writeEvents(out io.Writer, events []provider.Event) error {
-	for _, entry := range wire.HistoryList(events, len(events)).Data {
-		line, err := json.Marshal(entry)
-		if err != nil {
+	var line []byte
+	for i := range events {
+		var err error
+		if line, err = wire.AppendHistoryEntry(line[:0], &events[i]); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintf(out, "%s\n", printable(line)); err != nil {
@@ -55,7 +56,7 @@ func writeTable(out io.Writer, events []provider.Event) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME\tVERSION\tACTION\tBY\tREQUEST\tCHANGES")
 	for _, event := range events {
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t", event.At.Format("2006-01-02T15:04:05.000Z"), event.Version, event.Action,
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t", event.At.Format(wire.TimeFormat), event.Version, event.Action,
 			cmp.Or(event.By.KeyID, "operator"), cmp.Or(event.By.RequestID, "-"))
 		for n, change := range event.Changes {
 			if n > 0 {
@@ -69,14 +70,14 @@ func writeTable(out io.Writer, events []provider.Event) error {
 }
 
 // shown quotes text, so that no value reaches the terminal as a command to it.
-func shown(value any) string {
-	switch v := value.(type) {
-	case nil:
-		return "null"
-	case string:
-		return strconv.Quote(v)
+func shown(value property.Value) string {
+	if text, ok := value.Text(); ok {
+		return strconv.Quote(text)
 	}
-	return fmt.Sprint(value)
+	if flag, ok := value.Boolean(); ok {
+		return strconv.FormatBool(flag)
+	}
+	return "null"
 }
 
 // printable escapes what a terminal may take for a command and JSON leaves as it is: DEL, the C1 controls, and the

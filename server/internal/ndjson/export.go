@@ -7,33 +7,27 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/wire"
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
-// Export writes an organization's records, a line each, and a line for each customer without any. To import them gives
-// every property of every record the value that it has now.
+// Export writes an organization's records, one on each line, and a line for each customer without any. Importing them
+// gives every property of every record the value that it has now.
 //
 // Errors: the store's, and w's.
 func Export(ctx context.Context, store provider.Store, organization string, w io.Writer) error {
 	lines := bufio.NewWriterSize(w, 64<<10)
-	err := store.Export(ctx, organization, func(customer uuid.UUID, record *provider.Provider) error {
-		var line any = customerLine{customer}
-		if record != nil {
-			line = wire.ExportLine{Provider: wire.Provider(record)}
+	var line []byte
+	err := store.Export(ctx, organization, func(customer uuid.UUID, record *provider.Provider) (err error) {
+		if record == nil {
+			line = wire.AppendCustomerLine(line[:0], customer)
+		} else if line, err = wire.AppendLine(line[:0], record); err != nil {
+			return err
 		}
-		text, err := json.Marshal(line)
-		if err == nil {
-			_, err = lines.Write(append(text, '\n'))
-		}
+		_, err = lines.Write(append(line, '\n'))
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	return lines.Flush()
-}
-
-type customerLine struct {
-	CustomerID uuid.UUID `json:"customerId"`
 }

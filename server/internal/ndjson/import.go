@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/carecycle/provider-api/server/internal/wire"
@@ -150,7 +151,7 @@ func (p *part) refuse(number int, reason string) {
 func (p *part) everyCustomer() []uuid.UUID {
 	all := slices.Clone(p.customers)
 	for _, record := range p.records {
-		all = append(all, record.Patch.CustomerID.Value)
+		all = append(all, *record.Patch.CustomerID)
 	}
 	return all
 }
@@ -258,36 +259,66 @@ func (i *Importer) part(chunk []line) (p part) {
 		switch {
 		case err != nil:
 			p.refuse(line.number, reason(err))
-		case parsed.IsCustomer():
-			p.customers = append(p.customers, *parsed.CustomerID)
+		case parsed.isCustomer():
+			p.customers = append(p.customers, *parsed.patch.CustomerID)
+		case parsed.id != nil:
+			p.records = append(p.records, provider.Import{ID: *parsed.id, Patch: parsed.patch})
 		default:
-			one := provider.Import{Patch: wire.Patch(&parsed.ProviderUpdate)}
-			if parsed.ID != nil {
-				one.ID = *parsed.ID
-			} else {
-				one.ID, one.KeepExisting = i.idOf(line.text), true
-			}
-			p.records = append(p.records, one)
+			p.records = append(p.records, provider.Import{ID: i.idOf(line.text), Patch: parsed.patch, KeepExisting: true})
 		}
 	}
 	return p
 }
 
-// parse returns a line that is a record or a customer. What it refuses breaks the schema of a record too, which tells
-// all that is wrong.
-func (i *Importer) parse(line []byte) (*wire.ImportLine, error) {
-	text, err := i.Properties.Check(line)
-	if err == nil {
-		parsed := new(wire.ImportLine)
-		if text.Decode(parsed) != nil {
-			return nil, validate.Malformed("it cannot be read")
-		}
-		if parsed.IsCustomer() || parsed.IsRecord() {
-			return parsed, nil
+// parsedLine is a record's customer and whatever else of it a line sets, and its ID if the line has one; or a customer
+// alone.
+type parsedLine struct {
+	id    *uuid.UUID
+	patch property.Patch
+}
+
+// isCustomer reports whether the line has a customer and nothing else.
+func (l *parsedLine) isCustomer() bool {
+	return l.patch.CustomerID != nil && l.id == nil && l.patch.Values == property.Values{}
+}
+
+// isRecord reports whether the line has what every record must have.
+func (l *parsedLine) isRecord() bool {
+	for p := range property.Table {
+		if l.patch.Values[p].IsAbsent() && !property.Table[p].Nullable {
+			return false
 		}
 	}
-	_, err = i.Record.Check(line)
+	return l.patch.CustomerID != nil
+}
+
+// parse returns a line that is a record or a customer. What it rejects breaks the schema of a record too, which reports
+// everything that is wrong.
+func (i *Importer) parse(line []byte) (*parsedLine, error) {
+	if object, err := i.Properties.Check(line); err == nil {
+		parsed, err := decode(object)
+		if err != nil || parsed.isRecord() || parsed.isCustomer() {
+			return parsed, err
+		}
+	}
+	_, err := i.Record.Check(line)
 	return nil, err
+}
+
+func decode(object validate.Object) (*parsedLine, error) {
+	parsed := new(parsedLine)
+	for name, value := range object.All() {
+		if name == "id" {
+			id, err := uuid.Parse(strings.Trim(value, `"`))
+			if err != nil {
+				return nil, validate.Malformed("it cannot be read")
+			}
+			parsed.id = &id
+		} else if !wire.Set(&parsed.patch, name, value) {
+			return nil, validate.Malformed("it cannot be read")
+		}
+	}
+	return parsed, nil
 }
 
 // idOf returns a UUID of version 8 (RFC 9562, 5.8) that follows from the organization and the line.

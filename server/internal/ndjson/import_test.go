@@ -14,6 +14,7 @@ import (
 	"time"
 
 	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/ndjson"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/validate"
@@ -45,7 +46,7 @@ func (s *store) Import(_ context.Context, _ int64, records []provider.Import, cu
 		s.customers[customer] = true
 	}
 	for _, record := range records {
-		if !s.customers[record.Patch.CustomerID.Value] {
+		if !s.customers[*record.Patch.CustomerID] {
 			return errors.New("a record came before its customer")
 		}
 	}
@@ -144,7 +145,7 @@ func TestImportKeepsTheOrderOfARecord(t *testing.T) {
 		time.Sleep(20 * time.Millisecond) // in which the next one would begin, if it did not wait
 		mu.Lock()
 		for _, record := range records {
-			last[record.ID] = *record.Patch.Notes.Value
+			last[record.ID], _ = record.Patch.Values[property.Notes].Text()
 			delete(underWay, record.ID)
 		}
 		return nil

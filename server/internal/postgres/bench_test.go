@@ -10,6 +10,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
 )
 
@@ -30,7 +31,7 @@ func BenchmarkUpdate(b *testing.B) {
 				b.RunParallel(func(p *testing.PB) {
 					for p.Next() {
 						id := ids[rand.IntN(len(ids))]
-						if _, err := s.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: organization, CustomerID: ids[0], ID: id, Patch: textPatch(rand.Int())}); err != nil {
+						if _, err := s.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: organization, CustomerID: ids[0], ID: id, Patch: storetest.PatchOf(rand.Int())}); err != nil {
 							b.Error(err)
 						}
 					}
@@ -49,7 +50,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 	imports := newImports(20_000)
 	for i := range imports {
-		imports[i].Patch.CustomerID.Value = imports[i-i%20].ID
+		imports[i].Patch.CustomerID = &imports[i-i%20].ID
 	}
 	if err := s.Import(b.Context(), organization, imports, nil); err != nil {
 		b.Fatal(err)
@@ -74,7 +75,7 @@ func BenchmarkRead(b *testing.B) {
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
 					one := &imports[rand.IntN(len(imports))]
-					if err := read(one.Patch.CustomerID.Value, one.ID); err != nil {
+					if err := read(*one.Patch.CustomerID, one.ID); err != nil {
 						b.Error(err)
 					}
 				}
@@ -116,14 +117,9 @@ func BenchmarkImport(b *testing.B) {
 
 func newImports(n int) []provider.Import {
 	imports := make([]provider.Import, n)
-	customer := uuid.New()
 	for i := range imports {
-		if i%3 == 0 {
-			customer = uuid.New()
-		}
-		imports[i] = provider.Import{ID: uuid.New(), Patch: textPatch(i)}
-		imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: customer}
-		imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+		imports[i] = provider.Import{ID: uuid.New(), Patch: storetest.PatchOf(i)}
+		imports[i].Patch.CustomerID = &imports[i-i%3].ID
 	}
 	return imports
 }
@@ -142,23 +138,11 @@ func fill(b testing.TB, dsn string, n int) (organization int64, ids []uuid.UUID)
 		imports := newImports(chunk)
 		for i := range imports {
 			ids = append(ids, imports[i].ID)
-			imports[i].Patch.CustomerID.Value = ids[0]
+			imports[i].Patch.CustomerID = &ids[0]
 		}
 		if err := s.Import(b.Context(), organization, imports, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
 	return organization, ids
-}
-
-func textPatch(n int) provider.Patch {
-	text := func(s string) provider.Field[*string] {
-		s = fmt.Sprintf("%s %d", s, n)
-		return provider.Field[*string]{Set: true, Value: &s}
-	}
-	return provider.Patch{
-		Specialty: text("Cardiology"), ProviderName: text("Dr. Example"), PracticeName: text("Practice"), NPI: text("1234567890"),
-		Phone: text("+1 555"), Fax: text("+1 555"), Email: text("a@example.org"), Address: text("1 Main Street"), City: text("Springfield"),
-		State: text("IL"), PostalCode: text("62701"), Notes: text("notes"),
-	}
 }

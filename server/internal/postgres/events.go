@@ -4,8 +4,8 @@ import (
 	"context"
 	"math"
 
-	"github.com/carecycle/provider-api/server/internal/changes"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -56,7 +56,7 @@ func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
 		err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &text)
 		if err == nil {
 			event.At = event.At.UTC()
-			event.Changes, err = changes.Parse(text)
+			event.Changes, err = wire.ParseChanges(text)
 		}
 		return event, err
 	}

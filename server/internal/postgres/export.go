@@ -13,7 +13,7 @@ import (
 const exportTimeout = 24 * time.Hour
 
 // The inner query has rows come from the start, with nothing to sort but what one customer has.
-const selectAll = `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
+var selectAll = `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
 		SELECT ` + columns + ` FROM providers
 		WHERE organization_id = $1 AND customer_id = customers.id AND NOT deleted ORDER BY id
 	) AS found ON true

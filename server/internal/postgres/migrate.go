@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -44,11 +45,36 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	if version > newest {
 		return fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newest)
 	}
-	if version == newest { // as nearly always; then there is no lock to wait for
-		return nil
+	if version < newest { // rarely; otherwise there is no lock to wait for
+		if _, err := migrator.Up(ctx); err != nil {
+			return err
+		}
 	}
-	_, err = migrator.Up(ctx)
-	return err
+	return checkColumns(ctx, db)
+}
+
+var dialect = schema.Dialect{Migrations: "server/internal/postgres/migrations", Text: "text", Boolean: "boolean"}
+
+// checkColumns fails if the table of providers lacks a property of the contract.
+func checkColumns(ctx context.Context, db *sql.DB) error {
+	rows, err := db.QueryContext(ctx, `SELECT attname, format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
+		FROM pg_attribute WHERE attrelid = 'providers'::regclass AND attnum > 0 AND NOT attisdropped`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	columns := map[string]string{}
+	for rows.Next() {
+		var name, definition string
+		if err := rows.Scan(&name, &definition); err != nil {
+			return err
+		}
+		columns[name] = definition
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return dialect.Check(columns)
 }
 
 // schemaVersion returns the newest migration that the database has seen, 0 if none.

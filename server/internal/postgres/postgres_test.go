@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
@@ -617,8 +618,8 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 			if _, err := x.update(text("a")); err != nil {
 				t.Fatal(err)
 			}
-			if record, err := x.update(provider.Patch{}); err != nil || *record.City != "on" {
-				t.Errorf("synchronous_commit was %s, error %v; want on", *record.City, err)
+			if record, err := x.update(property.Patch{}); err != nil || record.Values[property.City] != property.Text("on") {
+				t.Errorf("synchronous_commit was %v, error %v; want on", record.Values[property.City], err)
 			}
 		})
 	}
@@ -722,13 +723,12 @@ func (x *fixture) make() {
 }
 
 func (x *fixture) importOf(id uuid.UUID) provider.Import {
-	return provider.Import{ID: id, Patch: provider.Patch{
-		CustomerID: provider.Field[uuid.UUID]{Set: true, Value: x.record.CustomerID},
-		Type:       provider.Field[provider.Type]{Set: true, Value: provider.Hospital},
-	}}
+	patch := storetest.PatchOf(0)
+	patch.CustomerID = &x.record.CustomerID
+	return provider.Import{ID: id, Patch: patch}
 }
 
-func (x *fixture) update(patch provider.Patch) (provider.Provider, error) {
+func (x *fixture) update(patch property.Patch) (provider.Provider, error) {
 	return x.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID, Patch: patch})
 }
 
@@ -755,15 +755,15 @@ func (x *fixture) fill(n int) {
 	imports := make([]provider.Import, n)
 	for i := range imports {
 		imports[i] = x.importOf(uuid.New())
-		imports[i].Patch.Notes = text(strings.Repeat("notes ", 100)).Notes
+		imports[i].Patch.Values[property.Notes] = property.Text(strings.Repeat("notes ", 100))
 	}
 	if err := x.Import(x.t.Context(), x.organization, imports, nil); err != nil {
 		x.t.Fatal(err)
 	}
 }
 
-func text(s string) provider.Patch {
-	return provider.Patch{Notes: provider.Field[*string]{Set: true, Value: &s}}
+func text(s string) property.Patch {
+	return property.Patch{Values: property.Values{property.Notes: property.Text(s)}}
 }
 
 func codeOf(err error) provider.Code {

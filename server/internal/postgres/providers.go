@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"errors"
-	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
@@ -54,7 +56,7 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		}
 		for i := range imports {
 			records.want(imports[i].ID)
-			records.made[imports[i].Patch.CustomerID.Value] = true
+			records.made[*imports[i].Patch.CustomerID] = true
 		}
 		if err := t.begin(ctx, c); err != nil {
 			return err
@@ -72,18 +74,35 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 	})
 }
 
-const (
-	// The columns of a record, in the order of scan and saving.
-	columns = `id, customer_id, version, created_at, updated_at, deleted, provider_type, is_primary_provider, is_active, specialty, ` +
-		`provider_name, practice_name, npi, phone, fax, email, address, address2, city, state, postal_code, notes`
+const selectCustomer = "SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2"
+
+var (
+	// columns are those of a record, in the order of scan and of saveProviders: those that every record has, and one for
+	// each property.
+	columns = "id, customer_id, version, created_at, updated_at, deleted, " + strings.Join(property.Columns(), ", ")
 
 	selectProvider = "SELECT " + columns + " FROM providers WHERE organization_id = $1 AND id = $2"
-	selectCustomer = "SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2"
-	selectList     = "SELECT " + columns + ` FROM providers
-		WHERE organization_id = $1 AND customer_id = $2 AND NOT deleted AND (created_at, id) < ($3, $4)
-			AND ($5::text IS NULL OR provider_type = $5) AND ($6::boolean IS NULL OR is_active = $6)
-		ORDER BY created_at DESC, id DESC LIMIT $7`
 )
+
+// selectList returns the statement of a list with these filters, and its arguments.
+func selectList(l *provider.List) (string, []any) {
+	after, id := pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}, uuid.Max
+	if l.After != nil {
+		after, id = pgtype.Timestamptz{Time: l.After.CreatedAt, Valid: true}, l.After.ID
+	}
+	arguments := []any{l.Organization, [16]byte(l.CustomerID), after, [16]byte(id), l.Limit}
+	statement := "SELECT " + columns + " FROM providers WHERE organization_id = $1 AND customer_id = $2 AND NOT deleted AND (created_at, id) < ($3, $4)"
+	for _, f := range l.Filters {
+		if flag, ok := f.Value.Boolean(); ok {
+			arguments = append(arguments, flag)
+		} else {
+			text, _ := f.Value.Text()
+			arguments = append(arguments, text)
+		}
+		statement += " AND " + property.Table[f.Property].Column() + " = $" + strconv.Itoa(len(arguments))
+	}
+	return statement + " ORDER BY created_at DESC, id DESC LIMIT $5", arguments
+}
 
 // Get is provider.Store's.
 func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.UUID) (provider.Provider, error) {
@@ -105,17 +124,14 @@ func has(customer uuid.UUID, found []provider.Provider) bool {
 
 // List is provider.Store's.
 func (s *Store) List(ctx context.Context, l provider.List) ([]provider.Provider, error) {
-	after, id := pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}, uuid.Max
-	if l.After != nil {
-		after, id = pgtype.Timestamptz{Time: l.After.CreatedAt, Valid: true}, l.After.ID
-	}
+	query, arguments := selectList(&l)
 	var (
 		known   []int
 		records []provider.Provider
 	)
 	err := s.readSnapshot(ctx, func(b *pgx.Batch) {
 		b.Queue(selectCustomer, l.Organization, [16]byte(l.CustomerID)).Query(into(&known, pgx.RowTo[int]))
-		b.Queue(selectList, l.Organization, [16]byte(l.CustomerID), after, [16]byte(id), (*string)(l.Type), l.IsActive, l.Limit).Query(into(&records, scanProvider))
+		b.Queue(query, arguments...).Query(into(&records, scanProvider))
 	})
 	if err == nil && len(known) == 0 {
 		err = provider.ErrNoCustomer
@@ -128,37 +144,33 @@ func scanProvider(row pgx.CollectableRow) (p provider.Provider, err error) {
 	return p, err
 }
 
-// scan reads the columns of a record, behind those of which the destinations are given.
+// scan reads the columns of a record. Those before them have the given destinations.
 func scan(row pgx.CollectableRow, p *provider.Provider, before ...any) error {
-	all := append(before, (*[16]byte)(&p.ID), (*[16]byte)(&p.CustomerID), &p.Version, &p.CreatedAt, &p.UpdatedAt, &p.Deleted,
-		(*string)(&p.Type), &p.IsPrimaryProvider, &p.IsActive)
-	fixed := len(all)
-	all = append(all, make([]any, len(texts(p)))...) // passed over
+	all := append(before, (*[16]byte)(&p.ID), (*[16]byte)(&p.CustomerID), &p.Version, &p.CreatedAt, &p.UpdatedAt, &p.Deleted)
+	firstValue := len(all)
+	var flags [len(property.Table)]pgtype.Bool
+	for i := range flags {
+		if property.Table[i].Kind == property.BooleanKind {
+			all = append(all, &flags[i])
+		} else {
+			all = append(all, nil) // read below
+		}
+	}
 	if err := row.Scan(all...); err != nil {
 		return err
 	}
 	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
-	scanTexts(row.RawValues()[fixed:], texts(p))
-	return nil
-}
-
-// scanTexts has the texts of a record share two pieces of memory; one by one they would take 26.
-func scanTexts(columns [][]byte, texts [13]**string) {
-	rest := string(slices.Concat(columns...))
-	values := new([len(texts)]string)
-	for i, column := range columns {
-		if column != nil {
-			values[i] = rest[:len(column)]
-			*texts[i] = &values[i]
+	for i, column := range row.RawValues()[firstValue:] {
+		switch {
+		case column == nil:
+			p.Values[i] = property.Null
+		case property.Table[i].Kind == property.BooleanKind:
+			p.Values[i] = property.Boolean(flags[i].Bool)
+		default:
+			p.Values[i] = property.Text(string(column))
 		}
-		rest = rest[len(column):]
 	}
-}
-
-// texts are the columns that hold text or null.
-func texts(p *provider.Provider) [13]**string {
-	return [...]**string{&p.Specialty, &p.ProviderName, &p.PracticeName, &p.NPI, &p.Phone, &p.Fax, &p.Email, &p.Address, &p.Address2,
-		&p.City, &p.State, &p.PostalCode, &p.Notes}
+	return nil
 }
 
 // Organization is provider.Store's.

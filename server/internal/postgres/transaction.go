@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/carecycle/provider-api/server/internal/changes"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -20,14 +23,14 @@ type transaction struct{ organizations []*records }
 // records are those of one organization that a transaction locks and reads, and then writes.
 type records struct {
 	organization int64
-	wanted       map[uuid.UUID]*record
+	wanted       map[uuid.UUID]*entry
 	events       []*provider.Event  // of the changes
 	made         map[uuid.UUID]bool // customers that are made if they do not exist
 	customers    map[uuid.UUID]bool // whether they exist: those that records may be made for or move to
 }
 
-// record is what there is under an ID.
-type record struct {
+// entry is what there is under an ID.
+type entry struct {
 	current *provider.Provider // nil if there is none
 	changed bool               // current is to be saved
 }
@@ -39,7 +42,7 @@ func (t *transaction) of(organization int64) *records {
 	if !found {
 		t.organizations = slices.Insert(t.organizations, i, &records{
 			organization: organization,
-			wanted:       map[uuid.UUID]*record{},
+			wanted:       map[uuid.UUID]*entry{},
 			made:         map[uuid.UUID]bool{},
 			customers:    map[uuid.UUID]bool{},
 		})
@@ -49,7 +52,7 @@ func (t *transaction) of(organization int64) *records {
 
 func (r *records) want(id uuid.UUID) {
 	if r.wanted[id] == nil {
-		r.wanted[id] = new(record)
+		r.wanted[id] = new(entry)
 	}
 }
 
@@ -58,8 +61,8 @@ func (r *records) wantFor(w *provider.Write) {
 	r.want(w.ID)
 	if w.Action == provider.Created {
 		r.customers[w.CustomerID] = false
-	} else if to := w.Patch.CustomerID; to.Set && to.Value != w.CustomerID {
-		r.customers[to.Value] = false
+	} else if to := w.Patch.CustomerID; to != nil && *to != w.CustomerID {
+		r.customers[*to] = false
 	}
 }
 
@@ -80,7 +83,7 @@ func (r *records) apply(w *provider.Write, now time.Time) (provider.Provider, er
 // change puts a record in its new state, for commit to save. Without an event there is no change.
 func (r *records) change(next provider.Provider, event *provider.Event) {
 	if event != nil {
-		*r.wanted[next.ID] = record{&next, true}
+		*r.wanted[next.ID] = entry{&next, true}
 		r.events = append(r.events, event)
 	}
 }
@@ -131,32 +134,37 @@ func inOrder[V any](m map[uuid.UUID]V) [][16]byte {
 	return ids
 }
 
+// In lockProviders and selectCustomers the inner query leaves the planner no choice but to look for one key after another,
+// in the order given; id = ANY makes it read all of an organization if it was planned when there was little to read.
+var lockProviders = `SELECT found.* FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+		SELECT ` + columns + ` FROM providers WHERE organization_id = $1 AND id = wanted.id FOR UPDATE
+	) AS found`
+
+// saveProviders finds a record by its key or creates it, in one statement. UPDATE … FROM has to join, and how depends on
+// what the planner believes of the table. Arrays that are unnested next to each other are read in step; in FROM they would
+// be copied first.
+var saveProviders = func() string {
+	types := []string{"uuid", "uuid", "bigint", "timestamptz", "timestamptz", "boolean"} // of the fixed columns
+	for p := range property.Table {
+		types = append(types, dialect.Type(&property.Table[p]))
+	}
+	arrays := []string{"$1::bigint"}
+	for i, kind := range types {
+		arrays = append(arrays, fmt.Sprintf("unnest($%d::%s[])", i+2, kind))
+	}
+	var changes []string
+	for _, column := range strings.Split(columns, ", ")[1:] {
+		changes = append(changes, column+" = excluded."+column)
+	}
+	return "INSERT INTO providers (organization_id, " + columns + ") SELECT " + strings.Join(arrays, ", ") +
+		" ON CONFLICT (organization_id, id) DO UPDATE SET " + strings.Join(changes, ", ")
+}()
+
 const (
 	insertCustomers = "INSERT INTO customers (organization_id, id) SELECT $1::bigint, unnest($2::uuid[]) ON CONFLICT DO NOTHING"
-
-	// In both of these the inner query leaves the planner no choice but to look for one key after another, in the order
-	// given; id = ANY makes it read all of an organization if it was planned when there was little to read.
-	lockProviders = `SELECT found.* FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
-			SELECT ` + columns + ` FROM providers WHERE organization_id = $1 AND id = wanted.id FOR UPDATE
-		) AS found`
 	selectCustomers = `SELECT found.id FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
 			SELECT id FROM customers WHERE organization_id = $1 AND id = wanted.id LIMIT 1
 		) AS found`
-
-	// One statement finds a record by its key or makes it. UPDATE … FROM has to join, and how depends on what the planner
-	// believes of the table. Arrays that are unnested side by side are read in step, in FROM they would be copied first.
-	saveProviders = "INSERT INTO providers (organization_id, " + columns + `)
-		SELECT $1::bigint, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::bigint[]), unnest($5::timestamptz[]), unnest($6::timestamptz[]),
-			unnest($7::boolean[]), unnest($8::text[]), unnest($9::boolean[]), unnest($10::boolean[]), unnest($11::text[]), unnest($12::text[]),
-			unnest($13::text[]), unnest($14::text[]), unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::text[]),
-			unnest($19::text[]), unnest($20::text[]), unnest($21::text[]), unnest($22::text[]), unnest($23::text[])
-		ON CONFLICT (organization_id, id) DO UPDATE SET customer_id = excluded.customer_id, version = excluded.version,
-			created_at = excluded.created_at, updated_at = excluded.updated_at, deleted = excluded.deleted,
-			provider_type = excluded.provider_type, is_primary_provider = excluded.is_primary_provider,
-			is_active = excluded.is_active, specialty = excluded.specialty, provider_name = excluded.provider_name,
-			practice_name = excluded.practice_name, npi = excluded.npi, phone = excluded.phone, fax = excluded.fax, email = excluded.email,
-			address = excluded.address, address2 = excluded.address2, city = excluded.city, state = excluded.state,
-			postal_code = excluded.postal_code, notes = excluded.notes`
 
 	// A version is in the history once: of two transactions that make the same record, the later one fails here.
 	insertEvents = `INSERT INTO provider_events (organization_id, provider_id, version, at, action, key_id, request_id, changes)
@@ -204,12 +212,19 @@ func (r *records) saving() []any {
 		column(changed, func(p *provider.Provider) time.Time { return p.CreatedAt }),
 		column(changed, func(p *provider.Provider) time.Time { return p.UpdatedAt }),
 		column(changed, func(p *provider.Provider) bool { return p.Deleted }),
-		column(changed, func(p *provider.Provider) string { return string(p.Type) }),
-		column(changed, func(p *provider.Provider) *bool { return p.IsPrimaryProvider }),
-		column(changed, func(p *provider.Provider) *bool { return p.IsActive }),
 	}
-	for i := range texts(new(provider.Provider)) {
-		arguments = append(arguments, column(changed, func(p *provider.Provider) *string { return *texts(p)[i] }))
+	for p := range property.Table {
+		if property.Table[p].Kind == property.BooleanKind {
+			arguments = append(arguments, column(changed, func(r *provider.Provider) pgtype.Bool {
+				flag, ok := r.Values[p].Boolean()
+				return pgtype.Bool{Bool: flag, Valid: ok}
+			}))
+		} else {
+			arguments = append(arguments, column(changed, func(r *provider.Provider) pgtype.Text {
+				text, ok := r.Values[p].Text()
+				return pgtype.Text{String: text, Valid: ok}
+			}))
+		}
 	}
 	return arguments
 }
@@ -220,7 +235,7 @@ func (r *records) appending() ([]any, error) {
 	var text []byte // used again for each
 	for i, event := range r.events {
 		var err error
-		if text, err = changes.Append(text[:0], event.Changes); err != nil {
+		if text, err = wire.AppendChanges(text[:0], event.Changes); err != nil {
 			return nil, err
 		}
 		texts[i] = string(text)

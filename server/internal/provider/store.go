@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/google/uuid"
 )
 
@@ -57,10 +58,15 @@ type Store interface {
 type List struct {
 	Organization int64
 	CustomerID   uuid.UUID
-	Type         *Type // nil: any
-	IsActive     *bool // nil: any, null too
-	After        *Position
-	Limit        int // most records in the answer; at least 1
+	Filters      []Filter
+	After        *Position // nil: from the start
+	Limit        int       // most records in the answer; at least 1
+}
+
+// Filter is a condition on one property: it has the value, which is neither absent nor null.
+type Filter struct {
+	Property property.ID
+	Value    property.Value
 }
 
 // Position is a record's place in the order of a List. What comes after it is older, or as old with a smaller ID.

@@ -4,17 +4,18 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/google/uuid"
 )
 
-// Write is a request to make, change or delete one record.
+// Write is a request to create, change or delete one record.
 type Write struct {
-	Action       Action    // what is asked for
-	Organization int64     // whose key asks; nothing outside it is seen
-	CustomerID   uuid.UUID // the customer under whom the caller makes the record, or looks for it
-	ID           uuid.UUID // of a new record: one that was never used
-	IfMatch      []int64   // the versions to which it may apply; nil: any, empty: none; not of a new record
-	Patch        Patch     // not of a deletion; that of a new record sets Type
+	Action       Action
+	Organization int64          // of the key; nothing outside it is seen
+	CustomerID   uuid.UUID      // the customer under whom the caller creates the record, or looks for it
+	ID           uuid.UUID      // of a new record: one that was never used
+	IfMatch      []int64        // the versions to which it may apply; nil: any, empty: none; not of a new record
+	Patch        property.Patch // not of a deletion; that of a new record sets what cannot be null, and no CustomerID
 	By           Actor
 }
 
@@ -54,9 +55,7 @@ func (w *Write) Apply(current *Provider, now time.Time) (Provider, *Event, error
 		if current != nil {
 			return Provider{}, nil, Broken(nil)
 		}
-		patch := w.Patch
-		patch.CustomerID = Field[uuid.UUID]{Set: true, Value: w.CustomerID}
-		next, event := create(w.ID, nil, &patch, w.By, now)
+		next, event := create(w.ID, w.CustomerID, nil, &w.Patch, w.By, now)
 		return next, event, nil
 	}
 	if !current.exists() || current.CustomerID != w.CustomerID {
@@ -81,15 +80,15 @@ func (w *Write) NoCustomer() *Error {
 	return ErrUnknownCustomer
 }
 
-// Import is an operator's request to make a record, or to change it if its ID is known. Patch sets CustomerID and
-// Type; a CustomerID that is not known yet is made known.
+// Import is an operator's request to create a record, or to change it if its ID is known. Patch sets CustomerID and what
+// cannot be null. A CustomerID that is not known yet becomes known.
 type Import struct {
 	ID           uuid.UUID
-	Patch        Patch
+	Patch        property.Patch
 	KeepExisting bool // leave the record alone if its ID is known
 }
 
-// Apply is to an Import what Write.Apply is to a Write. A record that was deleted is made anew and goes on with its
+// Apply is to an Import what [Write.Apply] is to a Write. A record that was deleted is created again and continues its
 // history.
 func (i *Import) Apply(current *Provider, now time.Time) (Provider, *Event) {
 	switch {
@@ -98,41 +97,50 @@ func (i *Import) Apply(current *Provider, now time.Time) (Provider, *Event) {
 	case current.exists():
 		return amend(*current, &i.Patch, Actor{}, now)
 	}
-	return create(i.ID, current, &i.Patch, Actor{}, now)
+	return create(i.ID, *i.Patch.CustomerID, current, &i.Patch, Actor{}, now)
 }
 
-// create makes a record, the next version of a deleted one if there was one.
-func create(id uuid.UUID, deleted *Provider, patch *Patch, by Actor, now time.Time) (Provider, *Event) {
-	record := Provider{ID: id, Version: 1}
+// create creates a record: the next version of a deleted one, if there was one.
+func create(id, customer uuid.UUID, deleted *Provider, patch *property.Patch, by Actor, now time.Time) (Provider, *Event) {
 	now = clock(now)
+	version := int64(1)
 	if deleted != nil {
-		record.Version = deleted.Version + 1
+		version = deleted.Version + 1
 		now = later(now, deleted.UpdatedAt)
 	}
-	record.CreatedAt, record.UpdatedAt = now, now
-	record, changes := patch.Apply(record)
-	return record, event(&record, Created, by, changes)
+	next := Provider{ID: id, CustomerID: customer, Version: version, CreatedAt: now, UpdatedAt: now, Values: property.Nulls()}
+	for id, value := range patch.Values {
+		if !value.IsAbsent() {
+			next.Values[id] = value
+		}
+	}
+	return next, event(&next, Created, by, given(&next))
 }
 
-func amend(record Provider, patch *Patch, by Actor, now time.Time) (Provider, *Event) {
-	next, changes := patch.Apply(record)
+func amend(current Provider, patch *property.Patch, by Actor, now time.Time) (Provider, *Event) {
+	next, changes := current.With(patch)
 	if len(changes) == 0 {
-		return record, nil
+		return current, nil
 	}
 	next.Version++
-	next.UpdatedAt = later(clock(now), record.UpdatedAt)
+	next.UpdatedAt = later(clock(now), current.UpdatedAt)
 	return next, event(&next, Updated, by, changes)
 }
 
-// remove empties a record and marks it. The event tells what it was last.
-func remove(record Provider, by Actor, now time.Time) (Provider, *Event) {
-	changes := record.values()
+// remove clears a record and marks it as deleted. The event holds its last values.
+func remove(current Provider, by Actor, now time.Time) (Provider, *Event) {
+	changes := given(&current)
 	for i := range changes {
-		changes[i].From, changes[i].To = changes[i].To, nil
+		changes[i].From, changes[i].To = changes[i].To, property.Null
 	}
-	next := Provider{
-		ID: record.ID, CustomerID: record.CustomerID, Type: record.Type, Deleted: true,
-		Version: record.Version + 1, CreatedAt: record.CreatedAt, UpdatedAt: later(clock(now), record.UpdatedAt),
+	next := current
+	next.Deleted = true
+	next.Version++
+	next.UpdatedAt = later(clock(now), current.UpdatedAt)
+	for id := range next.Values {
+		if property.Table[id].Nullable {
+			next.Values[id] = property.Null
+		}
 	}
 	return next, event(&next, Deleted, by, changes)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
 )
 
@@ -24,7 +25,7 @@ func BenchmarkUpdate(b *testing.B) {
 				b.RunParallel(func(p *testing.PB) {
 					for p.Next() {
 						id := ids[rand.IntN(len(ids))]
-						if _, err := s.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: 1, CustomerID: ids[0], ID: id, Patch: textPatch(rand.Int())}); err != nil {
+						if _, err := s.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: 1, CustomerID: ids[0], ID: id, Patch: storetest.PatchOf(rand.Int())}); err != nil {
 							b.Error(err)
 						}
 					}
@@ -49,24 +50,11 @@ func filled(b testing.TB, n int, o Options) (*Store, []uuid.UUID) {
 	imports := make([]provider.Import, n)
 	for i := range ids {
 		ids[i] = uuid.New()
-		imports[i] = provider.Import{ID: ids[i], Patch: textPatch(i)}
-		imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: ids[0]}
-		imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+		imports[i] = provider.Import{ID: ids[i], Patch: storetest.PatchOf(i)}
+		imports[i].Patch.CustomerID = &ids[0]
 	}
 	if err := s.Import(b.Context(), organization, imports, nil); err != nil {
 		b.Fatal(err)
 	}
 	return s, ids
-}
-
-func textPatch(n int) provider.Patch {
-	text := func(s string) provider.Field[*string] {
-		s = fmt.Sprintf("%s %d", s, n)
-		return provider.Field[*string]{Set: true, Value: &s}
-	}
-	return provider.Patch{
-		Specialty: text("Cardiology"), ProviderName: text("Dr. Example"), PracticeName: text("Practice"), NPI: text("1234567890"),
-		Phone: text("+1 555"), Fax: text("+1 555"), Email: text("a@example.org"), Address: text("1 Main Street"), City: text("Springfield"),
-		State: text("IL"), PostalCode: text("62701"), Notes: text("notes"),
-	}
 }

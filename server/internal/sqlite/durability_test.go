@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
 )
 
@@ -75,12 +77,11 @@ func updates(path string) error {
 		return err
 	}
 	id := uuid.New()
-	phone := func(n int) provider.Patch {
-		return provider.Patch{Phone: provider.Field[*string]{Set: true, Value: new(strconv.Itoa(n))}}
+	phone := func(n int) property.Patch {
+		return property.Patch{Values: property.Values{property.Phone: property.Text(strconv.Itoa(n))}}
 	}
-	born := phone(0)
-	born.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: id}
-	born.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+	born := storetest.PatchOf(0)
+	born.CustomerID = &id
 	if err := s.Import(ctx, organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
 		return err
 	}

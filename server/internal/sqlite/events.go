@@ -5,8 +5,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/carecycle/provider-api/server/internal/changes"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -65,7 +65,7 @@ func readEvents(c *sqlite.Conn, id uuid.UUID, query string, arguments ...any) (e
 			By:         provider.Actor{KeyID: s.ColumnText(3), RequestID: s.ColumnText(4)},
 		}
 		var err error
-		event.Changes, err = changes.Parse([]byte(s.ColumnText(5)))
+		event.Changes, err = wire.ParseChanges([]byte(s.ColumnText(5)))
 		events = append(events, event)
 		return err
 	}})
@@ -74,7 +74,7 @@ func readEvents(c *sqlite.Conn, id uuid.UUID, query string, arguments ...any) (e
 
 func saveEvent(c *sqlite.Conn, current *row, event *provider.Event) (int64, error) {
 	var scratch [512]byte
-	changes, err := changes.Append(scratch[:0], event.Changes)
+	changes, err := wire.AppendChanges(scratch[:0], event.Changes)
 	if err != nil {
 		return 0, err
 	}

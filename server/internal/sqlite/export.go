@@ -8,7 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-const selectAll = "SELECT " + columns + `, customers.id
+var selectAll = "SELECT " + columns + `, customers.id
 	FROM customers LEFT JOIN providers ON providers.organization_id = customers.organization_id AND customer_id = customers.id AND deleted = 0
 	WHERE customers.organization_id = ?1 ORDER BY customers.id, providers.id`
 
@@ -47,7 +47,7 @@ func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UU
 
 // customerRow returns a customer and their record, nil if they have none.
 func customerRow(s *sqlite.Stmt) (customer uuid.UUID, record *provider.Provider) {
-	s.ColumnBytes(22, customer[:])
+	s.ColumnBytes(afterValues, customer[:])
 	if !s.ColumnIsNull(0) {
 		record = new(provider.Provider)
 		scan(s, record)

@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
 )
 
@@ -191,12 +193,11 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := uuid.New()
-	set := func(notes string) provider.Patch {
-		return provider.Patch{Notes: provider.Field[*string]{Set: true, Value: &notes}}
+	set := func(notes string) property.Patch {
+		return property.Patch{Values: property.Values{property.Notes: property.Text(notes)}}
 	}
-	born := set("first")
-	born.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: id}
-	born.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+	born := storetest.PatchOf(0)
+	born.CustomerID = &id
 	if err := s.Import(t.Context(), organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // goose speaks database/sql
 	"zombiezen.com/go/sqlite"
@@ -54,6 +55,22 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 	}
 	_, err = migrator.Up(ctx)
 	return err
+}
+
+var dialect = schema.Dialect{Migrations: "server/internal/sqlite/migrations", Text: "TEXT", Boolean: "INTEGER"}
+
+// checkColumns fails if the table of providers lacks a property of the contract.
+func checkColumns(c *sqlite.Conn) error {
+	columns := map[string]string{}
+	err := sqlitex.ExecuteTransient(c, "SELECT name, type || iif(\"notnull\", ' NOT NULL', '') FROM pragma_table_info('providers')",
+		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+			columns[s.ColumnText(0)] = s.ColumnText(1)
+			return nil
+		}})
+	if err != nil {
+		return err
+	}
+	return dialect.Check(columns)
 }
 
 // schemaVersion returns the version that goose has noted, 0 in a new file.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
@@ -89,7 +91,7 @@ func (s *Store) List(ctx context.Context, l provider.List) (records []provider.P
 }
 
 func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
-	statement, err := c.Prepare(selectList)
+	statement, err := c.Prepare(selectList(l.Filters))
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +104,10 @@ func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
 	}
 	statement.BindInt64(3, after)
 	statement.BindBytes(4, id[:])
-	bindText(statement, 5, (*string)(l.Type))
-	bindBool(statement, 6, l.IsActive)
-	statement.BindInt64(7, int64(l.Limit))
+	statement.BindInt64(5, int64(l.Limit))
+	for i := range l.Filters {
+		bindValue(statement, firstFilter+i, l.Filters[i].Value)
+	}
 	var records []provider.Provider
 	for {
 		found, err := statement.Step()
@@ -127,7 +130,7 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 			}
 		}
 		for i := range imports {
-			if err := makeCustomer(c, organization, imports[i].Patch.CustomerID.Value, known); err != nil {
+			if err := makeCustomer(c, organization, *imports[i].Patch.CustomerID, known); err != nil {
 				return err
 			}
 			current, err := load(c, organization, imports[i].ID)
@@ -158,23 +161,51 @@ func makeCustomer(c *sqlite.Conn, organization int64, customer uuid.UUID, known 
 const (
 	insertCustomer = "INSERT INTO customers (organization_id, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
 	selectCustomer = "SELECT 1 FROM customers WHERE organization_id = ?1 AND id = ?2"
+)
 
-	// The columns that scan takes, in its order. The first are also those of bind, in its order.
-	values  = "version, updated_at, provider_type, specialty, provider_name, practice_name, npi, phone, fax, email, address, address2, city, state, postal_code, is_primary_provider, is_active, notes"
-	columns = values + ", created_at, deleted, providers.customer_id, providers.id"
+// The statements below have a column for each property, in the order of property.Table, after those that every record
+// has.
+var (
+	values = strings.Join(property.Columns(), ", ")
+
+	// columns are those that scan takes, in its order.
+	columns     = "providers.id, providers.customer_id, version, created_at, updated_at, deleted, " + values
+	firstValue  = 6
+	afterValues = firstValue + len(property.Table) // the first of the columns that a statement adds
 
 	selectProvider = "SELECT " + columns + ", row, last_event FROM providers WHERE organization_id = ?1 AND id = ?2"
-	selectList     = "SELECT " + columns + ` FROM providers
-		WHERE organization_id = ?1 AND customer_id = ?2 AND deleted = 0 AND (created_at, id) < (?3, ?4)
-			AND (?5 IS NULL OR provider_type = ?5) AND (?6 IS NULL OR is_active = ?6)
-		ORDER BY created_at DESC, id DESC LIMIT ?7`
 
-	insertProvider = "INSERT INTO providers (" + values + `, last_event, created_at, deleted, customer_id, organization_id, id)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 0, ?21, ?22, ?23)`
-	updateProvider = `UPDATE providers SET version = ?1, updated_at = ?2, provider_type = ?3, specialty = ?4, provider_name = ?5,
-		practice_name = ?6, npi = ?7, phone = ?8, fax = ?9, email = ?10, address = ?11, address2 = ?12, city = ?13, state = ?14,
-		postal_code = ?15, is_primary_provider = ?16, is_active = ?17, notes = ?18, last_event = ?19 WHERE row = ?20`
+	// Both take the parameters of bind, from version on. An update leaves alone what moveProvider writes.
+	insertProvider = "INSERT INTO providers (organization_id, id, customer_id, created_at, deleted, version, updated_at, last_event, " + values + `)
+		VALUES (?1, ?2, ?3, ?4, 0, ` + parameters(5, 3+len(property.Table)) + ")"
+	updateProvider = "UPDATE providers SET (version, updated_at, last_event, " + values + ") = (" + parameters(2, 3+len(property.Table)) + ") WHERE row = ?1"
+
 	moveProvider = "UPDATE providers SET created_at = ?1, deleted = ?2, customer_id = ?3 WHERE row = ?4" // apart, because it has SQLite look for the customer and write the index
+)
+
+// parameters returns n parameters, of which the first has that number.
+func parameters(first, n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = "?" + strconv.Itoa(first+i)
+	}
+	return strings.Join(list, ", ")
+}
+
+// selectList returns the statement of a list with these filters.
+func selectList(filters []provider.Filter) string {
+	statement := selectListStart
+	for i, f := range filters {
+		statement += " AND " + property.Table[f.Property].Column() + " = ?" + strconv.Itoa(firstFilter+i)
+	}
+	return statement + selectListEnd
+}
+
+const firstFilter = 6 // the parameter of the first filter
+
+var (
+	selectListStart = "SELECT " + columns + " FROM providers WHERE organization_id = ?1 AND customer_id = ?2 AND deleted = 0 AND (created_at, id) < (?3, ?4)"
+	selectListEnd   = " ORDER BY created_at DESC, id DESC LIMIT ?5"
 )
 
 // row is a provider as the file has it.
@@ -205,7 +236,7 @@ func load(c *sqlite.Conn, organization int64, id uuid.UUID) (*row, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	r := row{row: statement.ColumnInt64(22), lastEvent: statement.ColumnInt64(23)}
+	r := row{row: statement.ColumnInt64(afterValues), lastEvent: statement.ColumnInt64(afterValues + 1)}
 	scan(statement, &r.Provider)
 	return &r, nil
 }
@@ -225,24 +256,24 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 	if err != nil {
 		return err
 	}
-	query := updateProvider
 	if current == nil {
-		query = insertProvider
+		statement, err := c.Prepare(insertProvider)
+		if err != nil {
+			return err
+		}
+		statement.BindInt64(1, organization)
+		statement.BindBytes(2, next.ID[:])
+		statement.BindBytes(3, next.CustomerID[:])
+		statement.BindInt64(4, next.CreatedAt.UnixMilli())
+		bind(statement, 5, next, lastEvent)
+		return run(statement)
 	}
-	statement, err := c.Prepare(query)
+	statement, err := c.Prepare(updateProvider)
 	if err != nil {
 		return err
 	}
-	bind(statement, next)
-	statement.BindInt64(19, lastEvent)
-	if current == nil {
-		statement.BindInt64(20, next.CreatedAt.UnixMilli())
-		statement.BindBytes(21, next.CustomerID[:])
-		statement.BindInt64(22, organization)
-		statement.BindBytes(23, next.ID[:])
-		return run(statement)
-	}
-	statement.BindInt64(20, current.row)
+	statement.BindInt64(1, current.row)
+	bind(statement, 2, next, lastEvent)
 	if err := run(statement); err != nil {
 		return err
 	}
@@ -270,77 +301,44 @@ func run(statement *sqlite.Stmt) error {
 	return errors.Join(err, statement.Reset())
 }
 
-func bind(s *sqlite.Stmt, r *provider.Provider) {
-	s.BindInt64(1, r.Version)
-	s.BindInt64(2, r.UpdatedAt.UnixMilli())
-	s.BindText(3, string(r.Type))
-	for i, text := range []*string{r.Specialty, r.ProviderName, r.PracticeName, r.NPI, r.Phone, r.Fax, r.Email, r.Address, r.Address2, r.City, r.State, r.PostalCode} {
-		bindText(s, 4+i, text)
+// bind binds what every write of a record sets, from the parameter with the number first on.
+func bind(s *sqlite.Stmt, first int, r *provider.Provider, lastEvent int64) {
+	s.BindInt64(first, r.Version)
+	s.BindInt64(first+1, r.UpdatedAt.UnixMilli())
+	s.BindInt64(first+2, lastEvent)
+	for p := range r.Values {
+		bindValue(s, first+3+p, r.Values[p])
 	}
-	bindBool(s, 16, r.IsPrimaryProvider)
-	bindBool(s, 17, r.IsActive)
-	bindText(s, 18, r.Notes)
 }
 
+func bindValue(s *sqlite.Stmt, parameter int, value property.Value) {
+	if text, ok := value.Text(); ok {
+		s.BindText(parameter, text)
+	} else if flag, ok := value.Boolean(); ok {
+		s.BindBool(parameter, flag)
+	} else {
+		s.BindNull(parameter)
+	}
+}
+
+// scan reads the columns of a record.
 func scan(s *sqlite.Stmt, r *provider.Provider) {
-	r.Version = s.ColumnInt64(0)
-	r.UpdatedAt = time.UnixMilli(s.ColumnInt64(1)).UTC()
-	r.Type = provider.Type(s.ColumnText(2))
-	scanTexts(s, r)
-	r.IsPrimaryProvider = columnBool(s, 15)
-	r.IsActive = columnBool(s, 16)
-	r.CreatedAt = time.UnixMilli(s.ColumnInt64(18)).UTC()
-	r.Deleted = s.ColumnBool(19)
-	s.ColumnBytes(20, r.CustomerID[:])
-	s.ColumnBytes(21, r.ID[:])
-}
-
-func bindText(s *sqlite.Stmt, parameter int, v *string) {
-	if v == nil {
-		s.BindNull(parameter)
-		return
-	}
-	s.BindText(parameter, *v)
-}
-
-func bindBool(s *sqlite.Stmt, parameter int, v *bool) {
-	if v == nil {
-		s.BindNull(parameter)
-		return
-	}
-	s.BindBool(parameter, *v)
-}
-
-// scanTexts has the texts of a record share two pieces of memory; one by one they would take 26.
-func scanTexts(s *sqlite.Stmt, r *provider.Provider) {
-	var (
-		scratch [1 << 10]byte
-		columns = [...]int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17}
-		ends    [len(columns)]int
-	)
-	all := scratch[:0]
-	for i, column := range columns {
-		start, length := len(all), s.ColumnLen(column)
-		all = slices.Grow(all, length)[:start+length]
-		s.ColumnBytes(column, all[start:])
-		ends[i] = len(all)
-	}
-	rest, start := string(all), 0
-	values := new([len(columns)]string)
-	for i, text := range [...]**string{&r.Specialty, &r.ProviderName, &r.PracticeName, &r.NPI, &r.Phone, &r.Fax, &r.Email, &r.Address, &r.Address2, &r.City, &r.State, &r.PostalCode, &r.Notes} {
-		if !s.ColumnIsNull(columns[i]) {
-			values[i] = rest[start:ends[i]]
-			*text = &values[i]
+	s.ColumnBytes(0, r.ID[:])
+	s.ColumnBytes(1, r.CustomerID[:])
+	r.Version = s.ColumnInt64(2)
+	r.CreatedAt = time.UnixMilli(s.ColumnInt64(3)).UTC()
+	r.UpdatedAt = time.UnixMilli(s.ColumnInt64(4)).UTC()
+	r.Deleted = s.ColumnBool(5)
+	for p := range r.Values {
+		switch column := firstValue + p; {
+		case s.ColumnIsNull(column):
+			r.Values[p] = property.Null
+		case property.Table[p].Kind == property.BooleanKind:
+			r.Values[p] = property.Boolean(s.ColumnBool(column))
+		default:
+			r.Values[p] = property.Text(s.ColumnText(column))
 		}
-		start = ends[i]
 	}
-}
-
-func columnBool(s *sqlite.Stmt, column int) *bool {
-	if s.ColumnIsNull(column) {
-		return nil
-	}
-	return new(s.ColumnBool(column))
 }
 
 // Organization is provider.Store's.

@@ -62,7 +62,11 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := configureWriter(writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), writer.Close())
 	}
-	if err := migrate(ctx, writer, path); err != nil {
+	err = migrate(ctx, writer, path)
+	if err == nil {
+		err = checkColumns(writer)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate database %s: %w", path, explain(err)), writer.Close())
 	}
 	s.readers, err = sqlitex.NewPool(path, sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly, PrepareConn: configureReader})

@@ -4,8 +4,9 @@ import (
 	"os"
 	"testing"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/google/uuid"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -23,18 +24,18 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 			return err
 		}
 		during, err := s.Get(t.Context(), 1, ids[0], ids[7])
-		if err != nil || *during.City != *before.City {
-			t.Errorf("a reader has %v, %v; want the city %s", during.City, err, *before.City)
+		if err != nil || during.Values != before.Values {
+			t.Errorf("a reader has %v, %v; want %v", during.Values, err, before.Values)
 		}
 		page, err := s.List(t.Context(), provider.List{Organization: 1, CustomerID: ids[0], Limit: 100})
-		if err != nil || len(page) != len(ids) || *page[0].City == "elsewhere" {
+		if err != nil || len(page) != len(ids) || page[0].Values[property.City] == property.Text("elsewhere") {
 			t.Errorf("a list has %d records, %v; want %d as they were", len(page), err, len(ids))
 		}
 		return nil
 	})
 	after, getErr := s.Get(t.Context(), 1, ids[0], ids[7])
-	if err != nil || getErr != nil || *after.City != "elsewhere" {
-		t.Errorf("after the commit a reader has %v, %v, %v", after.City, err, getErr)
+	if err != nil || getErr != nil || after.Values[property.City] != property.Text("elsewhere") {
+		t.Errorf("after the commit a reader has %v, %v, %v", after.Values, err, getErr)
 	}
 }
 
@@ -53,9 +54,8 @@ func TestLogIsBounded(t *testing.T) {
 	for n := range 12 {
 		imports := make([]provider.Import, len(ids))
 		for i, id := range ids {
-			imports[i] = provider.Import{ID: id, Patch: textPatch(-n*len(ids) - i)}
-			imports[i].Patch.CustomerID = provider.Field[uuid.UUID]{Set: true, Value: ids[0]}
-			imports[i].Patch.Type = provider.Field[provider.Type]{Set: true, Value: provider.Hospital}
+			imports[i] = provider.Import{ID: id, Patch: storetest.PatchOf(-n*len(ids) - i)}
+			imports[i].Patch.CustomerID = &ids[0]
 		}
 		if err := s.Import(t.Context(), 1, imports, nil); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
@@ -17,13 +18,13 @@ import (
 func testConcurrency(t *testing.T, s *suite) {
 	t.Run("no change of a record is lost", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		const callers, each = 16, 10
 		var all sync.WaitGroup
 		for caller := range callers {
 			all.Go(func() {
 				for n := range each {
-					if _, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(caller, " ", n))})); err != nil {
+					if _, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(caller, " ", n)))); err != nil {
 						t.Errorf("update: %v", err)
 					}
 				}
@@ -32,48 +33,47 @@ func testConcurrency(t *testing.T, s *suite) {
 		all.Wait()
 		events := x.chain(record.ID)
 		equal(t, "events", len(events), 1+callers*each)
-		seen := map[any]bool{}
+		seen := map[property.Value]bool{}
 		for _, event := range events[1:] {
 			seen[event.Changes[0].To] = true
 		}
 		equal(t, "different values in the history", len(seen), callers*each)
 		last := x.find(record.CustomerID, record.ID)
-		equal(t, "notes", any(*last.Notes), events[len(events)-1].Changes[0].To)
+		equal(t, "notes", last.Values[property.Notes], events[len(events)-1].Changes[0].To)
 		equal(t, "version", last.Version, int64(len(events)))
 	})
 
 	t.Run("changes to different properties all hold", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		var all sync.WaitGroup
-		for _, p := range properties {
+		full := patchOfAll(false)
+		for id := range full.Values {
 			all.Go(func() {
-				one, _ := p.values()
-				var patch provider.Patch
-				p.patch(&patch, one)
+				var patch property.Patch
+				patch.Values[id] = full.Values[id]
 				if _, err := s.Write(t.Context(), x.updateOf(record, patch)); err != nil {
 					t.Errorf("update: %v", err)
 				}
 			})
 		}
 		all.Wait()
-		full := patchOfAll(true)
-		want, _ := full.Apply(record)
-		want.Version += int64(len(properties))
+		want, _ := record.With(&full)
+		want.Version += int64(len(property.Table))
 		equal(t, "record", x.find(record.CustomerID, record.ID), want)
 		x.chain(record.ID)
 	})
 
 	t.Run("of those who name a version, one wins", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		const callers, rounds = 8, 12
 		for range rounds {
 			won := make(chan provider.Provider, callers)
 			var all sync.WaitGroup
 			for range callers {
 				all.Go(func() {
-					next, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(uuid.NewString())}, record.Version))
+					next, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, uuid.NewString()), record.Version))
 					switch codeOf(err) {
 					case "":
 						won <- next
@@ -128,7 +128,7 @@ func testConcurrency(t *testing.T, s *suite) {
 			var all sync.WaitGroup
 			for n := range callers {
 				all.Go(func() {
-					next, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
+					next, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
 					if err == nil {
 						changed <- next
 					} else if err != provider.ErrNotFound {
@@ -158,7 +158,7 @@ func testConcurrency(t *testing.T, s *suite) {
 			var all sync.WaitGroup
 			for n := range callers {
 				all.Go(func() {
-					w := x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}, 1)
+					w := x.updateOf(record, set(property.Notes, fmt.Sprint(n)), 1)
 					if n%2 == 0 {
 						w = x.deleteOf(record, 1)
 					}
@@ -186,7 +186,7 @@ func testConcurrency(t *testing.T, s *suite) {
 		for range callers {
 			all.Go(func() {
 				for n := range each {
-					next, err := s.Write(t.Context(), x.createOf(x.customer, provider.Patch{Notes: text(fmt.Sprint(n))}))
+					next, err := s.Write(t.Context(), x.createOf(x.customer, set(property.Notes, fmt.Sprint(n))))
 					if err != nil {
 						t.Errorf("create: %v", err)
 						continue
@@ -216,21 +216,21 @@ func testConcurrency(t *testing.T, s *suite) {
 		var calls []call
 		for n := range 40 {
 			good, moving, bad, others := x.make(patchOfAll(true)), x.make(patchOfAll(true)), x.make(patchOfAll(true)), other.make(patchOfAll(true))
-			city := provider.Patch{City: text(fmt.Sprint("city ", n))}
-			move := provider.Patch{CustomerID: set(elsewhere), City: city.City}
+			city := set(property.City, fmt.Sprint("city ", n))
+			move := property.Patch{CustomerID: new(elsewhere), Values: property.Values{property.City: city.Values[property.City]}}
 			next, moved := good, moving
 			next.Version, moved.Version = 2, 2
-			next, _ = city.Apply(next)
-			moved, _ = move.Apply(moved)
+			next, _ = next.With(&city)
+			moved, _ = moved.With(&move)
 			unknown := bad
 			unknown.ID = uuid.New()
 			calls = append(calls,
 				call{x.updateOf(good, city, 1), "", next},
 				call{x.updateOf(moving, move), "", moved},
-				call{x.updateOf(bad, provider.Patch{}), "", bad},
+				call{x.updateOf(bad, property.Patch{}), "", bad},
 				call{x.updateOf(bad, patchOfAll(false), 2), provider.PreconditionFailed, bad},
-				call{x.updateOf(bad, provider.Patch{CustomerID: set(uuid.New()), City: city.City}), provider.UnknownCustomer, bad},
-				call{x.updateOf(bad, provider.Patch{CustomerID: set(other.customer), City: city.City}), provider.UnknownCustomer, bad},
+				call{x.updateOf(bad, property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.City: city.Values[property.City]}}), provider.UnknownCustomer, bad},
+				call{x.updateOf(bad, property.Patch{CustomerID: new(other.customer), Values: property.Values{property.City: city.Values[property.City]}}), provider.UnknownCustomer, bad},
 				call{x.updateOf(unknown, city), provider.NotFound, bad},
 				call{x.updateOf(others, city), provider.NotFound, bad},
 				call{other.updateOf(bad, city), provider.NotFound, bad},
@@ -269,7 +269,7 @@ func testConcurrency(t *testing.T, s *suite) {
 			x := s.tenant(t)
 			customers := [2]uuid.UUID{x.customer, x.customerElsewhere()}
 			for range 4 {
-				choices = append(choices, choice{x, x.make(provider.Patch{}).ID, customers})
+				choices = append(choices, choice{x, x.make(property.Patch{}).ID, customers})
 			}
 		}
 		var all sync.WaitGroup
@@ -278,7 +278,7 @@ func testConcurrency(t *testing.T, s *suite) {
 				for range 12 {
 					c := choices[rand.IntN(len(choices))]
 					asked := provider.Provider{ID: c.id, CustomerID: c.customers[rand.IntN(2)]}
-					patch := provider.Patch{CustomerID: set(c.customers[rand.IntN(2)]), Notes: text(uuid.NewString())}
+					patch := property.Patch{CustomerID: new(c.customers[rand.IntN(2)]), Values: property.Values{property.Notes: property.Text(uuid.NewString())}}
 					_, err := s.Write(t.Context(), c.tenant.updateOf(asked, patch))
 					if code := codeOf(err); code != "" && code != provider.NotFound {
 						t.Errorf("update: %v", err)
@@ -311,7 +311,7 @@ func testConcurrency(t *testing.T, s *suite) {
 					all.Go(func() {
 						var imports []provider.Import
 						for _, i := range rand.Perm(len(ids)) {
-							imports = append(imports, x.importOf(ids[i], provider.Patch{CustomerID: set(customerOf(importer, ids[i])), Notes: text(importer.String())}))
+							imports = append(imports, x.importOf(ids[i], property.Patch{CustomerID: new(customerOf(importer, ids[i])), Values: property.Values{property.Notes: property.Text(importer.String())}}))
 						}
 						<-start
 						if err := s.Import(t.Context(), x.number, imports, nil); err != nil {
@@ -332,7 +332,7 @@ func testConcurrency(t *testing.T, s *suite) {
 		x := s.tenant(t)
 		var records []provider.Provider
 		for range 8 {
-			records = append(records, x.make(provider.Patch{}))
+			records = append(records, x.make(property.Patch{}))
 		}
 		const rounds = 10
 		var all sync.WaitGroup
@@ -341,7 +341,7 @@ func testConcurrency(t *testing.T, s *suite) {
 				for round := range rounds {
 					var imports []provider.Import
 					for _, i := range rand.Perm(len(records)) {
-						imports = append(imports, x.importOf(records[i].ID, provider.Patch{City: text(fmt.Sprint(n, " ", round))}))
+						imports = append(imports, x.importOf(records[i].ID, set(property.City, fmt.Sprint(n, " ", round))))
 					}
 					if err := s.Import(t.Context(), x.number, imports, nil); err != nil {
 						t.Errorf("import: %v", err)
@@ -352,7 +352,7 @@ func testConcurrency(t *testing.T, s *suite) {
 		for _, record := range records {
 			all.Go(func() {
 				for round := range rounds {
-					if _, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(round))})); err != nil {
+					if _, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(round)))); err != nil {
 						t.Errorf("update: %v", err)
 					}
 				}
@@ -370,11 +370,15 @@ func testConcurrency(t *testing.T, s *suite) {
 func (x *tenant) chain(id uuid.UUID) []provider.Event {
 	x.t.Helper()
 	events := x.history(id)
-	state := map[string]any{}
+	state := map[string]property.Value{}
 	for i, event := range events {
 		equal(x.t, "version", event.Version, int64(i+1))
 		for _, change := range event.Changes {
-			equal(x.t, fmt.Sprintf("%s before version %d", change.Field, event.Version), change.From, state[change.Field])
+			was, known := state[change.Field]
+			if !known {
+				was = property.Null
+			}
+			equal(x.t, fmt.Sprintf("%s before version %d", change.Field, event.Version), change.From, was)
 			state[change.Field] = change.To
 		}
 	}
@@ -422,7 +426,7 @@ func testCancel(t *testing.T, s *suite) {
 	} {
 		t.Run(name+" for a caller who left ends", func(t *testing.T) {
 			x := s.tenant(t)
-			if err := call(x, x.make(provider.Patch{})); codeOf(err) != provider.Unavailable && !errors.Is(err, context.Canceled) {
+			if err := call(x, x.make(property.Patch{})); codeOf(err) != provider.Unavailable && !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want one that says that it ended", err)
 			}
 		})
@@ -430,7 +434,7 @@ func testCancel(t *testing.T, s *suite) {
 
 	t.Run("a caller who leaves does not disturb the others", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		const callers = 32
 		var all sync.WaitGroup
 		for n := range callers {
@@ -441,7 +445,7 @@ func testCancel(t *testing.T, s *suite) {
 					defer cancel()
 					ctx = short
 				}
-				_, err := s.Write(ctx, x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
+				_, err := s.Write(ctx, x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
 				left := errors.Is(err, context.DeadlineExceeded)
 				if err != nil && (n%2 != 0 || !left) {
 					t.Errorf("update: %v", err)
@@ -449,12 +453,12 @@ func testCancel(t *testing.T, s *suite) {
 			})
 		}
 		all.Wait()
-		said := map[any]bool{}
+		said := map[property.Value]bool{}
 		for _, event := range x.chain(record.ID)[1:] {
 			said[event.Changes[0].To] = true
 		}
 		for n := 1; n < callers; n += 2 {
-			if !said[fmt.Sprint(n)] {
+			if !said[property.Text(fmt.Sprint(n))] {
 				t.Errorf("the change of caller %d, who stayed, is not in the history", n)
 			}
 		}
@@ -463,14 +467,14 @@ func testCancel(t *testing.T, s *suite) {
 
 func testClose(t *testing.T, s *suite) {
 	x := s.tenant(t)
-	record := x.make(provider.Patch{})
+	record := x.make(property.Patch{})
 	if err := s.Ping(t.Context()); err != nil {
 		t.Errorf("ping: %v", err)
 	}
 	var all sync.WaitGroup
 	for n := range 64 {
 		all.Go(func() {
-			_, err := s.Write(t.Context(), x.updateOf(record, provider.Patch{Notes: text(fmt.Sprint(n))}))
+			_, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
 			if code := codeOf(err); code != "" && code != provider.Unavailable {
 				t.Errorf("update while the store closes: %v", err)
 			}
@@ -480,7 +484,7 @@ func testClose(t *testing.T, s *suite) {
 		t.Errorf("close: %v", err)
 	}
 	all.Wait()
-	x.refuse(x.updateOf(record, provider.Patch{}), provider.Unavailable)
+	x.refuse(x.updateOf(record, property.Patch{}), provider.Unavailable)
 	_, getErr := s.Get(t.Context(), x.number, record.CustomerID, record.ID)
 	_, listErr := s.List(t.Context(), provider.List{Organization: x.number, CustomerID: record.CustomerID, Limit: 1})
 	_, eventsErr := s.Events(t.Context(), x.number, record.CustomerID, record.ID, 0, 1)

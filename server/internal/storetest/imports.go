@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 )
@@ -17,20 +18,22 @@ func testImport(t *testing.T, s *suite) {
 		now := s.clock.move(time.Second)
 		customer := uuid.New()
 		var imports []provider.Import
-		for _, kind := range []provider.Type{provider.PrimaryCare, provider.Specialist, provider.Hospital, provider.Pharmacy} {
+		for _, kind := range property.Table[property.ProviderType].Enum {
 			patch := patchOfAll(true)
-			patch.CustomerID, patch.Type = set(customer), set(kind)
+			patch.CustomerID, patch.Values[property.ProviderType] = &customer, property.Text(kind)
 			imports = append(imports, provider.Import{ID: uuid.New(), Patch: patch})
 		}
 		x.imports(imports...)
 		for _, one := range imports {
-			want, changes := one.Patch.Apply(provider.Provider{ID: one.ID, CustomerID: customer, Version: 1, CreatedAt: now, UpdatedAt: now})
+			want := provider.Provider{ID: one.ID, CustomerID: customer, Version: 1, CreatedAt: now, UpdatedAt: now, Values: property.Nulls()}
+			want, changes := want.With(&one.Patch)
+			changes = append([]provider.Change{{Field: "customerId", From: property.Null, To: property.Text(customer.String())}}, changes...)
 			record := x.find(customer, one.ID)
 			equal(t, "record", record, want)
 			equal(t, "history", x.history(one.ID), []provider.Event{{ProviderID: one.ID, Version: 1, At: now, Action: provider.Created, Changes: changes}})
 		}
-		record := x.make(provider.Patch{})
-		x.update(record, provider.Patch{CustomerID: set(customer)}) // it is a customer as any other
+		record := x.make(property.Patch{})
+		x.update(record, property.Patch{CustomerID: new(customer)}) // it is a customer as any other
 	})
 
 	t.Run("it changes a record that is known", func(t *testing.T) {
@@ -38,17 +41,17 @@ func testImport(t *testing.T, s *suite) {
 		record := x.make(patchOfAll(true))
 		want := record
 		want.Version, want.UpdatedAt = 2, s.clock.move(time.Second)
-		patch := provider.Patch{CustomerID: set(uuid.New()), Type: set(provider.Pharmacy), City: set[*string](nil)}
-		want, changes := patch.Apply(want)
+		patch := property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null}}
+		want, changes := want.With(&patch)
 		x.imports(provider.Import{ID: record.ID, Patch: patch})
 		equal(t, "record", x.find(want.CustomerID, want.ID), want)
 		equal(t, "event", x.history(record.ID)[1], provider.Event{ProviderID: record.ID, Version: 2, At: want.UpdatedAt, Action: provider.Updated, Changes: changes})
-		x.refuse(x.updateOf(record, provider.Patch{}), provider.NotFound) // it has moved
+		x.refuse(x.updateOf(record, property.Patch{}), provider.NotFound) // it has moved
 	})
 
 	t.Run("again, it writes nothing", func(t *testing.T) {
 		x := s.tenant(t)
-		imports := []provider.Import{x.importOf(uuid.New(), patchOfAll(true)), x.importOf(uuid.New(), provider.Patch{})}
+		imports := []provider.Import{x.importOf(uuid.New(), patchOfAll(true)), x.importOf(uuid.New(), property.Patch{})}
 		x.imports(imports...)
 		s.clock.move(time.Second)
 		first, second := x.find(x.customer, imports[0].ID), x.find(x.customer, imports[1].ID)
@@ -60,15 +63,15 @@ func testImport(t *testing.T, s *suite) {
 	t.Run("a record that comes several times changes in that order", func(t *testing.T) {
 		x := s.tenant(t)
 		id := uuid.New()
-		x.imports(x.importOf(id, provider.Patch{City: text("a")}), x.importOf(id, provider.Patch{City: text("b")}),
-			x.importOf(uuid.New(), provider.Patch{}), x.importOf(id, provider.Patch{City: text("b")}), x.importOf(id, provider.Patch{City: text("c"), CustomerID: set(uuid.New())}))
+		x.imports(x.importOf(id, set(property.City, "a")), x.importOf(id, set(property.City, "b")),
+			x.importOf(uuid.New(), property.Patch{}), x.importOf(id, set(property.City, "b")), x.importOf(id, property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.City: property.Text("c")}}))
 		events := x.history(id)
-		var cities []any
+		var cities []string
 		for _, event := range events {
-			change := event.Changes[len(event.Changes)-1]
-			cities = append(cities, change.To)
+			city, _ := event.Changes[len(event.Changes)-1].To.Text()
+			cities = append(cities, city)
 		}
-		equal(t, "cities", cities, []any{"a", "b", "c"})
+		equal(t, "cities", cities, []string{"a", "b", "c"})
 	})
 
 	t.Run("another organization's record stays out of it", func(t *testing.T) {
@@ -87,7 +90,7 @@ func testImport(t *testing.T, s *suite) {
 		}
 		x.imports(imports...)
 		for _, i := range []int{0, 1, 998, 999} {
-			want, _ := imports[i].Patch.Apply(x.find(x.customer, imports[i].ID))
+			want, _ := x.find(x.customer, imports[i].ID).With(&imports[i].Patch)
 			x.unchanged(want)
 		}
 	})
@@ -95,7 +98,7 @@ func testImport(t *testing.T, s *suite) {
 	t.Run("none, if one cannot be", func(t *testing.T) {
 		id := uuid.New()
 		nowhere := int64(1 << 40)
-		err := s.Import(t.Context(), nowhere, []provider.Import{{ID: id, Patch: provider.Patch{CustomerID: set(id), Type: set(provider.Hospital), Notes: text("secret")}}}, nil)
+		err := s.Import(t.Context(), nowhere, []provider.Import{{ID: id, Patch: property.Patch{CustomerID: new(id), Values: property.Values{property.ProviderType: property.Text("Hospital"), property.Notes: property.Text("secret")}}}}, nil)
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), id.String()) {
 			t.Errorf("an import into an organization that does not exist: error %v, want one without values", err)
 		}
@@ -106,14 +109,14 @@ func testImport(t *testing.T, s *suite) {
 	t.Run("it makes customers known who have no records", func(t *testing.T) {
 		x, other := s.tenant(t), s.tenant(t)
 		known, one, another := x.customer, uuid.New(), uuid.New()
-		imports := []provider.Import{x.importOf(uuid.New(), provider.Patch{CustomerID: set(one)})}
+		imports := []provider.Import{x.importOf(uuid.New(), property.Patch{CustomerID: new(one)})}
 		for range 2 { // again, it is the same
 			if err := s.Import(t.Context(), x.number, imports, []uuid.UUID{another, known, one, another}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		x.write(x.createOf(another, provider.Patch{}))
-		if _, err := s.Write(t.Context(), other.createOf(another, provider.Patch{})); err != provider.ErrNoCustomer {
+		x.write(x.createOf(another, property.Patch{}))
+		if _, err := s.Write(t.Context(), other.createOf(another, property.Patch{})); err != provider.ErrNoCustomer {
 			t.Errorf("under another organization's customer: error %v, want %v", err, provider.ErrNoCustomer)
 		}
 	})

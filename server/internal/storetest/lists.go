@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -50,8 +51,7 @@ func answer(records []provider.Provider, l provider.List) []provider.Provider {
 	for _, r := range records {
 		switch {
 		case len(answer) == l.Limit:
-		case l.Type != nil && r.Type != *l.Type:
-		case l.IsActive != nil && (r.IsActive == nil || *r.IsActive != *l.IsActive):
+		case slices.ContainsFunc(l.Filters, func(f provider.Filter) bool { return r.Values[f.Property] != f.Value }):
 		case l.After != nil && compare(positionOf(&r), *l.After) >= 0:
 		default:
 			answer = append(answer, r)
@@ -60,11 +60,14 @@ func answer(records []provider.Provider, l provider.List) []provider.Provider {
 	return answer
 }
 
-// drawList draws a question for records of some types, made at some of these times.
+// drawList draws a question for records with some values, created at some of these times.
 func drawList(r *rapid.T, ids []uuid.UUID, times []time.Time) provider.List {
 	l := provider.List{Limit: rapid.IntRange(1, 8).Draw(r, "limit")}
-	l.Type = rapid.SampledFrom([]*provider.Type{nil, nil, new(provider.Hospital), new(provider.Specialist)}).Draw(r, "type")
-	l.IsActive = rapid.SampledFrom([]*bool{nil, nil, new(true), new(false)}).Draw(r, "isActive")
+	for id := range property.Table {
+		if one, other := samples(id); rapid.IntRange(0, len(property.Table)/2).Draw(r, "filtered") == 0 {
+			l.Filters = append(l.Filters, provider.Filter{Property: property.ID(id), Value: rapid.SampledFrom([]property.Value{one, other}).Draw(r, "value")})
+		}
+	}
 	if rapid.Bool().Draw(r, "after") {
 		l.After = &provider.Position{CreatedAt: rapid.SampledFrom(times).Draw(r, "time"), ID: rapid.SampledFrom(ids).Draw(r, "id")}
 	}
@@ -81,8 +84,13 @@ func testList(t *testing.T, s *suite) {
 			times = append(times, s.clock.move(step))
 			for n := range 6 { // of the same time
 				patch := patchOfAll(true)
-				patch.Type = set([]provider.Type{provider.Hospital, provider.Specialist}[n%2])
-				patch.IsActive = set([]*bool{new(true), new(false), nil}[n%3])
+				for id, p := range property.Table {
+					one, other := samples(id)
+					patch.Values[id] = []property.Value{one, other}[(n+id)%2]
+					if p.Nullable && (n+id)%3 == 0 {
+						patch.Values[id] = property.Null
+					}
+				}
 				all = append(all, x.make(patch))
 				ids = append(ids, all[len(all)-1].ID)
 			}
@@ -117,19 +125,19 @@ func testList(t *testing.T, s *suite) {
 			equal(t, "list", x.list(provider.List{Limit: 10}), want)
 		}
 		shows()
-		first := x.write(x.createOf(x.customer, provider.Patch{}))
+		first := x.write(x.createOf(x.customer, property.Patch{}))
 		shows(first)
 		s.clock.move(time.Second)
 		second := x.write(x.createOf(x.customer, patchOfAll(true)))
 		shows(second, first)
 		s.clock.move(time.Second)
-		first = x.update(first, provider.Patch{City: text("a"), IsActive: set(new(false))})
+		first = x.update(first, property.Patch{Values: property.Values{property.City: property.Text("a"), property.IsActive: property.Boolean(false)}})
 		shows(second, first)
-		equal(t, "filtered", x.list(provider.List{IsActive: new(false), Limit: 10}), []provider.Provider{first})
-		second = x.update(second, provider.Patch{CustomerID: set(elsewhere)})
+		equal(t, "filtered", x.list(provider.List{Filters: []provider.Filter{{Property: property.IsActive, Value: property.Boolean(false)}}, Limit: 10}), []provider.Provider{first})
+		second = x.update(second, property.Patch{CustomerID: new(elsewhere)})
 		shows(first)
 		equal(t, "elsewhere", x.list(provider.List{CustomerID: elsewhere, Limit: 10}), []provider.Provider{second})
-		second = x.update(second, provider.Patch{CustomerID: set(x.customer)})
+		second = x.update(second, property.Patch{CustomerID: new(x.customer)})
 		shows(second, first)
 		x.write(x.deleteOf(second))
 		shows(first)
@@ -139,7 +147,7 @@ func testList(t *testing.T, s *suite) {
 
 	t.Run("of a customer whom the organization does not have, there is none", func(t *testing.T) {
 		x, other := s.tenant(t), s.tenant(t)
-		other.make(provider.Patch{})
+		other.make(property.Patch{})
 		for name, l := range map[string]provider.List{
 			"unknown":                {Organization: x.number, CustomerID: uuid.New(), Limit: 1},
 			"another organization's": {Organization: x.number, CustomerID: other.customer, Limit: 1},
@@ -153,10 +161,10 @@ func testList(t *testing.T, s *suite) {
 
 	t.Run("the same customer in two organizations has two lists", func(t *testing.T) {
 		x, other := s.tenant(t), s.tenant(t)
-		patch := provider.Patch{CustomerID: set(uuid.New())}
+		patch := property.Patch{CustomerID: new(uuid.New())}
 		record, others := x.make(patch), other.make(patch)
-		equal(t, "list", x.list(provider.List{CustomerID: patch.CustomerID.Value, Limit: 10}), []provider.Provider{record})
-		equal(t, "the other's list", other.list(provider.List{CustomerID: patch.CustomerID.Value, Limit: 10}), []provider.Provider{others})
+		equal(t, "list", x.list(provider.List{CustomerID: *patch.CustomerID, Limit: 10}), []provider.Provider{record})
+		equal(t, "the other's list", other.list(provider.List{CustomerID: *patch.CustomerID, Limit: 10}), []provider.Provider{others})
 	})
 }
 
@@ -195,14 +203,14 @@ func testExport(t *testing.T, s *suite) {
 			for range n {
 				s.clock.move(time.Duration(n-2) * time.Millisecond)
 				records = append(records, x.write(x.createOf(customer, patchOfAll(n%2 == 0))))
-				other.makeWithID(records[0].ID, provider.Patch{CustomerID: set(customer)})
+				other.makeWithID(records[0].ID, property.Patch{CustomerID: new(customer)})
 				deleted := x.write(x.createOf(customer, patchOfAll(true)))
 				x.write(x.deleteOf(deleted))
 			}
 			want[customer] = newestFirst(records)
 		}
 		alone := x.customerElsewhere() // whose only record is deleted
-		x.write(x.deleteOf(x.write(x.createOf(alone, provider.Patch{}))))
+		x.write(x.deleteOf(x.write(x.createOf(alone, property.Patch{}))))
 		want[alone] = nil
 		equal(t, "export", x.export(), want)
 	})
@@ -212,7 +220,7 @@ func testExport(t *testing.T, s *suite) {
 		customers := []uuid.UUID{x.customer, x.customerElsewhere(), x.customerElsewhere()}
 		var records []provider.Provider
 		for n := range 30 {
-			records = append(records, x.make(provider.Patch{CustomerID: set(customers[n%3])}))
+			records = append(records, x.make(property.Patch{CustomerID: new(customers[n%3])}))
 		}
 		want := x.export()
 		got := map[uuid.UUID][]provider.Provider{}
@@ -220,12 +228,12 @@ func testExport(t *testing.T, s *suite) {
 		err := s.Export(t.Context(), x.name, func(customer uuid.UUID, record *provider.Provider) error {
 			if calls++; calls == 1 {
 				for n, r := range records {
-					moved := x.update(r, provider.Patch{CustomerID: set(customers[(n+1)%3]), Notes: text("moved")})
+					moved := x.update(r, property.Patch{CustomerID: new(customers[(n+1)%3]), Values: property.Values{property.Notes: property.Text("moved")}})
 					if n%2 == 0 {
 						x.write(x.deleteOf(moved))
 					}
 				}
-				x.make(provider.Patch{CustomerID: set(uuid.New())})
+				x.make(property.Patch{CustomerID: new(uuid.New())})
 			}
 			got[customer] = append(got[customer], *record)
 			return nil
@@ -241,7 +249,7 @@ func testExport(t *testing.T, s *suite) {
 
 	t.Run("it ends with the caller's error", func(t *testing.T) {
 		x := s.tenant(t)
-		x.make(provider.Patch{})
+		x.make(property.Patch{})
 		x.customerElsewhere()
 		full, calls := errors.New("the disk is full"), 0
 		err := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { calls++; return full })

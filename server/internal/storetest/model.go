@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -37,13 +38,10 @@ func testModel(t *testing.T, s *suite) {
 				var imports []provider.Import
 				for range rapid.IntRange(1, 3).Draw(r, "records") {
 					id := rapid.SampledFrom(m.ids).Draw(r, "id")
-					values := drawPatch(r, m)
-					values["customerId"] = rapid.SampledFrom(m.customerIDs).Draw(r, "customer")
-					if values["providerType"] == nil {
-						values["providerType"] = provider.Pharmacy
-					}
-					imports = append(imports, provider.Import{ID: id, Patch: patchOf(values)})
-					m.imports(place{organization, id}, values, s.clock.now())
+					patch := drawPatch(r, m, true)
+					patch.CustomerID = new(rapid.SampledFrom(m.customerIDs).Draw(r, "customer"))
+					imports = append(imports, provider.Import{ID: id, Patch: patch})
+					m.imports(place{organization, id}, patch, s.clock.now())
 				}
 				if err := s.Import(t.Context(), organization, imports, nil); err != nil {
 					r.Fatalf("import: %v", err)
@@ -57,22 +55,17 @@ func testModel(t *testing.T, s *suite) {
 					ID:           uuid.New(),
 					By:           by,
 				}
-				values := drawPatch(r, m)
-				delete(values, "customerId")
-				if values["providerType"] == nil {
-					values["providerType"] = provider.Pharmacy
-				}
-				w.Patch = patchOf(values)
-				m.write(t, r, s, w, values)
+				w.Patch = drawPatch(r, m, true)
+				w.Patch.CustomerID = nil
+				m.write(t, r, s, w)
 			},
 			"update": func(r *rapid.T) {
 				w := drawWrite(r, m, provider.Updated)
-				values := drawPatch(r, m)
-				w.Patch = patchOf(values)
-				m.write(t, r, s, w, values)
+				w.Patch = drawPatch(r, m, false)
+				m.write(t, r, s, w)
 			},
 			"delete": func(r *rapid.T) {
-				m.write(t, r, s, drawWrite(r, m, provider.Deleted), nil)
+				m.write(t, r, s, drawWrite(r, m, provider.Deleted))
 			},
 			"get": func(r *rapid.T) {
 				w := drawWrite(r, m, "")
@@ -157,25 +150,25 @@ type place struct {
 	id           uuid.UUID
 }
 
-func (m *model) imports(at place, values map[string]any, now time.Time) {
-	m.customers[place{at.organization, values["customerId"].(uuid.UUID)}] = true
+func (m *model) imports(at place, patch property.Patch, now time.Time) {
+	m.customers[place{at.organization, *patch.CustomerID}] = true
 	if record := m.records[at]; record != nil && !record.Deleted {
-		m.change(at, *record, provider.Updated, values, provider.Actor{}, now)
+		m.change(at, *record, provider.Updated, patch, provider.Actor{}, now)
 		return
 	}
-	m.create(at, values, provider.Actor{}, now)
+	m.create(at, patch, provider.Actor{}, now)
 }
 
 // create makes a record, the next version of a deleted one.
-func (m *model) create(at place, values map[string]any, by provider.Actor, now time.Time) {
-	record := provider.Provider{ID: at.id, CreatedAt: now}
+func (m *model) create(at place, patch property.Patch, by provider.Actor, now time.Time) {
+	record := provider.Provider{ID: at.id, CreatedAt: now, Values: property.Nulls()}
 	if deleted := m.records[at]; deleted != nil {
 		record.Version, record.UpdatedAt = deleted.Version, deleted.UpdatedAt
 		if deleted.UpdatedAt.After(now) {
 			record.CreatedAt = deleted.UpdatedAt
 		}
 	}
-	m.change(at, record, provider.Created, values, by, now)
+	m.change(at, record, provider.Created, patch, by, now)
 }
 
 // find returns the record that a write is for.
@@ -201,8 +194,8 @@ func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
 }
 
 // write makes a write in the model and in the store, and holds their answers against each other.
-func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write, values map[string]any) {
-	wantCode := m.apply(w, values, s.clock.now())
+func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write) {
+	wantCode := m.apply(w, s.clock.now())
 	got, err := s.Write(t.Context(), w)
 	if codeOf(err) != wantCode {
 		r.Fatalf("%s: error %v, want %q", w.Action, err, wantCode)
@@ -217,15 +210,15 @@ func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write, valu
 	}
 }
 
-func (m *model) apply(w provider.Write, values map[string]any, now time.Time) provider.Code {
+func (m *model) apply(w provider.Write, now time.Time) provider.Code {
 	at := place{w.Organization, w.ID}
 	if w.Action == provider.Created {
 		if !m.customers[place{w.Organization, w.CustomerID}] {
 			return provider.NotFound
 		}
 		m.ids = append(m.ids, w.ID)
-		values["customerId"] = w.CustomerID
-		m.create(at, values, w.By, now)
+		w.Patch.CustomerID = &w.CustomerID
+		m.create(at, w.Patch, w.By, now)
 		return ""
 	}
 	record, code := m.find(w)
@@ -239,35 +232,28 @@ func (m *model) apply(w provider.Write, values map[string]any, now time.Time) pr
 		m.delete(at, *record, w.By, now)
 		return ""
 	}
-	if to, moves := values["customerId"]; moves && to != record.CustomerID && !m.customers[place{w.Organization, to.(uuid.UUID)}] {
+	if to := w.Patch.CustomerID; to != nil && *to != record.CustomerID && !m.customers[place{w.Organization, *to}] {
 		return provider.UnknownCustomer
 	}
-	m.change(at, *record, provider.Updated, values, w.By, now)
+	m.change(at, *record, provider.Updated, w.Patch, w.By, now)
 	return ""
 }
 
-func (m *model) change(at place, record provider.Provider, action provider.Action, values map[string]any, by provider.Actor, now time.Time) {
+func (m *model) change(at place, record provider.Provider, action provider.Action, patch property.Patch, by provider.Actor, now time.Time) {
 	var changes []provider.Change
-	if to, named := values["customerId"]; named && to != record.CustomerID {
-		change := provider.Change{Field: "customerId", To: to.(uuid.UUID).String()}
+	if to := patch.CustomerID; to != nil && (action == provider.Created || *to != record.CustomerID) {
+		change := provider.Change{Field: "customerId", From: property.Null, To: property.Text(to.String())}
 		if action == provider.Updated {
-			change.From = record.CustomerID.String()
+			change.From = property.Text(record.CustomerID.String())
 		}
 		changes = append(changes, change)
-		record.CustomerID = to.(uuid.UUID)
+		record.CustomerID = *to
 	}
-	if to, named := values["providerType"]; named && to != record.Type {
-		change := provider.Change{Field: "providerType", To: string(to.(provider.Type))}
-		if action == provider.Updated {
-			change.From = string(record.Type)
-		}
-		changes = append(changes, change)
-		record.Type = to.(provider.Type)
-	}
-	for _, p := range properties {
-		if to, named := values[p.name]; named && to != p.get(&record) {
-			changes = append(changes, provider.Change{Field: p.name, From: p.get(&record), To: to})
-			p.put(&record, to)
+	for id, p := range property.Table {
+		to := patch.Values[id]
+		if from := record.Values[id]; !to.IsAbsent() && to != from {
+			changes = append(changes, provider.Change{Field: p.Name, From: from, To: to})
+			record.Values[id] = to
 		}
 	}
 	if len(changes) > 0 {
@@ -276,10 +262,10 @@ func (m *model) change(at place, record provider.Provider, action provider.Actio
 }
 
 func (m *model) delete(at place, record provider.Provider, by provider.Actor, now time.Time) {
-	changes := []provider.Change{{Field: "customerId", From: record.CustomerID.String()}, {Field: "providerType", From: string(record.Type)}}
-	for _, p := range properties {
-		if was := p.get(&record); was != nil {
-			changes = append(changes, provider.Change{Field: p.name, From: was})
+	changes := []provider.Change{{Field: "customerId", From: property.Text(record.CustomerID.String()), To: property.Null}}
+	for id, p := range property.Table {
+		if was := record.Values[id]; !was.IsNull() {
+			changes = append(changes, provider.Change{Field: p.Name, From: was, To: property.Null})
 		}
 	}
 	record.Deleted = true
@@ -326,38 +312,29 @@ func (m *model) compare(t *testing.T, r *rapid.T, s *suite) {
 	}
 }
 
-// drawPatch draws a change: the properties that it names, and for each a value out of a few, so that some do not change.
-func drawPatch(r *rapid.T, m *model) map[string]any {
-	values := map[string]any{}
+// drawPatch draws a change of a few properties, for each a value out of a few, so that some do not change. A whole one
+// sets all that cannot be null.
+func drawPatch(r *rapid.T, m *model, whole bool) property.Patch {
+	var patch property.Patch
 	for range rapid.IntRange(0, 4).Draw(r, "properties") {
-		switch n := rapid.IntRange(0, len(properties)+1).Draw(r, "property"); n {
-		case len(properties):
-			values["customerId"] = rapid.SampledFrom(m.customerIDs).Draw(r, "to customer")
-		case len(properties) + 1:
-			values["providerType"] = rapid.SampledFrom([]provider.Type{provider.PrimaryCare, provider.Specialist, provider.Hospital}).Draw(r, "type")
-		default:
-			choices := []any{nil, "", "a", "b 😀"}
-			if properties[n].max == 0 {
-				choices = []any{nil, true, false}
-			}
-			values[properties[n].name] = rapid.SampledFrom(choices).Draw(r, properties[n].name)
+		id := rapid.IntRange(0, len(property.Table)).Draw(r, "property")
+		if id == len(property.Table) {
+			patch.CustomerID = new(rapid.SampledFrom(m.customerIDs).Draw(r, "to customer"))
+			continue
 		}
+		p := &property.Table[id]
+		one, other := samples(id)
+		choices := []property.Value{one, other}
+		if p.Nullable {
+			choices = append(choices, property.Null)
+		}
+		if p.MaxLength > 0 {
+			choices = append(choices, property.Text(""), property.Text("b 😀"))
+		}
+		patch.Values[id] = rapid.SampledFrom(choices).Draw(r, p.Name)
 	}
-	return values
-}
-
-func patchOf(values map[string]any) provider.Patch {
-	var patch provider.Patch
-	for name, value := range values {
-		switch name {
-		case "customerId":
-			patch.CustomerID = set(value.(uuid.UUID))
-		case "providerType":
-			patch.Type = set(value.(provider.Type))
-		default:
-			i := slices.IndexFunc(properties, func(p property) bool { return p.name == name })
-			properties[i].patch(&patch, value)
-		}
+	if whole {
+		complete(&patch)
 	}
 	return patch
 }

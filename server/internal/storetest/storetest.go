@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/go-cmp/cmp"
@@ -125,26 +126,24 @@ func (s *suite) tenant(t testing.TB) *tenant {
 }
 
 // make makes a provider with that patch, of a type and under a customer even if the patch names none.
-func (x *tenant) make(patch provider.Patch) provider.Provider {
+func (x *tenant) make(patch property.Patch) provider.Provider {
 	x.t.Helper()
 	return x.makeWithID(uuid.New(), patch)
 }
 
-func (x *tenant) makeWithID(id uuid.UUID, patch provider.Patch) provider.Provider {
+func (x *tenant) makeWithID(id uuid.UUID, patch property.Patch) provider.Provider {
 	x.t.Helper()
 	one := x.importOf(id, patch)
 	x.imports(one)
-	return x.find(one.Patch.CustomerID.Value, id)
+	return x.find(*one.Patch.CustomerID, id)
 }
 
 // importOf returns an import that is complete.
-func (x *tenant) importOf(id uuid.UUID, patch provider.Patch) provider.Import {
-	if !patch.CustomerID.Set {
-		patch.CustomerID = set(x.customer)
+func (x *tenant) importOf(id uuid.UUID, patch property.Patch) provider.Import {
+	if patch.CustomerID == nil {
+		patch.CustomerID = new(x.customer)
 	}
-	if !patch.Type.Set {
-		patch.Type = set(provider.Hospital)
-	}
+	complete(&patch)
 	return provider.Import{ID: id, Patch: patch}
 }
 
@@ -161,14 +160,12 @@ func (x *tenant) customerElsewhere() uuid.UUID {
 var by = provider.Actor{KeyID: "key_test", RequestID: "0195e8a0-0000-7000-8000-000000000001"}
 
 // createOf returns a write that makes a record, of a type even if the patch names none.
-func (x *tenant) createOf(customer uuid.UUID, patch provider.Patch) provider.Write {
-	if !patch.Type.Set {
-		patch.Type = set(provider.Hospital)
-	}
+func (x *tenant) createOf(customer uuid.UUID, patch property.Patch) provider.Write {
+	complete(&patch)
 	return provider.Write{Action: provider.Created, Organization: x.number, CustomerID: customer, ID: uuid.New(), Patch: patch, By: by}
 }
 
-func (x *tenant) updateOf(r provider.Provider, patch provider.Patch, ifMatch ...int64) provider.Write {
+func (x *tenant) updateOf(r provider.Provider, patch property.Patch, ifMatch ...int64) provider.Write {
 	return provider.Write{Action: provider.Updated, Organization: x.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, Patch: patch, By: by}
 }
 
@@ -187,7 +184,7 @@ func (x *tenant) write(w provider.Write) provider.Provider {
 }
 
 // update makes a change that succeeds.
-func (x *tenant) update(r provider.Provider, patch provider.Patch, ifMatch ...int64) provider.Provider {
+func (x *tenant) update(r provider.Provider, patch property.Patch, ifMatch ...int64) provider.Provider {
 	x.t.Helper()
 	return x.write(x.updateOf(r, patch, ifMatch...))
 }
@@ -218,7 +215,7 @@ func (x *tenant) notFound(customer, id uuid.UUID) {
 	_, eventsErr := x.Events(x.t.Context(), x.number, customer, id, 0, 10)
 	at := provider.Provider{ID: id, CustomerID: customer}
 	_, updateErr := x.Write(x.t.Context(), x.updateOf(at, patchOfAll(false)))
-	_, noUpdateErr := x.Write(x.t.Context(), x.updateOf(at, provider.Patch{}))
+	_, noUpdateErr := x.Write(x.t.Context(), x.updateOf(at, property.Patch{}))
 	_, deleteErr := x.Write(x.t.Context(), x.deleteOf(at))
 	for method, err := range map[string]error{"get": getErr, "events": eventsErr, "update": updateErr, "update of nothing": noUpdateErr, "delete": deleteErr} {
 		if err != provider.ErrNotFound {
@@ -266,9 +263,12 @@ func codeOf(err error) provider.Code {
 	return provider.Code(err.Error())
 }
 
-func set[T any](value T) provider.Field[T] { return provider.Field[T]{Set: true, Value: value} }
-
-func text(s string) provider.Field[*string] { return set(&s) }
+// set returns a change of one property to a text.
+func set(p property.ID, text string) property.Patch {
+	var patch property.Patch
+	patch.Values[p] = property.Text(text)
+	return patch
+}
 
 // equal fails the test if got is not what is wanted. *testing.T and *rapid.T have in common what it needs.
 func equal(t interface {
@@ -276,7 +276,7 @@ func equal(t interface {
 	Errorf(format string, arguments ...any)
 }, what string, got, want any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.AllowUnexported(property.Value{})); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 )
@@ -14,55 +15,60 @@ func testUpdate(t *testing.T, s *suite) {
 	t.Run("a record is returned as it stands", func(t *testing.T) {
 		x := s.tenant(t)
 		id, now := uuid.New(), s.clock.now()
-		got := x.makeWithID(id, provider.Patch{Type: set(provider.Specialist), Phone: text("+1 555 0100"), IsActive: set(new(false))})
+		got := x.makeWithID(id, property.Patch{Values: property.Values{property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false)}})
 		equal(t, "record", got, provider.Provider{
 			ID: id, CustomerID: x.customer, Version: 1, CreatedAt: now, UpdatedAt: now,
-			Type: provider.Specialist, Phone: new("+1 555 0100"), IsActive: new(false),
+			Values: valuesOf(property.Values{
+				property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false),
+			}),
 		})
 	})
 
-	for _, p := range properties {
-		t.Run(p.name+" is set, replaced, cleared and left", func(t *testing.T) {
+	for id, p := range property.Table {
+		t.Run(p.Name+" is set, replaced, cleared and left", func(t *testing.T) {
 			x := s.tenant(t)
-			full := patchOfAll(true)
-			p.patch(&full, nil)
-			record := x.make(full) // all but this one have a value
-			one, other := p.values()
-			for _, to := range []any{one, other, nil} {
-				from := p.get(&record)
+			record := x.make(patchOfAll(true))
+			one, other := samples(id)
+			values := []property.Value{other, one}
+			if p.Nullable {
+				values = append(values, property.Null, one)
+			}
+			for _, to := range values {
+				from := record.Values[id]
 				want := record
 				want.Version++
 				want.UpdatedAt = s.clock.move(time.Second)
-				p.put(&want, to)
+				want.Values[id] = to
 
-				var patch provider.Patch
-				p.patch(&patch, to)
+				var patch property.Patch
+				patch.Values[id] = to
 				record = x.update(record, patch)
 				equal(t, "record", record, want)
-				equal(t, "record read anew", x.find(record.CustomerID, record.ID), want)
+				equal(t, "record read again", x.find(record.CustomerID, record.ID), want)
 				events := x.history(record.ID)
-				equal(t, "changes", events[len(events)-1].Changes, []provider.Change{{Field: p.name, From: from, To: to}})
+				equal(t, "changes", events[len(events)-1].Changes, []provider.Change{{Field: p.Name, From: from, To: to}})
+			}
+		})
+		if p.Enum == nil {
+			continue
+		}
+		t.Run(p.Name+" has each of its values", func(t *testing.T) {
+			x := s.tenant(t)
+			record := x.make(patchOfNulls())
+			for _, to := range p.Enum {
+				record = x.update(record, set(property.ID(id), to))
+				equal(t, "value", x.find(record.CustomerID, record.ID).Values[id], property.Text(to))
 			}
 		})
 	}
 
-	t.Run("providerType is replaced by every type", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(provider.Patch{})
-		for _, to := range []provider.Type{provider.PrimaryCare, provider.Specialist, provider.Pharmacy, provider.Hospital} {
-			record = x.update(record, provider.Patch{Type: set(to)})
-			equal(t, "type", record.Type, to)
-		}
-		equal(t, "version", record.Version, int64(5))
-	})
-
 	t.Run("everything changes at once", func(t *testing.T) {
 		x := s.tenant(t)
 		record := x.make(patchOfAll(true))
-		for _, patch := range []provider.Patch{patchOfAll(false), patchOfNulls(), patchOfAll(true)} {
+		for _, patch := range []property.Patch{patchOfAll(false), patchOfNulls(), patchOfAll(true)} {
 			want := record
 			want.Version++
-			want, _ = patch.Apply(want)
+			want, _ = want.With(&patch)
 			record = x.update(record, patch)
 			equal(t, "record", record, want)
 			equal(t, "record read anew", x.find(record.CustomerID, record.ID), want)
@@ -71,9 +77,9 @@ func testUpdate(t *testing.T, s *suite) {
 
 	for _, c := range []struct {
 		name  string
-		patch provider.Patch
+		patch property.Patch
 	}{
-		{"of nothing", provider.Patch{}},
+		{"of nothing", property.Patch{}},
 		{"to the values it has", patchOfAll(true)},
 	} {
 		t.Run("a change "+c.name+" writes nothing", func(t *testing.T) {
@@ -81,7 +87,7 @@ func testUpdate(t *testing.T, s *suite) {
 			record := x.make(patchOfAll(true))
 			s.clock.move(time.Second)
 			patch := c.patch
-			patch.CustomerID, patch.Type = set(record.CustomerID), set(record.Type)
+			patch.CustomerID, patch.Values[property.ProviderType] = &record.CustomerID, record.Values[property.ProviderType]
 			equal(t, "record", x.update(record, patch), record)
 			equal(t, "record, with If-Match", x.update(record, patch, 1), record)
 			x.unchanged(record)
@@ -90,7 +96,7 @@ func testUpdate(t *testing.T, s *suite) {
 
 	t.Run("a change of nulls to null writes nothing", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		s.clock.move(time.Second)
 		equal(t, "record", x.update(record, patchOfNulls()), record)
 		x.unchanged(record)
@@ -100,14 +106,14 @@ func testUpdate(t *testing.T, s *suite) {
 		x := s.tenant(t)
 		record := x.make(patchOfAll(true))
 		patch := patchOfAll(true)
-		patch.City = text("Springfield")
+		patch.Values[property.City] = property.Text("Springfield")
 		x.update(record, patch)
-		equal(t, "changes", x.history(record.ID)[1].Changes, []provider.Change{{Field: "city", From: "one city", To: "Springfield"}})
+		equal(t, "changes", x.history(record.ID)[1].Changes, []provider.Change{{Field: "city", From: property.Text("one city"), To: property.Text("Springfield")}})
 	})
 
 	t.Run("an unknown record is not found", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		elsewhere := x.customerElsewhere()
 		unknownID, wrongCustomer, unknownCustomer, unknownOrganization := record, record, record, x.updateOf(record, patchOfAll(true))
 		unknownID.ID, wrongCustomer.CustomerID, unknownCustomer.CustomerID = uuid.New(), elsewhere, uuid.New()
@@ -135,20 +141,20 @@ func testMove(t *testing.T, s *suite) {
 		record := x.make(patchOfAll(true))
 		elsewhere := x.customerElsewhere()
 		want := record
-		want.CustomerID, want.City, want.Version, want.UpdatedAt = elsewhere, nil, 2, s.clock.move(time.Second)
+		want.CustomerID, want.Values[property.City], want.Version, want.UpdatedAt = elsewhere, property.Null, 2, s.clock.move(time.Second)
 
-		moved := x.update(record, provider.Patch{CustomerID: set(elsewhere), City: set[*string](nil)})
+		moved := x.update(record, property.Patch{CustomerID: new(elsewhere), Values: property.Values{property.City: property.Null}})
 		equal(t, "record", moved, want)
 		equal(t, "record under its new path", x.find(elsewhere, record.ID), want)
 		x.notFound(record.CustomerID, record.ID)
 		equal(t, "changes", x.history(record.ID)[1].Changes, []provider.Change{
-			{Field: "customerId", From: record.CustomerID.String(), To: elsewhere.String()},
-			{Field: "city", From: "one city", To: nil},
+			{Field: "customerId", From: property.Text(record.CustomerID.String()), To: property.Text(elsewhere.String())},
+			{Field: "city", From: property.Text("one city"), To: property.Null},
 		})
 
-		back := x.update(moved, provider.Patch{CustomerID: set(record.CustomerID)})
+		back := x.update(moved, property.Patch{CustomerID: new(record.CustomerID)})
 		equal(t, "customer", back.CustomerID, record.CustomerID)
-		x.refuse(x.updateOf(moved, provider.Patch{}), provider.NotFound)
+		x.refuse(x.updateOf(moved, property.Patch{}), provider.NotFound)
 		x.unchanged(back)
 	})
 
@@ -158,7 +164,7 @@ func testMove(t *testing.T, s *suite) {
 		s.clock.move(time.Second)
 		for name, customer := range map[string]uuid.UUID{"unknown": uuid.New(), "another organization's": other.customer, "nil": uuid.Nil} {
 			patch := patchOfAll(false)
-			patch.CustomerID = set(customer)
+			patch.CustomerID = new(customer)
 			if _, err := s.Write(t.Context(), x.updateOf(record, patch)); err != provider.ErrUnknownCustomer {
 				t.Errorf("%s: error %v, want the one of every unknown customer", name, err)
 			}
@@ -170,7 +176,7 @@ func testMove(t *testing.T, s *suite) {
 		x := s.tenant(t)
 		stranger := provider.Provider{ID: uuid.New(), CustomerID: x.customer}
 		for _, customer := range []uuid.UUID{uuid.New(), x.customerElsewhere()} {
-			x.refuse(x.updateOf(stranger, provider.Patch{CustomerID: set(customer)}), provider.NotFound)
+			x.refuse(x.updateOf(stranger, property.Patch{CustomerID: new(customer)}), provider.NotFound)
 		}
 	})
 }
@@ -194,15 +200,15 @@ func testIfMatch(t *testing.T, s *suite) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := s.tenant(t)
-			record := x.make(provider.Patch{})
+			record := x.make(property.Patch{})
 			for _, city := range []string{"two", "three"} {
-				record = x.update(record, provider.Patch{City: text(city)})
+				record = x.update(record, set(property.City, city))
 			}
 			asked := record
 			if c.unknown {
 				asked.ID = uuid.New()
 			}
-			for _, patch := range []provider.Patch{{}, {City: text("four")}} {
+			for _, patch := range []property.Patch{{}, set(property.City, "four")} {
 				u := x.updateOf(asked, patch)
 				u.IfMatch = c.ifMatch
 				got, err := s.Write(t.Context(), u)
@@ -239,9 +245,9 @@ func testIfMatch(t *testing.T, s *suite) {
 // remade makes a record with the values of another and brings it to a version.
 func (x *tenant) remade(r provider.Provider, version int64) provider.Provider {
 	x.t.Helper()
-	next := x.make(*r.Patch())
+	next := x.make(property.Patch{CustomerID: &r.CustomerID, Values: r.Values})
 	for next.Version < version {
-		next = x.update(next, provider.Patch{City: text(fmt.Sprint(next.Version))})
+		next = x.update(next, set(property.City, fmt.Sprint(next.Version)))
 	}
 	return next
 }
@@ -250,25 +256,25 @@ func testHistory(t *testing.T, s *suite) {
 	t.Run("it tells who changed what, when, from what to what", func(t *testing.T) {
 		x := s.tenant(t)
 		made := s.clock.move(time.Second)
-		record := x.make(provider.Patch{Type: set(provider.Hospital), City: text("Springfield"), IsActive: set(new(true))})
+		record := x.make(property.Patch{Values: property.Values{property.ProviderType: property.Text("Hospital"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(true)}})
 		changed := s.clock.move(time.Second)
-		u := x.updateOf(record, provider.Patch{Type: set(provider.Pharmacy), City: set[*string](nil), IsActive: set(new(false)), Notes: text("")})
+		u := x.updateOf(record, property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null, property.IsActive: property.Boolean(false), property.Notes: property.Text("")}})
 		u.By = provider.Actor{KeyID: "key_abc", RequestID: "request 1"}
 		if _, err := s.Write(t.Context(), u); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "history", x.history(record.ID), []provider.Event{
 			{ProviderID: record.ID, Version: 1, At: made, Action: provider.Created, Changes: []provider.Change{
-				{Field: "customerId", From: nil, To: x.customer.String()},
-				{Field: "providerType", From: nil, To: "Hospital"},
-				{Field: "city", From: nil, To: "Springfield"},
-				{Field: "isActive", From: nil, To: true},
+				{Field: "customerId", From: property.Null, To: property.Text(x.customer.String())},
+				{Field: "providerType", From: property.Null, To: property.Text("Hospital")},
+				{Field: "city", From: property.Null, To: property.Text("Springfield")},
+				{Field: "isActive", From: property.Null, To: property.Boolean(true)},
 			}},
 			{ProviderID: record.ID, Version: 2, At: changed, Action: provider.Updated, By: u.By, Changes: []provider.Change{
-				{Field: "providerType", From: "Hospital", To: "Pharmacy"},
-				{Field: "city", From: "Springfield", To: nil},
-				{Field: "isActive", From: true, To: false},
-				{Field: "notes", From: nil, To: ""},
+				{Field: "providerType", From: property.Text("Hospital"), To: property.Text("Pharmacy")},
+				{Field: "city", From: property.Text("Springfield"), To: property.Null},
+				{Field: "isActive", From: property.Boolean(true), To: property.Boolean(false)},
+				{Field: "notes", From: property.Null, To: property.Text("")},
 			}},
 		})
 	})
@@ -280,8 +286,8 @@ func testHistory(t *testing.T, s *suite) {
 
 	t.Run("a refused change has none", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
-		x.refuse(x.updateOf(record, provider.Patch{CustomerID: set(uuid.New())}), provider.UnknownCustomer)
+		record := x.make(property.Patch{})
+		x.refuse(x.updateOf(record, property.Patch{CustomerID: new(uuid.New())}), provider.UnknownCustomer)
 		x.refuse(x.updateOf(record, patchOfAll(true), 9), provider.PreconditionFailed)
 		equal(t, "events", len(x.history(record.ID)), 1)
 	})
@@ -289,17 +295,18 @@ func testHistory(t *testing.T, s *suite) {
 	t.Run("the oldest event comes first, also of several organizations", func(t *testing.T) {
 		x, other := s.tenant(t), s.tenant(t)
 		id := uuid.New()
-		records := []provider.Provider{other.makeWithID(id, provider.Patch{}), x.makeWithID(id, provider.Patch{})}
+		records := []provider.Provider{other.makeWithID(id, property.Patch{}), x.makeWithID(id, property.Patch{})}
 		for n := range 12 {
 			s.clock.move(time.Second)
 			tenant, record := []*tenant{other, x}[n%2], &records[n%2]
-			*record = tenant.update(*record, provider.Patch{City: text(fmt.Sprint(n))})
+			*record = tenant.update(*record, set(property.City, fmt.Sprint(n)))
 		}
-		var cities []any
+		var cities []string
 		for _, event := range x.history(id)[2:] {
-			cities = append(cities, event.Changes[0].To)
+			city, _ := event.Changes[0].To.Text()
+			cities = append(cities, city)
 		}
-		equal(t, "cities in the history", cities, []any{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"})
+		equal(t, "cities in the history", cities, []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"})
 	})
 }
 
@@ -308,7 +315,7 @@ func testTenancy(t *testing.T, s *suite) {
 		x, other := s.tenant(t), s.tenant(t)
 		id, customer := uuid.New(), uuid.New()
 		patch := patchOfAll(true)
-		patch.CustomerID = set(customer)
+		patch.CustomerID = new(customer)
 		record, others := x.makeWithID(id, patch), other.makeWithID(id, patch)
 		record = x.update(record, patchOfAll(false))
 		equal(t, "the other's record", other.find(customer, id), others)
@@ -342,13 +349,13 @@ func testText(t *testing.T, s *suite) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := s.tenant(t)
-			var patch provider.Patch
-			for _, p := range properties {
-				if p.max > 0 {
-					p.patch(&patch, sample)
+			var patch property.Patch
+			for id, p := range property.Table {
+				if p.Kind == property.TextKind && p.Enum == nil {
+					patch.Values[id] = property.Text(sample)
 				}
 			}
-			want, changes := patch.Apply(x.make(provider.Patch{}))
+			want, changes := x.make(property.Patch{}).With(&patch)
 			record := x.update(want, patch)
 			want.Version++
 			equal(t, "record", x.find(record.CustomerID, record.ID), want)
@@ -358,13 +365,13 @@ func testText(t *testing.T, s *suite) {
 
 	t.Run("the longest", func(t *testing.T) {
 		x := s.tenant(t)
-		var patch provider.Patch
-		for _, p := range properties {
-			if p.max > 0 {
-				p.patch(&patch, strings.Repeat("😀", p.max))
+		var patch property.Patch
+		for id, p := range property.Table {
+			if p.MaxLength > 0 {
+				patch.Values[id] = property.Text(strings.Repeat("😀", p.MaxLength))
 			}
 		}
-		want, changes := patch.Apply(x.make(provider.Patch{}))
+		want, changes := x.make(property.Patch{}).With(&patch)
 		record := x.update(want, patch)
 		want.Version++
 		equal(t, "record", x.find(record.CustomerID, record.ID), want)
@@ -373,10 +380,10 @@ func testText(t *testing.T, s *suite) {
 
 	t.Run("an empty text is not null", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
-		for n, to := range []*string{new(""), nil, new("")} {
-			record = x.update(record, provider.Patch{Notes: set(to)})
-			equal(t, "notes", x.find(record.CustomerID, record.ID).Notes, to)
+		record := x.make(property.Patch{})
+		for n, to := range []property.Value{property.Text(""), property.Null, property.Text("")} {
+			record = x.update(record, property.Patch{Values: property.Values{property.Notes: to}})
+			equal(t, "notes", x.find(record.CustomerID, record.ID).Values[property.Notes], to)
 			equal(t, "version", record.Version, int64(n+2))
 		}
 	})
@@ -385,10 +392,10 @@ func testText(t *testing.T, s *suite) {
 func testClock(t *testing.T, s *suite) {
 	t.Run("updatedAt follows the clock, in whole milliseconds and UTC", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		now := s.clock.move(90*time.Minute + 999_999*time.Nanosecond)
 		defer s.clock.move(-999_999 * time.Nanosecond)
-		next := x.update(record, provider.Patch{City: text("a")})
+		next := x.update(record, set(property.City, "a"))
 		equal(t, "updatedAt", next.UpdatedAt, now.Truncate(time.Millisecond))
 		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
 		read := x.find(record.CustomerID, record.ID)
@@ -403,10 +410,10 @@ func testClock(t *testing.T, s *suite) {
 
 	t.Run("updatedAt never runs backwards", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		for n, step := range []time.Duration{time.Second, -time.Hour, time.Second, 2 * time.Hour, -time.Millisecond} {
 			now := s.clock.move(step)
-			next := x.update(record, provider.Patch{City: text(fmt.Sprint(n))})
+			next := x.update(record, set(property.City, fmt.Sprint(n)))
 			want := record.UpdatedAt
 			if now.After(want) {
 				want = now
@@ -421,9 +428,9 @@ func testClock(t *testing.T, s *suite) {
 
 	t.Run("nor does an import turn it back", func(t *testing.T) {
 		x := s.tenant(t)
-		record := x.make(provider.Patch{})
+		record := x.make(property.Patch{})
 		s.clock.move(-time.Hour)
-		next := x.makeWithID(record.ID, provider.Patch{City: text("a")})
+		next := x.makeWithID(record.ID, set(property.City, "a"))
 		equal(t, "updatedAt", next.UpdatedAt, record.UpdatedAt)
 		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
 		equal(t, "version", next.Version, int64(2))
@@ -434,7 +441,7 @@ func testClock(t *testing.T, s *suite) {
 			x := s.tenant(t)
 			was := s.clock.set(at)
 			defer s.clock.set(was)
-			record := x.make(provider.Patch{})
+			record := x.make(property.Patch{})
 			equal(t, "createdAt", x.find(record.CustomerID, record.ID).CreatedAt, at)
 		})
 	}

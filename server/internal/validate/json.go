@@ -22,7 +22,7 @@ const maxDepth = 32
 // names are kept as they are written, and invalid UTF-8, lone surrogates and data after the value make it Malformed.
 // What is JSON and yet must not be stored, a name given twice and the NUL character, is returned as faults, beside the value.
 func parse(data []byte) (any, Faults, error) {
-	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))}
+	p := newParser(data)
 	value, err := p.value(nil)
 	if err == io.EOF {
 		return nil, nil, Malformed("The body is empty. Send a JSON object; {} changes nothing.")
@@ -41,6 +41,10 @@ type parser struct {
 	faults Faults
 }
 
+func newParser(data []byte) *parser {
+	return &parser{dec: jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))}
+}
+
 func (p *parser) value(path []string) (any, error) {
 	token, err := p.dec.ReadToken()
 	if err != nil {
@@ -56,7 +60,7 @@ func (p *parser) value(path []string) (any, error) {
 	case '"':
 		s := token.String()
 		if strings.ContainsRune(s, 0) {
-			p.faults = append(p.faults, fault(path, "nul_character", "must not contain the character U+0000", "text without U+0000", "text with U+0000"))
+			p.faults = append(p.faults, nulCharacter(path))
 		}
 		return s, nil
 	}
@@ -143,4 +147,8 @@ func fault(path []string, code, message, expected, received string) gen.FieldErr
 	return gen.FieldError{
 		Path: slices.Clip(shown), Code: code, Message: subject + " " + message + ".", Expected: expected, Received: received,
 	}
+}
+
+func nulCharacter(path []string) gen.FieldError {
+	return fault(path, "nul_character", "must not contain the character U+0000", "text without U+0000", "text with U+0000")
 }

@@ -17,10 +17,10 @@ import (
 type quick struct {
 	rules    map[string]*rule // by name, as JSON writes it: "phone" with its quotes
 	required uint64           // the bits of the properties that must be there
-	fields   sync.Map         // of fieldsOf, by type
 }
 
 type rule struct {
+	name      string
 	position  uint // of its bit
 	text      bool
 	flag      bool
@@ -28,12 +28,6 @@ type rule struct {
 	uuid      bool
 	maxLength int      // of text, in code points; -1 for none
 	enum      []string // as JSON writes them; nil for any text
-}
-
-// member is where an object has the value of a property.
-type member struct {
-	rule       *rule
-	start, end int
 }
 
 // newQuick returns a quick for a schema, nil if the schema asks for anything that quick does not know.
@@ -52,7 +46,7 @@ func newQuick(schema *openapi3.Schema) *quick {
 		if !ok || !plainlyQuoted(name) {
 			return nil
 		}
-		r.position = uint(len(q.rules))
+		r.name, r.position = name, uint(len(q.rules))
 		q.rules[`"`+name+`"`] = r
 	}
 	for _, name := range schema.Required {
@@ -72,12 +66,15 @@ func newRule(schema *openapi3.Schema) (*rule, bool) {
 	}
 	r := &rule{
 		text: schema.Type.Is("string"), flag: schema.Type.Is("boolean"),
-		nullable: schema.Nullable && schema.Enum == nil, uuid: schema.Format == "uuid", maxLength: -1,
+		nullable: schema.Nullable, uuid: schema.Format == "uuid", maxLength: -1,
 	}
 	if schema.MaxLength != nil {
 		r.maxLength = int(*schema.MaxLength)
 	}
 	for _, value := range schema.Enum {
+		if value == nil { // what nullable says too
+			continue
+		}
 		word, ok := value.(string)
 		if !ok || !plainlyQuoted(word) || r.uuid || r.maxLength >= 0 {
 			return r, false
@@ -143,7 +140,7 @@ func (q *quick) accepts(text []byte) ([]member, bool) {
 			return nil, false
 		}
 		end := int(s.decoder.InputOffset())
-		members = append(members, member{r, end - len(value), end})
+		members = append(members, member{r.name, end - len(value), end})
 	}
 	if end, err := s.decoder.ReadToken(); err != nil || end.Kind() != '}' {
 		return nil, false

@@ -1,17 +1,12 @@
 package validate
 
 import (
-	"reflect"
-	"slices"
-	"strings"
+	"maps"
 	"testing"
 
 	providerapi "github.com/carecycle/provider-api"
-	"github.com/carecycle/provider-api/gen"
-	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
-	"github.com/google/uuid"
 )
 
 func contractSchema(t testing.TB, name string) *Schema {
@@ -77,6 +72,14 @@ func TestQuickKnowsItsLimits(t *testing.T) {
 	if newQuick(object(text())) == nil {
 		t.Error("quick does not decide on plain text")
 	}
+	status := text().WithEnum("active", nil)
+	status.Nullable = true
+	q := newQuick(object(status))
+	for body, want := range map[string]bool{`{"x":"active"}`: true, `{"x":null}`: true, `{"x":"null"}`: false, `{"x":"retired"}`: false} {
+		if _, ok := q.accepts([]byte(body)); ok != want {
+			t.Errorf("a nullable enum: %s is accepted: %v", body, ok)
+		}
+	}
 }
 
 // A creation is as usual as a change; it must have its type.
@@ -89,8 +92,8 @@ func TestQuickKnowsWhatIsRequired(t *testing.T) {
 	}
 }
 
-// FuzzQuick holds quick against kin-openapi, of which it must accept nothing that is refused, and what Decode makes of
-// the members that it found against the decoder.
+// FuzzQuick compares quick with kin-openapi: it must accept nothing that kin-openapi rejects. It also compares the members
+// that quick and the parser find with those of a decoder.
 func FuzzQuick(f *testing.F) {
 	update, create := contractSchema(f, "ProviderUpdate"), contractSchema(f, "ProviderCreate")
 	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
@@ -113,118 +116,69 @@ func FuzzQuick(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		hold(t, update, text, new(gen.ProviderUpdate), new(gen.ProviderUpdate))
-		hold(t, create, text, new(gen.ProviderCreate), new(gen.ProviderCreate))
-		hold(t, line, text, new(wire.ImportLine), new(wire.ImportLine))
-		hold(t, record, text, new(wire.ImportLine), new(wire.ImportLine))
+		for _, schema := range []*Schema{update, create, line, record} {
+			compareWithDecoder(t, schema, text)
+		}
 	})
 }
 
-func hold(t *testing.T, s *Schema, text []byte, got, want any) {
+func compareWithDecoder(t *testing.T, s *Schema, text []byte) {
 	t.Helper()
-	members, ok := s.quick.accepts(text)
-	if !ok {
-		return
-	}
-	if err := s.check(text); err != nil {
+	members, quickly := s.quick.accepts(text)
+	err := s.check(text)
+	if quickly && err != nil {
 		t.Errorf("quick accepts %q, kin-openapi does not: %v", text, err)
 	}
-	if err := json.Unmarshal(text, want); err != nil {
-		t.Errorf("the decoder refuses %q: %v", text, err)
+	if err != nil {
+		return
 	}
-	bytes := slices.Clone(text)
-	if !(Text{bytes, s.quick, members}).assign(reflect.ValueOf(got).Elem()) {
-		t.Errorf("%q is left to the decoder", text)
+	var want map[string]any
+	if err := json.Unmarshal(text, &want); err != nil {
+		t.Fatalf("the decoder rejects %q: %v", text, err)
 	}
-	clear(bytes) // as the next request does
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%q is %+v; the decoder has %+v", text, got, want)
+	object, err := parseObject(text)
+	if err != nil {
+		t.Fatalf("%q cannot be parsed: %v", text, err)
+	}
+	compareMembers(t, object, want)
+	if quickly {
+		compareMembers(t, Object{text, members}, want)
 	}
 }
 
-type (
-	ownDecoder struct{ phone string }
-	One        struct {
-		Phone string `json:"phone"`
+func compareMembers(t *testing.T, object Object, want map[string]any) {
+	t.Helper()
+	got := map[string]any{}
+	for name, text := range object.All() {
+		var value any
+		if err := json.Unmarshal([]byte(text), &value); err != nil {
+			t.Errorf("%s has a value that is not JSON: %q", name, text)
+		}
+		got[name] = value
 	}
-	Other     One
-	shadowing struct {
-		Tel string `json:"phone"`
-		Other
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
 	}
-	named struct {
-		gen.ProviderUpdate `json:"update"`
-	}
-	pointing struct{ *gen.ProviderUpdate }
-)
-
-func (o *ownDecoder) UnmarshalJSON([]byte) error {
-	o.phone = "mine"
-	return nil
 }
 
-// Whatever the decoder makes of a type, Decode makes of it too.
-func TestDecodeFollowsTheDecoder(t *testing.T) {
-	s := contractSchema(t, "ProviderUpdate")
-	ambiguous := reflect.New(reflect.StructOf([]reflect.StructField{ // in the source, vet would refuse it
-		{Name: "One", Type: reflect.TypeFor[One](), Anonymous: true}, {Name: "Other", Type: reflect.TypeFor[Other](), Anonymous: true},
-	})).Interface()
-	for _, body := range []string{`{"phone":"1","fax":null,"isActive":true}`, `{"phone":"1"}`, `{}`} {
-		for _, target := range []any{
-			new(any), new(map[string]any), new(ownDecoder), ambiguous, new(shadowing), new(named), new(pointing), new([]string), new(One),
-		} {
-			text, err := s.Check([]byte(body))
-			if err != nil {
-				t.Fatal(err)
+// The values of an object outlive the bytes that were checked: those are the next request's.
+func TestValuesAreCopies(t *testing.T) {
+	for _, text := range []string{`{"phone":"1"}`, `{"ph\u006fne":"1"}`} {
+		bytes := []byte(text)
+		object, err := contractSchema(t, "ProviderUpdate").Check(bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range object.All() {
+			clear(bytes)
+			if name != "phone" || value != `"1"` {
+				t.Errorf("%s: got %s: %s", text, name, value)
 			}
-			want := reflect.New(reflect.TypeOf(target).Elem()).Interface()
-			gotErr, wantErr := text.Decode(target), json.Unmarshal([]byte(body), want)
-			if (gotErr == nil) != (wantErr == nil) || wantErr == nil && !reflect.DeepEqual(target, want) {
-				t.Errorf("%s into %T: got %+v, %v; want %+v, %v", body, target, target, gotErr, want, wantErr)
-			}
-			reflect.ValueOf(target).Elem().SetZero()
 		}
 	}
 }
 
-// A type that decodes itself, or is no text and no truth value, is the decoder's.
-func TestDecodeLeavesTheUnusualToTheDecoder(t *testing.T) {
-	s := contractSchema(t, "ProviderUpdate")
-	text, err := s.Check([]byte(`{"phone":"secret","isActive":true}`))
-	if err != nil || text.quick == nil {
-		t.Fatalf("got %v, %v", text, err)
-	}
-	var own struct {
-		Phone    reversed `json:"phone"`
-		IsActive any      `json:"isActive"`
-	}
-	if err := text.Decode(&own); err != nil || own.Phone != "terces" || own.IsActive != true {
-		t.Errorf("got %+v, %v", own, err)
-	}
-	for _, other := range []any{new(struct {
-		Phone bool `json:"phone"`
-	}), new(struct {
-		IsActive string `json:"isActive"`
-	}), new(struct {
-		Phone *gen.Field[bool] `json:"phone"`
-	}), new(struct {
-		Phone uuid.UUID `json:"phone"`
-	})} {
-		if err := text.Decode(other); err == nil || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%T: got %+v, %v", other, other, err)
-		}
-	}
-}
-
-type reversed string
-
-func (r *reversed) UnmarshalText(text []byte) error {
-	slices.Reverse(text)
-	*r = reversed(text)
-	return nil
-}
-
-// BenchmarkCheck checks a body of all 17 properties and decodes it, the quick way and kin-openapi's.
+// BenchmarkCheck checks a body of all 17 properties and walks through it, the quick way and kin-openapi's.
 func BenchmarkCheck(b *testing.B) {
 	body := []byte(`{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Primary Care","specialty":"Internal medicine",
 "providerName":"Dr. Ada Example","practiceName":"Example Family Practice","npi":"1234567893","phone":"+1 555 0100","fax":"+1 555 0101",
@@ -235,13 +189,11 @@ func BenchmarkCheck(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				text, err := schema.Check(body)
-				var update gen.ProviderUpdate
-				if err == nil {
-					err = text.Decode(&update)
-				}
+				object, err := schema.Check(body)
 				if err != nil {
 					b.Fatal(err)
+				}
+				for range object.All() {
 				}
 			}
 		})

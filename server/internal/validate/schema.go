@@ -3,6 +3,7 @@ package validate
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,19 +21,17 @@ type Schema struct {
 func newSchema(schema *openapi3.Schema) *Schema { return &Schema{schema, newQuick(schema)} }
 
 // ImportLine returns two schemas of one line of an import: the contract's ProviderUpdate with an optional id, and the
-// same with customerId and providerType required.
+// same with customerId required, and what ProviderCreate requires.
 func ImportLine(contract *openapi3.T) (properties, record *Schema, err error) {
-	ref := contract.Components.Schemas["ProviderUpdate"]
-	if ref == nil {
-		return nil, nil, errors.New("the contract has no schema ProviderUpdate")
+	create, update := contract.Components.Schemas["ProviderCreate"], contract.Components.Schemas["ProviderUpdate"]
+	if create == nil || update == nil {
+		return nil, nil, errors.New("the contract lacks the schema ProviderCreate or ProviderUpdate")
 	}
-	line := *ref.Value
-	line.Properties = openapi3.Schemas{"id": openapi3.NewSchemaRef("", openapi3.NewUUIDSchema())}
-	for name, property := range ref.Value.Properties {
-		line.Properties[name] = property
-	}
+	line := *update.Value
+	line.Properties = maps.Clone(line.Properties)
+	line.Properties["id"] = openapi3.NewSchemaRef("", openapi3.NewUUIDSchema())
 	complete := line
-	complete.Required = []string{"customerId", "providerType"}
+	complete.Required = append([]string{"customerId"}, create.Value.Required...)
 	return newSchema(&line), newSchema(&complete), nil
 }
 
@@ -44,17 +43,17 @@ var options = []openapi3.SchemaValidationOption{
 	openapi3.WithStringFormatValidator("uuid", openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC9562)),
 }
 
-// Check returns the text if it is one JSON value that the schema allows. What it returns shares the bytes.
+// Check returns the members of the text if it is one JSON object that the schema allows.
 //
 // Errors: Malformed, Faults.
-func (s *Schema) Check(text []byte) (Text, error) {
+func (s *Schema) Check(text []byte) (Object, error) {
 	if members, ok := s.quick.accepts(text); ok {
-		return Text{text, s.quick, members}, nil
+		return Object{text, members}, nil
 	}
 	if err := s.check(text); err != nil {
-		return Text{}, err
+		return Object{}, err
 	}
-	return Text{text: text}, nil
+	return parseObject(text)
 }
 
 // check is Check without quick.
@@ -127,9 +126,14 @@ func violation(path []string, broken *openapi3.SchemaError) gen.FieldError {
 	case "enum":
 		var words []string
 		for _, word := range schema.Enum {
-			words = append(words, fmt.Sprintf("%q", word))
+			if word != nil {
+				words = append(words, fmt.Sprintf("%q", word))
+			}
 		}
 		one := "one of " + strings.Join(words, ", ")
+		if schema.Nullable {
+			one += ", or null"
+		}
 		return fault(path, "invalid_enum_value", "must be "+one, one, "another "+received)
 	case "format":
 		if schema.Format == "uuid" {

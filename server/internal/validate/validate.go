@@ -1,23 +1,23 @@
-// Package validate refuses the requests that break the contract, before a handler sees them: path, headers, content
-// type and body, with all the faults of a request in one answer.
+// Package validate rejects the requests that break the contract, before a handler sees them: path, headers, query,
+// content type and body, with all the faults of a request in one error.
 //
 // It stands on each generated route, behind authentication and in front of the strict handler. The verdict is
 // kin-openapi's, on openapi.yaml itself; what this package adds is a strict reading of JSON in front of it, and
-// words that never repeat a submitted value behind it. A body that passed is bound to its Go type by Binder.
+// words that never repeat a submitted value behind it. It decodes nothing: a body that passes is handed on as the members
+// of an object.
 package validate
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"unicode/utf8"
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/getkin/kin-openapi/openapi3"
@@ -33,6 +33,7 @@ const MaxBody = 64 << 10
 // Operation checks the requests of one operation of the contract.
 type Operation struct {
 	parameters []*openapi3.Parameter
+	defaults   map[string]string // of query parameters, by name
 	body       *Schema
 	route      *routers.Route
 }
@@ -56,10 +57,13 @@ func newOperation(contract *openapi3.T, path, method string, item *openapi3.Path
 	if spec.OperationID == "" {
 		return nil, errors.New("it has no operationId")
 	}
-	o := &Operation{route: &routers.Route{Spec: contract, Path: path, PathItem: item, Method: method, Operation: spec}}
+	o := &Operation{defaults: map[string]string{}, route: &routers.Route{Spec: contract, Path: path, PathItem: item, Method: method, Operation: spec}}
 	for _, list := range []openapi3.Parameters{item.Parameters, spec.Parameters} {
 		for _, ref := range list {
 			o.parameters = append(o.parameters, ref.Value)
+			if schema := ref.Value.Schema; ref.Value.In == openapi3.ParameterInQuery && schema != nil && schema.Value.Default != nil {
+				o.defaults[ref.Value.Name] = fmt.Sprint(schema.Value.Default)
+			}
 		}
 	}
 	if spec.RequestBody != nil {
@@ -72,37 +76,44 @@ func newOperation(contract *openapi3.T, path, method string, item *openapi3.Path
 	return o, nil
 }
 
-// Middleware lets only valid requests through to next. Others end with an error: Faults, Malformed, MediaType, or
-// http.MaxBytesError.
-func (o *Operation) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		var text []byte
-		if o.body != nil {
-			buffer := buffers.Get().(*bytes.Buffer)
-			defer buffers.Put(buffer) // what next makes of the body is not part of it
-			if err := read(c, buffer); err != nil {
-				return err
-			}
-			text = buffer.Bytes()
+// Check returns the members of the request's body, which are none if the operation has no body, if the request is valid.
+// They share the bytes of the buffer, which Check resets first. A query parameter that is left out gets the contract's
+// default.
+//
+// Errors: Faults, Malformed, MediaType, and http.MaxBytesError.
+func (o *Operation) Check(c echo.Context, buffer *bytes.Buffer) (Object, error) {
+	if o.body != nil {
+		if err := read(c, buffer); err != nil {
+			return Object{}, err
 		}
-		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil && o.hasQuery() {
-			return Malformed("The query cannot be read; check its percent signs.")
+	}
+	if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil && o.hasQuery() {
+		return Object{}, Malformed("The query cannot be read; check its percent signs.")
+	}
+	faults := append(o.checkParameters(c), o.checkQuery(c)...)
+	var body Object
+	if o.body != nil {
+		var err error
+		body, err = o.body.Check(buffer.Bytes())
+		if bodyFaults, ok := err.(Faults); ok {
+			faults = append(faults, bodyFaults...)
+		} else if err != nil {
+			return Object{}, err
 		}
-		faults, body := append(o.checkParameters(c), o.checkQuery(c)...), c.Request().Body
-		if o.body != nil {
-			checked, err := o.body.Check(text)
-			if bodyFaults, ok := err.(Faults); ok {
-				faults = append(faults, bodyFaults...)
-			} else if err != nil {
-				return err
-			}
-			body = &valid{text: checked}
+	}
+	if len(faults) > 0 {
+		return Object{}, faults.sorted()
+	}
+	o.setDefaults(c)
+	return body, nil
+}
+
+// setDefaults adds the parameters with a default that the query leaves out.
+func (o *Operation) setDefaults(c echo.Context) {
+	for name, value := range o.defaults {
+		if query := c.QueryParams(); !query.Has(name) {
+			query.Set(name, value)
 		}
-		if len(faults) > 0 {
-			return faults.sorted()
-		}
-		c.Request().Body = body
-		return next(c)
 	}
 }
 
@@ -136,8 +147,8 @@ func (o *Operation) hasQuery() bool {
 }
 
 // checkQuery finds what kin-openapi lets pass: a parameter that the contract does not know, which would be a filter that
-// does not filter, one that is given twice, and truth values and numbers that JSON writes otherwise. An operation without
-// query parameters ignores them all.
+// does not filter, one that is given twice, booleans and numbers that JSON writes otherwise, and text that a body could
+// not hold either. An operation without query parameters ignores them all.
 func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
 	if c.Request().URL.RawQuery == "" || !o.hasQuery() {
 		return nil
@@ -159,12 +170,16 @@ func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
 			faults = append(faults, fault([]string{name}, "duplicate_parameter", "must be given once", "one value", "several values"))
 		case oddlyWritten(o.parameters[i].Schema, values[0]):
 			faults = append(faults, wrongType(o.parameters[i]))
+		case strings.ContainsRune(values[0], 0):
+			faults = append(faults, nulCharacter([]string{name}))
+		case !utf8.ValidString(values[0]):
+			faults = append(faults, fault([]string{name}, "invalid_format", "must be text in UTF-8", "text in UTF-8", "other bytes"))
 		}
 	}
 	return faults
 }
 
-// oddlyWritten reports whether a value is a truth value or an integer for Go's packages, and none for JSON: 1, T, 05.
+// oddlyWritten reports whether a value is a boolean or an integer for Go's packages, and none for JSON: 1, T, 05.
 func oddlyWritten(schema *openapi3.SchemaRef, value string) bool {
 	switch {
 	case schema == nil:
@@ -214,8 +229,6 @@ func plainlyValid(c echo.Context, p *openapi3.Parameter) bool {
 	return false
 }
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 // read reads the body into a buffer, in place of what it holds.
 func read(c echo.Context, text *bytes.Buffer) error {
 	request := c.Request()
@@ -254,24 +267,5 @@ func checkMediaType(header http.Header) error {
 
 // Unread reports whether a request has a body that nobody has read to its end.
 func Unread(request *http.Request) bool {
-	_, valid := request.Body.(*valid)
-	return !valid && request.Body != http.NoBody && request.ContentLength != 0
-}
-
-// valid is the body of a request that passed, for Binder.
-type valid struct {
-	io.ReadCloser // none
-	text          Text
-}
-
-// Binder binds the body that Middleware let through, and no other, matching names exactly.
-type Binder struct{}
-
-// Bind decodes the request's body into target.
-func (Binder) Bind(target any, c echo.Context) error {
-	body, ok := c.Request().Body.(*valid)
-	if !ok {
-		return errors.New("bind a body that was not validated")
-	}
-	return body.text.Decode(target)
+	return request.Body != http.NoBody && request.ContentLength != 0
 }

@@ -1,245 +1,238 @@
-// Package wire turns the contract's generated types into the domain's and back. It stands at both doors of the domain,
-// the handlers and the import; beyond it nobody sees a type of package gen.
+// Package wire is the JSON of records and their history: what the API sends, what a file for import or export has, and
+// the form of an event's changes in the stores. Every property comes out in the order of the documented page, whichever
+// way it goes.
+//
+// It stands between the domain and whatever reads or writes its JSON: the handlers (package api), files (ndjson) and a
+// column of each store. Values are written by hand because JSON is written with every change, inside its transaction.
 package wire
 
 import (
-	"encoding/base64"
-	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"strconv"
 	"time"
 
-	"github.com/carecycle/provider-api/gen"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
 
-// Patch returns the change that a validated request body asks for. It refers to u, which must not change afterwards.
-func Patch(u *gen.ProviderUpdate) provider.Patch {
-	return provider.Patch{
-		CustomerID:        required(u.CustomerID),
-		Type:              required((*provider.Type)(u.ProviderType)),
-		Specialty:         nullable(&u.Specialty),
-		ProviderName:      nullable(&u.ProviderName),
-		PracticeName:      nullable(&u.PracticeName),
-		NPI:               nullable(&u.NPI),
-		Phone:             nullable(&u.Phone),
-		Fax:               nullable(&u.Fax),
-		Email:             nullable(&u.Email),
-		Address:           nullable(&u.Address),
-		Address2:          nullable(&u.Address2),
-		City:              nullable(&u.City),
-		State:             nullable(&u.State),
-		PostalCode:        nullable(&u.PostalCode),
-		IsPrimaryProvider: nullable(&u.IsPrimaryProvider),
-		IsActive:          nullable(&u.IsActive),
-		Notes:             nullable(&u.Notes),
+// names holds the properties' names as they stand in an object, such as `,"city":`.
+var names = func() (names [len(property.Table)]string) {
+	for p := range property.Table {
+		names[p] = `,"` + property.Table[p].Name + `":`
 	}
-}
+	return names
+}()
 
-// Creation returns the change that makes the record of a validated request body out of nothing.
-func Creation(c *gen.ProviderCreate) provider.Patch {
-	return provider.Patch{
-		Type:              required((*provider.Type)(&c.ProviderType)),
-		Specialty:         given(c.Specialty),
-		ProviderName:      given(c.ProviderName),
-		PracticeName:      given(c.PracticeName),
-		NPI:               given(c.NPI),
-		Phone:             given(c.Phone),
-		Fax:               given(c.Fax),
-		Email:             given(c.Email),
-		Address:           given(c.Address),
-		Address2:          given(c.Address2),
-		City:              given(c.City),
-		State:             given(c.State),
-		PostalCode:        given(c.PostalCode),
-		IsPrimaryProvider: given(c.IsPrimaryProvider),
-		IsActive:          given(c.IsActive),
-		Notes:             given(c.Notes),
-	}
-}
-
-// given is a property of a new record: nil, absent or null, is no value.
-func given[T any](v *T) provider.Field[*T] { return provider.Field[*T]{Set: true, Value: v} }
-
-// required is a property that cannot be null: nil is absent.
-func required[T any](v *T) provider.Field[T] {
-	if v == nil {
-		return provider.Field[T]{}
-	}
-	return provider.Field[T]{Set: true, Value: *v}
-}
-
-func nullable[T any](f *gen.Field[T]) provider.Field[*T] {
-	if !f.Set {
-		return provider.Field[*T]{}
-	}
-	return provider.Field[*T]{Set: true, Value: f.Pointer()}
-}
-
-// Provider returns a record as the contract shows it.
-func Provider(r *provider.Provider) gen.Provider {
-	return gen.Provider{
-		ID:                r.ID,
-		CreatedAt:         timestamp(r.CreatedAt),
-		UpdatedAt:         timestamp(r.UpdatedAt),
-		CustomerID:        r.CustomerID,
-		ProviderType:      gen.ProviderType(r.Type),
-		Specialty:         r.Specialty,
-		ProviderName:      r.ProviderName,
-		PracticeName:      r.PracticeName,
-		NPI:               r.NPI,
-		Phone:             r.Phone,
-		Fax:               r.Fax,
-		Email:             r.Email,
-		Address:           r.Address,
-		Address2:          r.Address2,
-		City:              r.City,
-		State:             r.State,
-		PostalCode:        r.PostalCode,
-		IsPrimaryProvider: r.IsPrimaryProvider,
-		IsActive:          r.IsActive,
-		Notes:             r.Notes,
-	}
-}
-
-// AppendProvider appends a record as Provider's JSON to b and returns the longer b. Every answer to a change is one, so it
-// is written by hand; a test holds it against Provider. It fails for text that is not Unicode.
-func AppendProvider(b []byte, r *provider.Provider) (_ []byte, err error) {
+// AppendProvider appends a record to b as the contract's Provider. It fails for text that is not valid UTF-8.
+func AppendProvider(b []byte, r *provider.Provider) ([]byte, error) {
 	b = append(b, `{"id":"`...)
 	b = append(b, r.ID.String()...)
-	b = append(b, `","createdAt":"`...)
-	b = r.CreatedAt.UTC().AppendFormat(b, timestampFormat)
-	b = append(b, `","updatedAt":"`...)
-	b = r.UpdatedAt.UTC().AppendFormat(b, timestampFormat)
+	b = append(b, `","createdAt":`...)
+	b = appendTime(b, r.CreatedAt)
+	b = append(b, `,"updatedAt":`...)
+	b = appendTime(b, r.UpdatedAt)
+	b = append(b, `,"customerId":"`...)
+	b = append(b, r.CustomerID.String()...)
+	b = append(b, '"')
+	return appendProperties(b, &r.Values)
+}
+
+// AppendLine appends a record to b as a line for import: without the times, which are the store's to set. It fails for
+// text that is not valid UTF-8.
+func AppendLine(b []byte, r *provider.Provider) ([]byte, error) {
+	b = append(b, `{"id":"`...)
+	b = append(b, r.ID.String()...)
 	b = append(b, `","customerId":"`...)
 	b = append(b, r.CustomerID.String()...)
 	b = append(b, '"')
-	property := func(name string, value *string) {
-		b = append(append(append(b, `,"`...), name...), `":`...)
-		if value == nil {
-			b = append(b, "null"...)
-		} else if err == nil {
-			b, err = jsontext.AppendQuote(b, *value)
+	return appendProperties(b, &r.Values)
+}
+
+// AppendCustomerLine appends to b a line for import that names a customer without any record.
+func AppendCustomerLine(b []byte, customer uuid.UUID) []byte {
+	b = append(b, `{"customerId":"`...)
+	b = append(b, customer.String()...)
+	return append(b, `"}`...)
+}
+
+// appendProperties appends all properties and the end of their object.
+func appendProperties(b []byte, values *property.Values) (_ []byte, err error) {
+	for p := range values {
+		b = append(b, names[p]...)
+		if b, err = appendValue(b, values[p]); err != nil {
+			return b, err
 		}
 	}
-	flag := func(name string, value *bool) {
-		b = append(append(append(b, `,"`...), name...), `":`...)
-		if value == nil {
-			b = append(b, "null"...)
-		} else {
-			b = strconv.AppendBool(b, *value)
+	return append(b, '}'), nil
+}
+
+// AppendProviderList appends a page of records to b as the contract's ProviderList. An empty cursor is null.
+func AppendProviderList(b []byte, records []provider.Provider, nextCursor string) (_ []byte, err error) {
+	b = append(b, `{"data":[`...)
+	for i := range records {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = AppendProvider(b, &records[i]); err != nil {
+			return b, err
 		}
 	}
-	property("providerType", (*string)(&r.Type))
-	property("specialty", r.Specialty)
-	property("providerName", r.ProviderName)
-	property("practiceName", r.PracticeName)
-	property("npi", r.NPI)
-	property("phone", r.Phone)
-	property("fax", r.Fax)
-	property("email", r.Email)
-	property("address", r.Address)
-	property("address2", r.Address2)
-	property("city", r.City)
-	property("state", r.State)
-	property("postalCode", r.PostalCode)
-	flag("isPrimaryProvider", r.IsPrimaryProvider)
-	flag("isActive", r.IsActive)
-	property("notes", r.Notes)
+	b = append(b, `],"nextCursor":`...)
+	b = appendString(b, nextCursor)
+	return append(b, '}'), nil
+}
+
+// AppendHistoryList appends a page of events to b as the contract's HistoryList. An empty cursor is null.
+func AppendHistoryList(b []byte, events []provider.Event, nextCursor string) (_ []byte, err error) {
+	b = append(b, `{"data":[`...)
+	for i := range events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = AppendHistoryEntry(b, &events[i]); err != nil {
+			return b, err
+		}
+	}
+	b = append(b, `],"nextCursor":`...)
+	b = appendString(b, nextCursor)
+	return append(b, '}'), nil
+}
+
+// AppendHistoryEntry appends an event to b as the contract's HistoryEntry.
+func AppendHistoryEntry(b []byte, e *provider.Event) ([]byte, error) {
+	b = append(b, `{"version":`...)
+	b = strconv.AppendInt(b, e.Version, 10)
+	b = append(b, `,"at":`...)
+	b = appendTime(b, e.At)
+	b = append(b, `,"action":"`...)
+	b = append(b, e.Action...)
+	b = append(b, `","keyId":`...)
+	b = appendString(b, e.By.KeyID)
+	b = append(b, `,"requestId":`...)
+	b = appendString(b, e.By.RequestID)
+	b = append(b, `,"changes":`...)
+	b, err := AppendChanges(b, e.Changes)
 	return append(b, '}'), err
 }
 
-// ProviderList returns a page of up to limit records. That there are more of them says that there is another page.
-func ProviderList(records []provider.Provider, limit int) gen.ProviderList {
-	page := gen.ProviderList{Data: make([]gen.Provider, 0, len(records))}
-	if len(records) > limit {
-		records = records[:limit]
-		last := records[limit-1]
-		page.NextCursor = new(cursor(provider.Position{CreatedAt: last.CreatedAt, ID: last.ID}))
-	}
-	for i := range records {
-		page.Data = append(page.Data, Provider(&records[i]))
-	}
-	return page
-}
-
-// cursor writes a position: the milliseconds since 1970 and the ID.
-func cursor(p provider.Position) string {
-	bytes := binary.BigEndian.AppendUint64(nil, uint64(p.CreatedAt.UnixMilli()))
-	return base64.RawURLEncoding.EncodeToString(append(bytes, p.ID[:]...))
-}
-
-// Position returns the position that a validated cursor of a list names. Who makes up a cursor gets a place in the
-// list that no page ended at, and sees nothing that the list does not have.
-func Position(cursor string) provider.Position {
-	bytes, _ := base64.RawURLEncoding.DecodeString(cursor) // the contract has checked the form
-	// A time far away from any record's keeps its order, and stays one that every store knows.
-	at := min(max(int64(binary.BigEndian.Uint64(bytes)), 0), maxMilliseconds)
-	return provider.Position{CreatedAt: time.UnixMilli(at).UTC(), ID: uuid.UUID(bytes[8:])}
-}
-
-const maxMilliseconds = 1 << 47 // in the year 6429
-
-// HistoryList returns a page of up to limit events, the latest first. That there are more of them says that there is
-// another page.
-func HistoryList(events []provider.Event, limit int) gen.HistoryList {
-	page := gen.HistoryList{Data: make([]gen.HistoryEntry, 0, len(events))}
-	if len(events) > limit {
-		events = events[:limit]
-		page.NextCursor = new(strconv.FormatInt(events[limit-1].Version, 10))
-	}
-	for _, e := range events {
-		entry := gen.HistoryEntry{
-			Version: e.Version, At: *timestamp(e.At), Action: gen.HistoryAction(e.Action), KeyID: named(e.By.KeyID),
-			RequestID: named(e.By.RequestID), Changes: make([]gen.PropertyChange, 0, len(e.Changes)),
+// AppendChanges appends changes to b as the contract's list of PropertyChange, which is also their form in the stores: a
+// person can read it there, and SQL can search it. It fails for text that is not valid UTF-8.
+func AppendChanges(b []byte, changes []provider.Change) (_ []byte, err error) {
+	b = append(b, '[')
+	for i := range changes {
+		if i > 0 {
+			b = append(b, ',')
 		}
-		for _, c := range e.Changes {
-			entry.Changes = append(entry.Changes, gen.PropertyChange{Field: c.Field, From: c.From, To: c.To})
+		b = append(b, `{"field":"`...)
+		b = append(b, changes[i].Field...) // a name of the contract, with nothing to escape
+		b = append(b, `","from":`...)
+		if b, err = appendValue(b, changes[i].From); err != nil {
+			return b, err
 		}
-		page.Data = append(page.Data, entry)
+		b = append(b, `,"to":`...)
+		if b, err = appendValue(b, changes[i].To); err != nil {
+			return b, err
+		}
+		b = append(b, '}')
 	}
-	return page
+	return append(b, ']'), nil
 }
 
-// named is nil for an empty text.
-func named(text string) *string {
+// ParseChanges reads what AppendChanges wrote, also of properties that the contract no longer has. Its errors hold
+// nothing of the text.
+func ParseChanges(text []byte) ([]provider.Change, error) {
+	var list []struct {
+		Field    string
+		From, To json.RawMessage
+	}
+	if json.Unmarshal(text, &list) != nil { // the cause quotes the text
+		return nil, errors.New("the history has a text that is not a list of changes")
+	}
+	changes := make([]provider.Change, len(list))
+	for i, one := range list {
+		from, okFrom := parseValue(string(one.From))
+		to, okTo := parseValue(string(one.To))
+		if !okFrom || !okTo {
+			return nil, errors.New("the history has a change whose value is neither text, nor a boolean, nor null")
+		}
+		changes[i] = provider.Change{Field: one.Field, From: from, To: to}
+	}
+	return changes, nil
+}
+
+func appendValue(b []byte, value property.Value) ([]byte, error) {
+	if text, ok := value.Text(); ok {
+		return jsontext.AppendQuote(b, text)
+	}
+	if flag, ok := value.Boolean(); ok {
+		return strconv.AppendBool(b, flag), nil
+	}
+	return append(b, "null"...), nil
+}
+
+// Set sets the property of that name to the value that a JSON text means. It returns false if a patch has no such
+// property, or the text is no value of it. The patch shares the text's memory.
+func Set(patch *property.Patch, name, text string) bool {
+	if name == "customerId" {
+		unquoted, ok := parseString(text)
+		id, err := uuid.Parse(unquoted)
+		patch.CustomerID = &id
+		return ok && err == nil
+	}
+	p, known := property.ByName(name)
+	if !known {
+		return false
+	}
+	value, ok := parseValue(text)
+	patch.Values[p] = value
+	return ok
+}
+
+// parseValue returns the value that a JSON text means: null, a boolean or a string. It returns false for any other. The
+// value shares the text's memory.
+func parseValue(text string) (property.Value, bool) {
+	switch text {
+	case "null":
+		return property.Null, true
+	case "true", "false":
+		return property.Boolean(text == "true"), true
+	}
+	unquoted, ok := parseString(text)
+	return property.Text(unquoted), ok
+}
+
+// parseString returns what a JSON string says, and false for any other JSON. Most strings have nothing to unescape, and
+// then the result shares the text's memory.
+func parseString(text string) (string, bool) {
+	if len(text) < 2 || text[0] != '"' {
+		return "", false
+	}
+	for i := range len(text) {
+		if text[i] == '\\' {
+			unquoted, err := jsontext.AppendUnquote(nil, text)
+			return string(unquoted), err == nil
+		}
+	}
+	return text[1 : len(text)-1], true
+}
+
+// appendString appends a text of this program's own, null if it is empty.
+func appendString(b []byte, text string) []byte {
 	if text == "" {
-		return nil
+		return append(b, "null"...)
 	}
-	return &text
+	b, _ = jsontext.AppendQuote(b, text) // which fails for invalid UTF-8 only
+	return b
 }
 
-// timestampFormat is ISO 8601 in UTC with milliseconds, the contract's form.
-const timestampFormat = "2006-01-02T15:04:05.000Z"
+// TimeFormat is ISO 8601 in UTC with milliseconds, the contract's form of a time.
+const TimeFormat = "2006-01-02T15:04:05.000Z"
 
-func timestamp(t time.Time) *string {
-	s := t.UTC().Format(timestampFormat)
-	return &s
-}
-
-// ETag returns the strong entity tag of a record's version: `"7"`.
-func ETag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
-// ImportLine is one line of an import: a record's customer, type and whatever else is set, and its ID, a new one if it is
-// left out; or a customer alone.
-type ImportLine struct {
-	ID *uuid.UUID `json:"id,omitempty"`
-	gen.ProviderUpdate
-}
-
-// IsRecord reports whether the line has what a record needs.
-func (l *ImportLine) IsRecord() bool { return l.CustomerID != nil && l.ProviderType != nil }
-
-// IsCustomer reports whether the line has a customer and nothing else.
-func (l *ImportLine) IsCustomer() bool {
-	alone := ImportLine{ProviderUpdate: gen.ProviderUpdate{CustomerID: l.CustomerID}}
-	return l.CustomerID != nil && *l == alone
-}
-
-// ExportLine is a record as a line of an import that gives all its properties the values that they have.
-type ExportLine struct {
-	gen.Provider
-	CreatedAt struct{} `json:"createdAt,omitzero"` // these two are the store's to give, and stay out
-	UpdatedAt struct{} `json:"updatedAt,omitzero"`
+func appendTime(b []byte, t time.Time) []byte {
+	b = append(b, '"')
+	b = t.UTC().AppendFormat(b, TimeFormat)
+	return append(b, '"')
 }
