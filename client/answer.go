@@ -13,9 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxAnswer bounds how much of an answer is read, in bytes, after decompression. A record has some thousand; the longest
-// page of a history that the contract allows has some seven million.
-const maxAnswer = 8 << 20
+// maxAnswer bounds how much of a response is read, in bytes, after decompression. The longest that the contract allows is a
+// page of a history whose events each change all texts of a record from one value to another; JSON escapes a code point in
+// up to 12 bytes. What else an event has takes less than 8 KiB.
+const maxAnswer = maxPageSize * (2*12*maxRecordText + 8<<10)
 
 // maxText bounds each text of the server that goes into an error, in characters.
 const maxText = 300

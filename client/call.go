@@ -22,6 +22,7 @@ type call struct {
 	operation
 	requestID string
 	ifMatch   *string // the condition; nil for none
+	pageSize  *int    // nil leaves it to the server
 	moves     bool    // whether the record is found under another customer after a success
 	send      func(ctx context.Context, last RequestEditorFn) (*http.Response, error)
 	accept    func(*answer) string // takes the body of a success, or says what is wrong with it

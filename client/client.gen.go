@@ -205,6 +205,9 @@ type Provider struct {
 	UpdatedAt *string `json:"updatedAt"`
 }
 
+// maxRecordText is how many code points all texts of a record have at most.
+const maxRecordText = 0 + 255 + 255 + 100 + 255 + 50 + 1000 + 50 + 50 + 20 + 255 + 255 + 255 + 50
+
 // ProviderCreate A new provider. A property that is left out is `null`. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
 type ProviderCreate struct {
 	// Address Street and number.
@@ -364,6 +367,9 @@ type IsActiveFilter = bool
 // Limit defines model for Limit.
 type Limit = int
 
+// maxPageSize is how many records or events a page has at most.
+const maxPageSize = 100
+
 // ProviderCursor defines model for ProviderCursor.
 type ProviderCursor = string
 
@@ -419,6 +425,30 @@ type ListCustomerProvidersParams struct {
 
 	// Cursor The `nextCursor` of the page before. Without it, the first page.
 	Cursor *ProviderCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ProviderFilter says which providers Providers finds. The zero filter finds all. A field that is nil does not restrict
+// them.
+type ProviderFilter struct {
+	// ProviderType Only providers of this type.
+	ProviderType *ProviderTypeFilter
+
+	// IsActive Only providers whose `isActive` has this value; with either value, none whose `isActive` is `null`.
+	IsActive *IsActiveFilter
+
+	// PageSize is how many records are requested at once, from 1 to 100; 0 leaves it to the server.
+	PageSize int
+}
+
+func (f ProviderFilter) params() ListCustomerProvidersParams {
+	params := ListCustomerProvidersParams{
+		ProviderType: f.ProviderType,
+		IsActive:     f.IsActive,
+	}
+	if f.PageSize != 0 {
+		params.Limit = &f.PageSize
+	}
+	return params
 }
 
 // DeleteCustomerProviderParams defines parameters for DeleteCustomerProvider.

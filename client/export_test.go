@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// MaxAnswer lets tests stay in step.
-const MaxAnswer = maxAnswer
+// The client's limits, which follow from the contract.
+const (
+	MaxAnswer   = maxAnswer
+	MaxPageSize = maxPageSize
+)
 
 // WithClock replaces time and chance.
 func WithClock(now func() time.Time, sleep func(context.Context, time.Duration) error, random func() float64) Option {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/google/uuid"
 )
 
@@ -114,6 +115,27 @@ func TestProviderHistory(t *testing.T) {
 	}
 }
 
+func TestPageSize(t *testing.T) {
+	server := &pager{pages: []string{list("c1", entry), list("", entry)}}
+	if err := lastOf(serve(t, server.ServeHTTP).ProviderHistory(t.Context(), customerID, providerID, client.PageSize(100))); err != nil {
+		t.Fatal(err)
+	}
+	if got := server.asked; len(got) != 2 || !sameQuery(got[0], "limit=100") || !sameQuery(got[1], "limit=100&cursor=c1") {
+		t.Errorf("asked for %q", got)
+	}
+	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
+	for want, err := range map[string]error{
+		"list provider history: PageSize must be from 1 to 100":  lastOf(c.ProviderHistory(t.Context(), customerID, providerID, client.PageSize(0))),
+		"list provider history: PageSize must be from 1  to 100": lastOf(c.ProviderHistory(t.Context(), customerID, providerID, client.PageSize(101))),
+		"list provider history: IfMatch is for a record":         lastOf(c.ProviderHistory(t.Context(), customerID, providerID, client.IfMatch("*"))),
+		"delete provider: PageSize is for ProviderHistory":       c.DeleteProvider(t.Context(), customerID, providerID, client.PageSize(1)),
+	} {
+		if err == nil || err.Error() != strings.ReplaceAll(want, "  ", " ") {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 // TestWalksEnd has servers with which a walk must end before the last page.
 func TestWalksEnd(t *testing.T) {
 	const back = "list providers: 200: the answer leads back to a page that was there before"
@@ -168,12 +190,15 @@ func TestWalksEnd(t *testing.T) {
 func TestLongestPages(t *testing.T) {
 	text := func(characters int) string { return strings.Repeat(`\ud83d\ude00`, characters) }
 	var properties, changes []string
-	for name, most := range map[string]int{
-		"specialty": 255, "providerName": 255, "practiceName": 255, "npi": 50, "phone": 50, "fax": 50, "email": 255, "address": 255,
-		"address2": 255, "city": 100, "state": 50, "postalCode": 20, "notes": 1000,
-	} {
-		properties = append(properties, fmt.Sprintf(`%q:"%s"`, name, text(most)))
-		changes = append(changes, fmt.Sprintf(`{"field":%q,"from":"%s","to":"%s"}`, name, text(most), text(most)))
+	for _, p := range property.Table {
+		value := "true"
+		if p.Kind == property.TextKind {
+			value = `"` + text(p.MaxLength) + `"`
+		}
+		if p.Enum == nil {
+			properties = append(properties, fmt.Sprintf(`%q:%s`, p.Name, value))
+		}
+		changes = append(changes, fmt.Sprintf(`{"field":%q,"from":%s,"to":%s}`, p.Name, value, value))
 	}
 	for name, test := range map[string]struct {
 		operation operation
@@ -182,7 +207,7 @@ func TestLongestPages(t *testing.T) {
 		"providers": {providers, fmt.Sprintf(`{"id":%q,"customerId":%q,"providerType":"Hospital",%s}`, providerID, customerID, strings.Join(properties, ","))},
 		"history":   {history, `{"version":1,"changes":[` + strings.Join(changes, ",") + `]}`},
 	} {
-		body := list("", slices.Repeat([]string{test.item}, 100)...)
+		body := list("", slices.Repeat([]string{test.item}, client.MaxPageSize)...)
 		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			io.WriteString(w, body)

@@ -20,7 +20,7 @@ type Record struct {
 	RequestID string // what the server calls the request that was answered
 }
 
-// CallOption changes one call that writes: IfMatch.
+// CallOption changes one call: IfMatch for one that writes, PageSize for a history.
 type CallOption func(*call) error
 
 // IfMatch makes an update or a deletion conditional: it is made only if the record still has the version of that ETag,

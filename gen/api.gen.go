@@ -322,6 +322,17 @@ type ListCustomerProvidersParams struct {
 	Cursor *ProviderCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// Filters returns the properties that the parameters are about, each with the value to look for.
+func (p ListCustomerProvidersParams) Filters() (filters []property.Filter) {
+	if p.ProviderType != nil {
+		filters = append(filters, property.Filter{Property: property.ProviderType, Value: property.Text(*p.ProviderType)})
+	}
+	if p.IsActive != nil {
+		filters = append(filters, property.Filter{Property: property.IsActive, Value: property.Boolean(*p.IsActive)})
+	}
+	return filters
+}
+
 // DeleteCustomerProviderParams defines parameters for DeleteCustomerProvider.
 type DeleteCustomerProviderParams struct {
 	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 )
@@ -49,11 +50,28 @@ func pathOf(customer, id string) string { return "/v2/customers/" + customer + "
 
 func (r record) path() string { return pathOf(r.customer, r.id) }
 
-// imported are the properties that newRecords gives each record, beside its ids.
-var imported = map[string]any{
-	"providerType": "Hospital", "specialty": "old specialty", "providerName": "old name", "practiceName": "old practice", "npi": "old npi",
-	"phone": "old phone", "fax": "old fax", "email": "old email", "address": "old address", "address2": "old address2", "city": "old city",
-	"state": "old state", "postalCode": "old code", "isPrimaryProvider": false, "isActive": false, "notes": "old notes",
+// imported are the properties that newRecords gives each record, in addition to its IDs.
+var imported = func() map[string]any {
+	values := map[string]any{}
+	for _, p := range property.Table {
+		values[p.Name] = sample(p, "old", false)
+	}
+	values["providerType"] = "Hospital"
+	return values
+}()
+
+// sample returns a value of a property: a text that begins with a word, the boolean, or one of the enum's.
+func sample(p property.Description, word string, flag bool) any {
+	switch {
+	case p.Kind == property.BooleanKind:
+		return flag
+	case p.Enum != nil && flag:
+		return p.Enum[len(p.Enum)-1]
+	case p.Enum != nil:
+		return p.Enum[0]
+	}
+	text := word + " " + p.Name
+	return text[:min(len(text), p.MaxLength)]
 }
 
 // newRecords imports n records, each under a customer of its own.
@@ -131,7 +149,7 @@ func (a account) holdOne(f fact, r record) {
 
 var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
 
-// compare holds the answer of a success against the 20 properties of a record that was changed once or not at all.
+// compare compares the response of a success with the properties of a record that was changed once or not at all.
 func (a account) compare(what string, got answer, want map[string]any, changed bool) {
 	a.t.Helper()
 	properties := got.properties(a.t)
@@ -215,9 +233,15 @@ func notUUID(name string) fault {
 	}
 }
 
-func notInEnum(name string) fault {
-	const words = `one of "Primary Care", "Specialist", "Hospital", "Pharmacy"`
-	return fault{Path: []string{name}, Code: "invalid_enum_value", Message: name + " must be " + words + ".", Expected: words, Received: "another string"}
+func notInEnum(p property.Description) fault {
+	words := fmt.Sprintf("one of %q", p.Enum[0])
+	for _, word := range p.Enum[1:] {
+		words += fmt.Sprintf(", %q", word)
+	}
+	if p.Nullable {
+		words += ", or null"
+	}
+	return fault{Path: []string{p.Name}, Code: "invalid_enum_value", Message: p.Name + " must be " + words + ".", Expected: words, Received: "another string"}
 }
 
 func unknownCustomer() fault {

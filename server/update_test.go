@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,41 +19,34 @@ import (
 	"github.com/google/uuid"
 )
 
-// field is a property of the request body, as the documented page has it.
+// field is a property of the request body.
 type field struct {
 	name     string
-	kind     string
-	limit    int // in code points, 0 for none
+	kind     string // as messages name it
+	limit    int    // in code points, 0 for none
 	nullable bool
 }
 
-var fields = []field{
-	{"customerId", "a UUID", 0, false},
-	{"providerType", "a string", 0, false}, // one of four words: see TestUpdateProviderType
-	{"specialty", "a string", 255, true},
-	{"providerName", "a string", 255, true},
-	{"practiceName", "a string", 255, true},
-	{"npi", "a string", 50, true},
-	{"phone", "a string", 50, true},
-	{"fax", "a string", 50, true},
-	{"email", "a string", 255, true},
-	{"address", "a string", 255, true},
-	{"address2", "a string", 255, true},
-	{"city", "a string", 100, true},
-	{"state", "a string", 50, true},
-	{"postalCode", "a string", 20, true},
-	{"isPrimaryProvider", "a boolean", 0, true},
-	{"isActive", "a boolean", 0, true},
-	{"notes", "a string", 1000, true},
-}
+// fields are those that the contract lists, in the documented page's order.
+var fields = func() []field {
+	fields := []field{{"customerId", "a UUID", 0, false}}
+	for _, p := range property.Table {
+		kind := "a string"
+		if p.Kind == property.BooleanKind {
+			kind = "a boolean"
+		}
+		fields = append(fields, field{p.Name, kind, p.MaxLength, p.Nullable})
+	}
+	return fields
+}()
 
 // newValues has a value for every property, none of which a new record has.
 func newValues(customer string) changes {
-	return changes{
-		"customerId": customer, "providerType": "Pharmacy", "specialty": "specialty", "providerName": "name", "practiceName": "practice",
-		"npi": "npi", "phone": "phone", "fax": "fax", "email": "email", "address": "address", "address2": "address2", "city": "city",
-		"state": "state", "postalCode": "code", "isPrimaryProvider": true, "isActive": true, "notes": "notes",
+	values := changes{"customerId": customer}
+	for _, p := range property.Table {
+		values[p.Name] = sample(p, "new", true)
 	}
+	return values
 }
 
 // TestUpdateField sends every property in every state, at its limit and beyond, and in every wrong type.
@@ -135,7 +129,7 @@ func TestUpdateProviderType(t *testing.T) {
 		"", "Hospitals", "Hospita", "PrimaryCare", "Primary  Care", "Primary\u00a0Care", "Primary-Care", "Clinic", "null", "0",
 		"hospital", "HOSPITAL", "Primary care", " Hospital", "Hospital ", "Hospital\n", "\tHospital", "Hоspital", // the last has a Cyrillic о
 	} {
-		facts = append(facts, refused(fmt.Sprintf("%q", miss), asJSON(changes{"providerType": miss}), notInEnum("providerType")))
+		facts = append(facts, refused(fmt.Sprintf("%q", miss), asJSON(changes{"providerType": miss}), notInEnum(property.Table[property.ProviderType])))
 	}
 	newServer(t).account("acme").hold(t, facts)
 }
@@ -163,24 +157,21 @@ func TestUpdateAllFaults(t *testing.T) {
 			Path: []string{}, Code: "unknown_property", Message: "The body has a property whose name the contract does not know.",
 			Expected: "the contract's properties", Received: "another property",
 		},
-		malformedIfMatch(),
-		unknownProperty("Phone", "phone"),
-		tooLong("address", 255, 256), tooLong("address2", 255, 256), tooLong("city", 100, 101),
-		notUUID("customerId"),
-		tooLong("email", 255, 256), tooLong("fax", 50, 51),
-		notUUID("id"),
-		wrongType("isActive", "a boolean or null", "a string"), wrongType("isPrimaryProvider", "a boolean or null", "a string"),
-		tooLong("notes", 1000, 1001), tooLong("npi", 50, 51), tooLong("phone", 50, 51), tooLong("postalCode", 20, 21),
-		tooLong("practiceName", 255, 256),
-		notUUID("providerId"),
-		tooLong("providerName", 255, 256),
-		notInEnum("providerType"),
-		tooLong("specialty", 255, 256), tooLong("state", 50, 51),
-		unknownProperty("unknown", ""),
+		malformedIfMatch(), notUUID("id"), notUUID("providerId"), notUUID("customerId"), unknownProperty("Phone", "phone"), unknownProperty("unknown", ""),
 	}
-	for _, f := range fields {
-		wrong[f.name] = strings.Repeat("x", f.limit+1)
+	wrong["customerId"] = "x"
+	for _, p := range property.Table {
+		wrong[p.Name] = strings.Repeat("x", p.MaxLength+1)
+		switch {
+		case p.Kind == property.BooleanKind:
+			faults = append(faults, wrongType(p.Name, "a boolean or null", "a string"))
+		case p.Enum != nil:
+			faults = append(faults, notInEnum(p))
+		default:
+			faults = append(faults, tooLong(p.Name, p.MaxLength, p.MaxLength+1))
+		}
 	}
+	slices.SortFunc(faults, func(a, b fault) int { return slices.Compare(a.Path, b.Path) })
 	a.hold(t, []fact{
 		{
 			name:    "everywhere",

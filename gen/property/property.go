@@ -47,18 +47,13 @@ func (d *Description) Column() string {
 	return column.String()
 }
 
-// Names returns the names of all properties, in the order of Table.
-func Names() []string { return all(func(d *Description) string { return d.Name }) }
-
 // Columns returns the columns of all properties, in the order of Table.
-func Columns() []string { return all((*Description).Column) }
-
-func all(of func(*Description) string) []string {
-	list := make([]string, len(Table))
+func Columns() []string {
+	columns := make([]string, len(Table))
 	for id := range Table {
-		list[id] = of(&Table[id])
+		columns[id] = Table[id].Column()
 	}
-	return list
+	return columns
 }
 
 // ByName returns the property of that name, and false if there is none.
@@ -149,4 +144,10 @@ func (p *Patch) Len() int {
 		}
 	}
 	return n
+}
+
+// Filter is a condition on a record: the property has the value, which is neither absent nor null.
+type Filter struct {
+	Property ID
+	Value    Value
 }

@@ -6,27 +6,21 @@ import (
 	"sync"
 
 	"github.com/carecycle/provider-api/gen"
-	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
-// ListCustomerProviders implements [gen.StrictServerInterface]. A filter that the contract gains is one more line here.
+// ListCustomerProviders implements [gen.StrictServerInterface].
 func (a *API) ListCustomerProviders(ctx context.Context, r gen.ListCustomerProvidersRequestObject) (gen.ListCustomerProvidersResponseObject, error) {
 	limit := *r.Params.Limit // which has a default
 	list := provider.List{
 		Organization: callerOf(ctx).key.Organization,
 		CustomerID:   r.ID,
+		Filters:      r.Params.Filters(),
 		After:        parseListCursor(r.Params.Cursor),
 		Limit:        limit + 1, // one more tells whether there is another page
-	}
-	if value := r.Params.ProviderType; value != nil {
-		list.Filters = append(list.Filters, provider.Filter{Property: property.ProviderType, Value: property.Text(*value)})
-	}
-	if value := r.Params.IsActive; value != nil {
-		list.Filters = append(list.Filters, provider.Filter{Property: property.IsActive, Value: property.Boolean(*value)})
 	}
 	records, err := a.Store.List(ctx, list)
 	if err != nil {

@@ -177,7 +177,7 @@ func pgbenchScript(providers int) string {
 		if text, ok := p.value.(string); ok {
 			value = "'" + strings.Replace(text, "@", "' || :digits || '", 1) + "'"
 		}
-		set += ", " + p.column() + " = " + value
+		set += ", " + p.column + " = " + value
 	}
 	return fmt.Sprintf(`\set number random(0, %d)
 \set digits random(100000, 999999)

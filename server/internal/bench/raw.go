@@ -77,7 +77,7 @@ func (r rawRun) do(ctx context.Context) (outcome rawOutcome, err error) {
 func rawUpdate() string {
 	set := "version = ?2, updated_at = ?3, last_event = ?4"
 	for i, p := range record {
-		set += fmt.Sprintf(", %s = ?%d", p.column(), 5+i)
+		set += fmt.Sprintf(", %s = ?%d", p.column, 5+i)
 	}
 	return "UPDATE providers SET " + set + " WHERE organization_id = 1 AND id = ?1"
 }

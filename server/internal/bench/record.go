@@ -8,52 +8,51 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"unicode"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/google/uuid"
 )
 
 // perCustomer is how many providers a customer has.
 const perCustomer = 10
 
-// property is one of the sixteen that every update here sets: all of the contract's but customerId.
-type property struct {
-	name  string // the contract's
-	value any    // a bool, or text in which @ stands for six random digits, the part that changes
+// updated is a property that every update here sets. They are all of the contract's but customerId.
+type updated struct {
+	name, column string
+	value        any // a bool, or text in which @ stands for six random digits, the part that changes
 }
 
-// record is about as long as the documented example. The providers that are imported hold it too, so that an update
-// changes four properties, whether it is a record's first or not.
-var record = []property{
-	{"providerType", "Primary Care"},
-	{"specialty", "Internal medicine"},
-	{"providerName", "Dr. Ada Example"},
-	{"practiceName", "Example Family Practice"},
-	{"npi", "1234@"},
-	{"phone", "+1 555 @"},
-	{"fax", "+1 556 @"},
-	{"email", "office@example.org"},
-	{"address", "1 Main Street"},
-	{"address2", "Suite 200"},
-	{"city", "Springfield"},
-	{"state", "IL"},
-	{"postalCode", "62701"},
-	{"isPrimaryProvider", true},
-	{"isActive", true},
-	{"notes", "Prefers to be called in the morning. @"},
+// texts are about as long as those of the documented example.
+var texts = map[string]string{
+	"specialty":    "Internal medicine",
+	"providerName": "Dr. Ada Example",
+	"practiceName": "Example Family Practice",
+	"npi":          "1234@",
+	"phone":        "+1 555 @",
+	"fax":          "+1 556 @",
+	"email":        "office@example.org",
+	"address":      "1 Main Street",
+	"address2":     "Suite 200",
+	"city":         "Springfield",
+	"state":        "IL",
+	"postalCode":   "62701",
+	"notes":        "Prefers to be called in the morning. @",
 }
 
-// column is the property's in both stores: practice_name.
-func (p property) column() string {
-	var s strings.Builder
-	for _, letter := range p.name {
-		if unicode.IsUpper(letter) {
-			s.WriteByte('_')
+// record is what an update sets. The providers that are imported hold it too, so that an update changes four properties,
+// whether it is a record's first or not.
+var record = func() (record []updated) {
+	for _, p := range property.Table {
+		one := updated{p.Name, p.Column(), true}
+		if p.Enum != nil {
+			one.value = p.Enum[0]
+		} else if p.Kind == property.TextKind {
+			one.value = texts[p.Name]
 		}
-		s.WriteRune(unicode.ToLower(letter))
+		record = append(record, one)
 	}
-	return s.String()
-}
+	return record
+}()
 
 // members is the record as the members of a JSON object.
 func members() string {

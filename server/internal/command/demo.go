@@ -113,8 +113,12 @@ func exampleBody() (string, error) {
 	}
 	operation := doc.Paths.Value("/v2/customers/{id}/providers/{providerId}").Patch
 	example, _ := operation.RequestBody.Value.Content["application/json"].Example.(map[string]any)
+	names := []string{"customerId"}
+	for _, p := range property.Table {
+		names = append(names, p.Name)
+	}
 	var lines []string
-	for _, name := range append([]string{"customerId"}, property.Names()...) {
+	for _, name := range names {
 		value, err := json.Marshal(example[name])
 		if err != nil {
 			return "", err

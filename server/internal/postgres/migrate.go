@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,28 +54,19 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	return checkColumns(ctx, db)
 }
 
-var dialect = schema.Dialect{Migrations: "server/internal/postgres/migrations", Text: "text", Boolean: "boolean"}
-
 // checkColumns fails if the table of providers lacks a property of the contract.
 func checkColumns(ctx context.Context, db *sql.DB) error {
-	rows, err := db.QueryContext(ctx, `SELECT attname, format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
-		FROM pg_attribute WHERE attrelid = 'providers'::regclass AND attnum > 0 AND NOT attisdropped`)
+	var text []byte
+	err := db.QueryRowContext(ctx, `SELECT json_object_agg(attname, format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END)
+		FROM pg_attribute WHERE attrelid = 'providers'::regclass AND attnum > 0 AND NOT attisdropped`).Scan(&text)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
 	columns := map[string]string{}
-	for rows.Next() {
-		var name, definition string
-		if err := rows.Scan(&name, &definition); err != nil {
-			return err
-		}
-		columns[name] = definition
-	}
-	if err := rows.Err(); err != nil {
+	if err := json.Unmarshal(text, &columns); err != nil {
 		return err
 	}
-	return dialect.Check(columns)
+	return schema.PostgreSQL.Check(columns)
 }
 
 // schemaVersion returns the newest migration that the database has seen, 0 if none.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -146,7 +147,7 @@ var lockProviders = `SELECT found.* FROM unnest($2::uuid[]) AS wanted (id) CROSS
 var saveProviders = func() string {
 	types := []string{"uuid", "uuid", "bigint", "timestamptz", "timestamptz", "boolean"} // of the fixed columns
 	for p := range property.Table {
-		types = append(types, dialect.Type(&property.Table[p]))
+		types = append(types, schema.PostgreSQL.Type(&property.Table[p]))
 	}
 	arrays := []string{"$1::bigint"}
 	for i, kind := range types {

@@ -58,15 +58,9 @@ type Store interface {
 type List struct {
 	Organization int64
 	CustomerID   uuid.UUID
-	Filters      []Filter
-	After        *Position // nil: from the start
-	Limit        int       // most records in the answer; at least 1
-}
-
-// Filter is a condition on one property: it has the value, which is neither absent nor null.
-type Filter struct {
-	Property property.ID
-	Value    property.Value
+	Filters      []property.Filter // all of which a record fulfils
+	After        *Position         // nil: from the start
+	Limit        int               // most records in the answer; at least 1
 }
 
 // Position is a record's place in the order of a List. What comes after it is older, or as old with a smaller ID.

@@ -15,6 +15,12 @@ type Dialect struct {
 	Boolean    string
 }
 
+// The dialects of the stores.
+var (
+	SQLite     = Dialect{"server/internal/sqlite/migrations", "TEXT", "INTEGER"}
+	PostgreSQL = Dialect{"server/internal/postgres/migrations", "text", "boolean"}
+)
+
 // Check fails if a property lacks its column, or if the column is of another type. Columns are those of the table
 // providers, by name, each as its type or as in TEXT NOT NULL. The error says which migration to write.
 func (d Dialect) Check(columns map[string]string) error {

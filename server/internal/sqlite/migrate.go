@@ -57,8 +57,6 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 	return err
 }
 
-var dialect = schema.Dialect{Migrations: "server/internal/sqlite/migrations", Text: "TEXT", Boolean: "INTEGER"}
-
 // checkColumns fails if the table of providers lacks a property of the contract.
 func checkColumns(c *sqlite.Conn) error {
 	columns := map[string]string{}
@@ -70,7 +68,7 @@ func checkColumns(c *sqlite.Conn) error {
 	if err != nil {
 		return err
 	}
-	return dialect.Check(columns)
+	return schema.SQLite.Check(columns)
 }
 
 // schemaVersion returns the version that goose has noted, 0 in a new file.

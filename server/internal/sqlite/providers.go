@@ -193,7 +193,7 @@ func parameters(first, n int) string {
 }
 
 // selectList returns the statement of a list with these filters.
-func selectList(filters []provider.Filter) string {
+func selectList(filters []property.Filter) string {
 	statement := selectListStart
 	for i, f := range filters {
 		statement += " AND " + property.Table[f.Property].Column() + " = ?" + strconv.Itoa(firstFilter+i)

@@ -51,7 +51,7 @@ func answer(records []provider.Provider, l provider.List) []provider.Provider {
 	for _, r := range records {
 		switch {
 		case len(answer) == l.Limit:
-		case slices.ContainsFunc(l.Filters, func(f provider.Filter) bool { return r.Values[f.Property] != f.Value }):
+		case slices.ContainsFunc(l.Filters, func(f property.Filter) bool { return r.Values[f.Property] != f.Value }):
 		case l.After != nil && compare(positionOf(&r), *l.After) >= 0:
 		default:
 			answer = append(answer, r)
@@ -65,7 +65,7 @@ func drawList(r *rapid.T, ids []uuid.UUID, times []time.Time) provider.List {
 	l := provider.List{Limit: rapid.IntRange(1, 8).Draw(r, "limit")}
 	for id := range property.Table {
 		if one, other := samples(id); rapid.IntRange(0, len(property.Table)/2).Draw(r, "filtered") == 0 {
-			l.Filters = append(l.Filters, provider.Filter{Property: property.ID(id), Value: rapid.SampledFrom([]property.Value{one, other}).Draw(r, "value")})
+			l.Filters = append(l.Filters, property.Filter{Property: property.ID(id), Value: rapid.SampledFrom([]property.Value{one, other}).Draw(r, "value")})
 		}
 	}
 	if rapid.Bool().Draw(r, "after") {
@@ -133,7 +133,7 @@ func testList(t *testing.T, s *suite) {
 		s.clock.move(time.Second)
 		first = x.update(first, property.Patch{Values: property.Values{property.City: property.Text("a"), property.IsActive: property.Boolean(false)}})
 		shows(second, first)
-		equal(t, "filtered", x.list(provider.List{Filters: []provider.Filter{{Property: property.IsActive, Value: property.Boolean(false)}}, Limit: 10}), []provider.Provider{first})
+		equal(t, "filtered", x.list(provider.List{Filters: []property.Filter{{Property: property.IsActive, Value: property.Boolean(false)}}, Limit: 10}), []provider.Provider{first})
 		second = x.update(second, property.Patch{CustomerID: new(elsewhere)})
 		shows(first)
 		equal(t, "elsewhere", x.list(provider.List{CustomerID: elsewhere, Limit: 10}), []provider.Provider{second})

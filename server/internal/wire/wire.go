@@ -70,29 +70,22 @@ func appendProperties(b []byte, values *property.Values) (_ []byte, err error) {
 }
 
 // AppendProviderList appends a page of records to b as the contract's ProviderList. An empty cursor is null.
-func AppendProviderList(b []byte, records []provider.Provider, nextCursor string) (_ []byte, err error) {
-	b = append(b, `{"data":[`...)
-	for i := range records {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		if b, err = AppendProvider(b, &records[i]); err != nil {
-			return b, err
-		}
-	}
-	b = append(b, `],"nextCursor":`...)
-	b = appendString(b, nextCursor)
-	return append(b, '}'), nil
+func AppendProviderList(b []byte, records []provider.Provider, nextCursor string) ([]byte, error) {
+	return appendPage(b, records, AppendProvider, nextCursor)
 }
 
 // AppendHistoryList appends a page of events to b as the contract's HistoryList. An empty cursor is null.
-func AppendHistoryList(b []byte, events []provider.Event, nextCursor string) (_ []byte, err error) {
+func AppendHistoryList(b []byte, events []provider.Event, nextCursor string) ([]byte, error) {
+	return appendPage(b, events, AppendHistoryEntry, nextCursor)
+}
+
+func appendPage[T any](b []byte, items []T, appendItem func([]byte, *T) ([]byte, error), nextCursor string) (_ []byte, err error) {
 	b = append(b, `{"data":[`...)
-	for i := range events {
+	for i := range items {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = AppendHistoryEntry(b, &events[i]); err != nil {
+		if b, err = appendItem(b, &items[i]); err != nil {
 			return b, err
 		}
 	}
