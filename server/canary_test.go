@@ -99,6 +99,7 @@ func TestCanary(t *testing.T) {
 	} {
 		a.expectNoCanary(c.request, r, c.status)
 	}
+	a.askedEverything()
 
 	guess := request{Header: with("X-Api-Key", canary), Body: short}
 	for a.expectNoCanary(guess, r, 0).Status == http.StatusUnauthorized {

@@ -88,7 +88,7 @@ func (f failing) Events(context.Context, int64, uuid.UUID, uuid.UUID, int64, int
 // serveFailing serves the API over a store whose every request fails.
 func serveFailing(t testing.TB, fail func() error) account {
 	t.Helper()
-	s := &server{t: t, log: newBuffer()}
+	s := &server{t: t, log: newBuffer(), asked: &sync.Map{}}
 	handler, recorder, key := newHandler(t, openStore(t), failing{fail: fail}, s.log)
 	public, admin := httptest.NewServer(handler), httptest.NewServer(recorder.Handler())
 	s.stop = sync.OnceValue(func() int { public.Close(); return 0 })

@@ -134,6 +134,7 @@ func TestKeyPermissionOfOperations(t *testing.T) {
 			}
 		}
 	}
+	a.askedEverything()
 }
 
 // TestKeyRevoked revokes a key that the server has seen just now: it takes hold within 5 seconds.

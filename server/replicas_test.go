@@ -17,7 +17,7 @@ import (
 func replica(t *testing.T, database string) (*server, process) {
 	t.Helper()
 	p := start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
-	s := &server{t: t, database: database, log: p.stderr}
+	s := &server{t: t, database: database, log: p.stderr, asked: &sync.Map{}}
 	var listening struct{ Address, Admin string }
 	if err := json.Unmarshal([]byte(p.stderr.waitFor(t, `"listening"`)), &listening); err != nil {
 		t.Fatal(err)

@@ -33,6 +33,7 @@ type server struct {
 	url      string // of the public listener
 	admin    string // of the admin listener
 	log      *buffer
+	asked    *sync.Map  // the operations to which requests were sent, by operationId
 	stop     func() int // as SIGTERM does; returns the exit code
 }
 
@@ -45,7 +46,7 @@ func newServer(t testing.TB) *server {
 func serve(t testing.TB, database string) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{t: t, database: database, log: newBuffer()}
+	s := &server{t: t, database: database, log: newBuffer(), asked: &sync.Map{}}
 	exited := make(chan int, 1)
 	go func() {
 		exited <- command.Run(ctx, []string{"serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, nil, io.Discard, s.log)
@@ -164,7 +165,25 @@ func (s *server) try(r request) (answer, error) {
 	if err != nil {
 		return a, err
 	}
-	return a, keepsContract(sent, a)
+	operation, err := keepsContract(sent, a)
+	s.asked.Store(operation, true)
+	return a, err
+}
+
+// askedEverything fails if the test has sent no request to one of the contract's operations.
+func (s *server) askedEverything() {
+	s.t.Helper()
+	doc, _, err := contract()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			if _, asked := s.asked.Load(operation.OperationID); !asked {
+				s.t.Errorf("the table of %s has no request to %s %s, which the contract has", s.t.Name(), method, path)
+			}
+		}
+	}
 }
 
 // connection is a connection to the public listener, for what http.NewRequest cannot say.
@@ -207,21 +226,22 @@ func (c connection) hear() answer {
 	return answer{response.StatusCode, response.Header, string(body)}
 }
 
-// keepsContract holds an answer against openapi.yaml with kin-openapi. What the contract does not list by path must
-// at least be an error in the contract's form.
-func keepsContract(sent *http.Request, a answer) error {
+// keepsContract compares a response with openapi.yaml, by kin-openapi, and returns the operation that it belongs to. What
+// the contract does not list by path belongs to none, and must at least be an error in the contract's form.
+func keepsContract(sent *http.Request, a answer) (operation string, err error) {
 	doc, router, err := contract()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if a.Header.Get("X-Request-Id") == "" || a.Header.Get("Cache-Control") == "" {
-		return fmt.Errorf("%s %s: headers are missing in %v", sent.Method, sent.URL.Path, a.Header)
+		return "", fmt.Errorf("%s %s: headers are missing in %v", sent.Method, sent.URL.Path, a.Header)
 	}
 	plain := sent.Clone(context.Background())
 	plain.URL.Scheme, plain.URL.Host, plain.Host = "https", "api.carecycle.ai", "api.carecycle.ai"
 	route, parameters, err := router.FindRoute(plain)
 	below := err == nil && strings.Contains(route.Path, "{providerId}") && parameters["providerId"] == "" // the router takes nothing for a value
 	if err == nil && !below {
+		operation = route.Operation.OperationID
 		err = openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
 			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: plain, PathParams: parameters, Route: route},
 			Status:                 a.Status, Header: a.Header, Body: io.NopCloser(strings.NewReader(a.Body)),
@@ -236,9 +256,9 @@ func keepsContract(sent *http.Request, a answer) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: the answer %d breaks the contract: %w\n%s", sent.Method, sent.URL.Path, a.Status, err, a.Body)
+		return operation, fmt.Errorf("%s %s: the response %d breaks the contract: %w\n%s", sent.Method, sent.URL.Path, a.Status, err, a.Body)
 	}
-	return nil
+	return operation, nil
 }
 
 func contract() (*openapi3.T, routers.Router, error) {

@@ -86,6 +86,7 @@ func TestTenancy(t *testing.T) {
 			}
 		})
 	}
+	s.askedEverything()
 	a.compare("ours", a.send(request{Path: own.path(), Body: `{}`}), own.properties(nil), false)
 	b.compare("theirs", b.send(request{Path: others.path(), Body: `{}`}), others.properties(nil), false)
 }

@@ -92,6 +92,32 @@ func TestQuickKnowsWhatIsRequired(t *testing.T) {
 	}
 }
 
+// The largest body that the contract allows, with every character escaped, is not too large to be read.
+func TestMaxBody(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			if operation.RequestBody == nil {
+				continue
+			}
+			largest := 0
+			for name, p := range operation.RequestBody.Value.Content["application/json"].Schema.Value.Properties {
+				longest := 40 // a UUID, a boolean or an enum's
+				if p.Value.MaxLength != nil {
+					longest = 12 * int(*p.Value.MaxLength) // \ud83d\ude00 is one code point
+				}
+				largest += 12*len(name) + longest + len(`"":"",`)
+			}
+			if largest > MaxBody {
+				t.Errorf("%s %s allows a body of %d bytes, and MaxBody is %d; raise it, and what the contract says with 413", method, path, largest, MaxBody)
+			}
+		}
+	}
+}
+
 // FuzzQuick compares quick with kin-openapi: it must accept nothing that kin-openapi rejects. It also compares the members
 // that quick and the parser find with those of a decoder.
 func FuzzQuick(f *testing.F) {
