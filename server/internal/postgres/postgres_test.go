@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -139,6 +140,10 @@ func TestOpenErrors(t *testing.T) {
 	open(t, migrated, postgres.Options{}).Close()
 	newer := pgtest.New(t)
 	open(t, newer, postgres.Options{}).Close()
+	migrations, err := filepath.Glob("migrations/*.sql")
+	if err != nil || len(migrations) == 0 {
+		t.Fatalf("no migrations: %v", err)
+	}
 	execute(t, connect(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (7777, true)")
 	empty := pgtest.New(t)
 	execute(t, connect(t, empty), "CREATE ROLE reader LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
@@ -151,7 +156,7 @@ func TestOpenErrors(t *testing.T) {
 		{"no database", with(t, migrated, func(u *url.URL) { u.Path = "/nowhere" }), "there is no database of that name"},
 		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},
 		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword("reader", "secret") }), "this user may not make tables"},
-		{"a newer schema", newer, "its schema, version 7777, was made by a newer version of this program, which knows up to 1; install the newer program"},
+		{"a newer schema", newer, fmt.Sprintf("its schema, version 7777, was made by a newer version of this program, which knows up to %d; install the newer program", len(migrations))},
 		{"read-only", readOnly, "it is read-only; name the primary server"},
 		{"no URL", "postgres://user:secret@host:port/db", "the URL cannot be read"},
 		{"an at sign in the password", "postgres://user:12@secret@host/db", "the URL cannot be read"},
