@@ -3,16 +3,17 @@
 GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible build bench fuzz torture
+.PHONY: help run test check generate fresh compatible contract-diff build bench fuzz torture
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## serve the demo on the embedded store, and print a command that works
 	@go build -o bin/server ./server && exec bin/server serve --demo
 
 test: ## run every test, with the race detector
 	go test -race ./...
+	go -C client/compat test -count=1 ./...
 
 check: fresh compatible ## check format, vet, lint, module files, generated code, and the promise to consumers
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; }
@@ -44,8 +45,14 @@ torture: TORTURE ?= 10m
 torture: ## kill the server and its database under load for TORTURE (10m), and look for changes that are lost
 	TORTURE=$(TORTURE) go test ./server -race -count=1 -v -timeout 0 -run '^TestCrash$$'
 
-compatible: # with the last released tag; nothing to do where there is none
-	@client/compat/check
+compatible: # compare the contract and package client with the last released tag, and check the module that does
+	@go -C client/compat run . check
+	@go -C client/compat vet ./...
+	@go build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck && cd client/compat && ../../bin/staticcheck ./...
+	@go -C client/compat mod tidy -diff
+
+contract-diff: ## print the release note: what openapi.yaml changes for consumers since the last tag, or since BASE
+	@go -C client/compat run . note $(BASE)
 
 build: ## build bin/server
 	go build -o bin/server ./server
