@@ -18,6 +18,7 @@ import (
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/command"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/getkin/kin-openapi/openapi3"
@@ -271,7 +272,7 @@ func contract() (*openapi3.T, routers.Router, error) {
 }
 
 var document = sync.OnceValues(func() (*openapi3.T, error) {
-	return openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	return gen.ReadContract(providerapi.Contract)
 })
 
 var router = sync.OnceValues(func() (routers.Router, error) {
@@ -335,6 +336,10 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv(asProgram) != "" {
 		main()
+	}
+	if _, err := document(); err != nil {
+		fmt.Fprintln(os.Stderr, err) // once, and not in each test
+		os.Exit(1)
 	}
 	pgtest.Main(m)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/postgres"
@@ -135,11 +136,7 @@ func withObserved(ctx context.Context, database string, o batch.Options, f func(
 }
 
 func contract() (*openapi3.T, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
-	if err != nil {
-		return nil, fmt.Errorf("read openapi.yaml: %w", err)
-	}
-	return doc, nil
+	return gen.ReadContract(providerapi.Contract)
 }
 
 // mapDays reads a duration that may count days: 14d, 24h, 90m.

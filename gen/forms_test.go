@@ -1,0 +1,269 @@
+package gen_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+)
+
+// forms are ways to write a schema that are OpenAPI, and that the generator, the validator or the stores get wrong; and what
+// to write instead.
+var forms = []struct {
+	form   string
+	write  string
+	broken func(schema) bool
+}{
+	// Of every schema.
+	{"null in enum (it becomes a constant \"<nil>\" in Go)", "nullable: true next to an enum without null",
+		func(s schema) bool { return s.inPlace() && slices.Contains(s.Value.Enum, nil) }},
+	{"a keyword next to $ref (it is ignored)", "the keyword within the schema that is referred to, or the schema in place",
+		func(s schema) bool { return s.Ref != "" && s.siblings() > 0 }},
+	{"a list of types (OpenAPI 3.1)", "one type, with nullable: true if it may be null",
+		func(s schema) bool { return s.inPlace() && s.Value.Type != nil && len(*s.Value.Type) > 1 }},
+	{"readOnly or writeOnly (a required one becomes optional in Go)", "a schema for requests and another for responses",
+		func(s schema) bool { return s.inPlace() && (s.Value.ReadOnly || s.Value.WriteOnly) }},
+
+	// Of request bodies.
+	{"default in a request body (it is stored where null was sent)", "no default; the description says what a missing property means",
+		func(s schema) bool { return s.body && s.Value.Default != nil }},
+	{"oneOf, anyOf, allOf or not in a request body", "one schema with all its properties",
+		func(s schema) bool {
+			return s.body && (len(s.Value.OneOf)+len(s.Value.AnyOf)+len(s.Value.AllOf) > 0 || s.Value.Not != nil)
+		}},
+	{"a string of any length in a request body", "maxLength, enum or format: uuid",
+		func(s schema) bool {
+			return s.body && s.Value.Type.Is("string") && s.Value.MaxLength == nil && s.Value.Enum == nil && s.Value.Format != "uuid"
+		}},
+
+	// Of the properties of a provider, each of which is a column in the stores.
+	{"a property of a provider that no column holds", "type: string or type: boolean",
+		func(s schema) bool { return s.provider && !s.Value.Type.Is("string") && !s.Value.Type.Is("boolean") }},
+	{"a format of a provider's property that Go has a type of its own for", "no format, or format: uuid",
+		func(s schema) bool { return s.provider && s.Value.Format != "" && s.Value.Format != "uuid" }},
+	{"enum in a boolean", "type: boolean alone",
+		func(s schema) bool { return s.provider && s.Value.Type.Is("boolean") && s.Value.Enum != nil }},
+}
+
+// providers are the schemas whose properties the stores have columns for.
+var providers = []string{"Provider", "ProviderCreate", "ProviderUpdate"}
+
+// schema is a schema in its place.
+type schema struct {
+	*openapi3.SchemaRef
+	place    string // such as "ProviderUpdate.phone"
+	body     bool   // within a request body
+	provider bool   // a property of a provider
+}
+
+// inPlace reports whether the schema is written here, and not somewhere else that is looked at by itself.
+func (s schema) inPlace() bool { return s.Ref == "" }
+
+// siblings returns how many keywords there are next to a $ref, which only its JSON form tells.
+func (s schema) siblings() int {
+	var keywords map[string]any
+	text, err := json.Marshal(s.SchemaRef)
+	if err != nil || json.Unmarshal(text, &keywords) != nil {
+		return 0
+	}
+	return len(keywords) - 1
+}
+
+func formsWork(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		return // the next fact says it
+	}
+	if report := brokenForms(doc); len(report) > 0 {
+		t.Errorf("openapi.yaml:\n%s", shorten(report))
+	}
+}
+
+// brokenForms returns a line for each of forms that a contract has.
+func brokenForms(doc *openapi3.T) []string {
+	var report []string
+	if !strings.HasPrefix(doc.OpenAPI, "3.0.") {
+		report = append(report, fmt.Sprintf("openapi: %s has what the validator compiles again for each request; write openapi: 3.0.3", doc.OpenAPI))
+	}
+	for _, s := range schemas(doc) {
+		for _, f := range forms {
+			if f.broken(s) {
+				report = append(report, fmt.Sprintf("%s: %s; write %s", s.place, f.form, f.write))
+				break // the others follow from it
+			}
+		}
+	}
+	return report
+}
+
+// schemas returns every schema of a contract, each where it is written: under components, or in an operation.
+func schemas(doc *openapi3.T) []schema {
+	w := walk{bodies: map[*openapi3.Schema]bool{}}
+	operations := map[string]*openapi3.Operation{}
+	for path, item := range doc.Paths.Map() {
+		for method, o := range item.Operations() {
+			operations[method+" "+path] = o
+			if o.RequestBody != nil {
+				for _, media := range o.RequestBody.Value.Content {
+					mark(media.Schema, w.bodies)
+				}
+			}
+		}
+	}
+	if doc.Components != nil {
+		for _, name := range slices.Sorted(maps.Keys(doc.Components.Schemas)) {
+			w.visit(doc.Components.Schemas[name], name, slices.Contains(providers, name))
+		}
+	}
+	for _, place := range slices.Sorted(maps.Keys(operations)) {
+		o := operations[place]
+		for _, p := range o.Parameters {
+			w.visit(p.Value.Schema, place+" "+p.Value.Name, false)
+		}
+		if o.RequestBody != nil {
+			w.visitContent(o.RequestBody.Value.Content, place+" request body")
+		}
+		for status, response := range o.Responses.Map() {
+			w.visitContent(response.Value.Content, place+" "+status)
+		}
+	}
+	return w.found
+}
+
+// walk collects schemas, each once.
+type walk struct {
+	bodies map[*openapi3.Schema]bool // those within a request body
+	found  []schema
+}
+
+func (w *walk) visitContent(content openapi3.Content, place string) {
+	for _, media := range content {
+		w.visit(media.Schema, place, false)
+	}
+}
+
+// visit adds a schema and those that are written in it, which are properties of a provider if it is one.
+func (w *walk) visit(s *openapi3.SchemaRef, place string, provider bool) {
+	if s == nil || s.Value == nil || slices.ContainsFunc(w.found, func(f schema) bool { return f.SchemaRef == s }) {
+		return
+	}
+	w.found = append(w.found, schema{SchemaRef: s, place: place, body: w.bodies[s.Value]})
+	if s.Ref != "" {
+		return
+	}
+	inner := parts(s.Value)
+	for _, name := range slices.Sorted(maps.Keys(inner)) {
+		at := len(w.found)
+		w.visit(inner[name], place+name, false)
+		if len(w.found) > at {
+			w.found[at].provider = provider && strings.HasPrefix(name, ".")
+		}
+	}
+}
+
+// mark adds a schema and all that it has or refers to.
+func mark(s *openapi3.SchemaRef, marked map[*openapi3.Schema]bool) {
+	if s == nil || s.Value == nil || marked[s.Value] {
+		return
+	}
+	marked[s.Value] = true
+	for _, part := range parts(s.Value) {
+		mark(part, marked)
+	}
+}
+
+// parts returns the schemas directly within s, each by what it adds to the name of a place.
+func parts(s *openapi3.Schema) map[string]*openapi3.SchemaRef {
+	all := map[string]*openapi3.SchemaRef{"[]": s.Items, "{}": s.AdditionalProperties.Schema, " not": s.Not}
+	for name, property := range s.Properties {
+		all["."+name] = property
+	}
+	for keyword, list := range map[string]openapi3.SchemaRefs{" oneOf": s.OneOf, " anyOf": s.AnyOf, " allOf": s.AllOf} {
+		for i, branch := range list {
+			all[fmt.Sprintf("%s[%d]", keyword, i)] = branch
+		}
+	}
+	return all
+}
+
+// TestForms has a small contract for each of forms, and for those that are right.
+func TestForms(t *testing.T) {
+	const document = `
+openapi: %s
+info: {title: Notes, version: 1.0.0}
+paths:
+  /notes:
+    patch:
+      operationId: updateNote
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/ProviderUpdate'}}}}
+      responses: {'204': {description: Done.}}
+components:
+  schemas:
+    Status: {type: string, nullable: true, enum: [active, retired]}
+    ProviderUpdate: {type: object, additionalProperties: false, properties: {it: %s}}
+`
+	for _, tt := range []struct{ property, want string }{
+		// What works.
+		{"{type: string, maxLength: 50}", ""},
+		{"{type: string, nullable: true, maxLength: 50}", ""},
+		{"{type: string, format: uuid}", ""},
+		{"{type: boolean, nullable: true}", ""},
+		{"{type: string, enum: [active, retired]}", ""},
+		{"{type: string, nullable: true, enum: [active, retired]}", ""},
+		{"{$ref: '#/components/schemas/Status'}", ""},
+
+		// What does not.
+		{"{type: string, nullable: true, enum: [active, null]}",
+			`ProviderUpdate.it: null in enum (it becomes a constant "<nil>" in Go); write nullable: true next to an enum without null`},
+		{"{$ref: '#/components/schemas/Status', nullable: true}",
+			"ProviderUpdate.it: a keyword next to $ref (it is ignored); write the keyword within the schema that is referred to, or the schema in place"},
+		{"{type: [string, 'null'], maxLength: 50}",
+			"ProviderUpdate.it: a list of types (OpenAPI 3.1); write one type, with nullable: true if it may be null"},
+		{"{type: string, maxLength: 50, readOnly: true}",
+			"ProviderUpdate.it: readOnly or writeOnly (a required one becomes optional in Go); write a schema for requests and another for responses"},
+		{"{type: boolean, default: false}",
+			"ProviderUpdate.it: default in a request body (it is stored where null was sent); write no default; the description says what a missing property means"},
+		{"{allOf: [{$ref: '#/components/schemas/Status'}]}",
+			"ProviderUpdate.it: oneOf, anyOf, allOf or not in a request body; write one schema with all its properties"},
+		{"{type: string}",
+			"ProviderUpdate.it: a string of any length in a request body; write maxLength, enum or format: uuid"},
+		{"{type: integer}",
+			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
+		{"{type: number}",
+			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
+		{"{type: object}",
+			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
+		{"{type: array, items: {type: boolean}}",
+			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
+		{"{nullable: true}",
+			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
+		{"{type: string, format: date-time, maxLength: 50}",
+			"ProviderUpdate.it: a format of a provider's property that Go has a type of its own for; write no format, or format: uuid"},
+		{"{type: boolean, enum: [true]}",
+			"ProviderUpdate.it: enum in a boolean; write type: boolean alone"},
+	} {
+		doc, err := openapi3.NewLoader().LoadFromData(fmt.Appendf(nil, document, "3.0.3", tt.property))
+		if err != nil {
+			t.Errorf("%s: %v", tt.property, err)
+			continue
+		}
+		if diff := cmp.Diff(tt.want, strings.Join(brokenForms(doc), "\n")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.property, diff)
+		}
+	}
+
+	doc, err := openapi3.NewLoader().LoadFromData(fmt.Appendf(nil, document, "3.1.0", "{type: boolean}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "openapi: 3.1.0 has what the validator compiles again for each request; write openapi: 3.0.3"
+	if got := strings.Join(brokenForms(doc), "\n"); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
