@@ -10,8 +10,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// ReadContract returns the document that text, an openapi.yaml, holds. Every reference in it leads somewhere, and every
-// example fits its schema. An error is one line that names the place, however large the schema or the example there is.
+// ReadContract parses and validates the text of openapi.yaml, including its references and its examples. An error is one line
+// that names the place; it never shows the schema or the example.
 func ReadContract(text []byte) (*openapi3.T, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
@@ -23,7 +23,7 @@ func ReadContract(text []byte) (*openapi3.T, error) {
 	return doc, nil
 }
 
-// unreadable puts the line where other programs have it, which the parser says in words and the resolver not at all.
+// unreadable returns an error of the parser or the resolver that begins with the file and the line, as compilers write it.
 func unreadable(text []byte, message string) error {
 	message = strings.TrimPrefix(message, "failed to unmarshal data: yaml error: yaml: ")
 	if rest, ok := strings.CutPrefix(message, "line "); ok {

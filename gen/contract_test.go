@@ -15,12 +15,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestContract holds openapi.yaml against what it must be, from what everything else needs to what is particular. It stops
-// at the first that is not so: what is broken fails once, and here. `make test` runs this before any other test.
+// TestContract checks openapi.yaml, from what everything else needs to the details, and stops at the first failure: a broken
+// contract fails once, and here. `make test` runs this before any other test.
 func TestContract(t *testing.T) {
 	for _, fact := range []struct {
-		name string
-		hold func(*testing.T)
+		name  string
+		check func(*testing.T)
 	}{
 		{"has no form that fails elsewhere", formsWork},
 		{"is valid", isValid},
@@ -33,7 +33,7 @@ func TestContract(t *testing.T) {
 		{"has what belongs to the page", hasNeighbours},
 		{"marks extensions", marksExtensions},
 	} {
-		if !t.Run(strings.ReplaceAll(fact.name, " ", "_"), fact.hold) {
+		if !t.Run(strings.ReplaceAll(fact.name, " ", "_"), fact.check) {
 			return
 		}
 	}
@@ -465,7 +465,7 @@ func lines(table string) []string {
 	return slices.DeleteFunc(strings.Split(table, "\n"), func(line string) bool { return line == "" })
 }
 
-// TestReadContract has one line for whatever is wrong with a document, with the place of it.
+// TestReadContract expects one line for each error in a document, with its place.
 func TestReadContract(t *testing.T) {
 	const document = `openapi: 3.0.3
 info: {title: Notes, version: 1.0.0}

@@ -13,8 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// forms are ways to write a schema that are OpenAPI, and that the generator, the validator or the stores get wrong; and what
-// to write instead.
+// forms are valid ways to write a schema that the generator, the validator or the stores get wrong, and what to write instead.
 var forms = []struct {
 	form   string
 	write  string
@@ -78,7 +77,7 @@ func (s schema) siblings() int {
 func formsWork(t *testing.T) {
 	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
 	if err != nil {
-		return // the next fact says it
+		return // isValid reports it
 	}
 	if report := brokenForms(doc); len(report) > 0 {
 		t.Errorf("openapi.yaml:\n%s", shorten(report))
@@ -192,7 +191,7 @@ func parts(s *openapi3.Schema) map[string]*openapi3.SchemaRef {
 	return all
 }
 
-// TestForms has a small contract for each of forms, and for those that are right.
+// TestForms checks small contracts, one for each form that works and for each of forms.
 func TestForms(t *testing.T) {
 	const document = `
 openapi: %s

@@ -19,7 +19,7 @@ import (
 //go:embed severities.txt
 var severitiesFile string
 
-// change is one thing in which two versions of the contract differ, for everybody whom it concerns.
+// change is one difference between two versions of the contract, with all operations that have it.
 type change struct {
 	ID         string   // of the check that found it: oasdiff's, or one of ours
 	Text       string   // what changed, in English, without a full stop
@@ -40,8 +40,8 @@ func (c change) String() string {
 	return c.Text + ": `" + strings.Join(c.Operations, "`, `") + "`"
 }
 
-// compareContracts returns what a consumer of the contract base sees of the contract revision, each given as YAML. Changes
-// of descriptions and examples are not among it.
+// compareContracts returns what changes for programs between two versions of the contract, given as YAML. Descriptions and
+// examples do not count.
 func compareContracts(base, revision []byte) ([]change, error) {
 	before, err := readContract(base)
 	if err != nil {
@@ -67,7 +67,7 @@ func compareContracts(base, revision []byte) ([]change, error) {
 	return merge(found, countOperations(after)), nil
 }
 
-// readContract returns the contract with the parameters of a path in each of its operations, where oasdiff compares them.
+// readContract parses a contract and moves the parameters of each path into its operations, because oasdiff compares those only.
 func readContract(text []byte) (*openapi3.T, error) {
 	contract, err := openapi3.NewLoader().LoadFromData(text)
 	if err == nil {
@@ -96,8 +96,8 @@ func compareWithOasdiff(before, after *openapi3.T, levels map[string]checker.Lev
 	return found, nil
 }
 
-// merge makes one change of what a shared schema does to several operations and responses, of which the contract has so
-// many operations.
+// merge turns findings into changes: a change of a shared schema is found once in each operation and status. The contract
+// has this many operations.
 func merge(found []finding, operations int) []change {
 	var merged []change
 	for _, f := range found {
@@ -120,7 +120,7 @@ func merge(found []finding, operations int) []change {
 	return merged
 }
 
-// place is what tells one place of a property from another in oasdiff's words: the status, and the list that the record is in.
+// place matches what differs in oasdiff's texts between the places of one schema: the status, and the list around a record.
 var place = regexp.MustCompile("data/items/| for the (response )?status `\\d+`| for status `\\d+`| with the `\\d+` status")
 
 func countOperations(contract *openapi3.T) int {
@@ -208,7 +208,8 @@ func compareOperation(before, after *openapi3.Operation) []finding {
 	return found
 }
 
-// compareBody finds the objects within a request body that accept properties they refused, or the other way round.
+// compareBody finds the objects within a request body that now accept unknown properties, or now refuse them. A schema in seen
+// is not compared again.
 func compareBody(place string, before, after *openapi3.SchemaRef, seen map[*openapi3.Schema]bool) []finding {
 	if before == nil || after == nil || seen[before.Value] {
 		return nil

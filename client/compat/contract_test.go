@@ -34,8 +34,7 @@ const (
 	changes        = "/components/schemas/HistoryEntry/properties/changes"
 )
 
-// TestVerdicts makes one change to openapi.yaml at a time, and asks what it is to programs that were written before; then
-// what the way back is.
+// TestVerdicts makes one change to openapi.yaml at a time and states what the check must say of it, and of undoing it.
 func TestVerdicts(t *testing.T) {
 	text := func(limit int) any { return map[string]any{"type": "string", "maxLength": limit} }
 	for _, tt := range []struct {

@@ -24,12 +24,12 @@ func git(directory string, args ...string) (string, error) {
 func lastTag(directory string) string {
 	tag, err := git(directory, "describe", "--tags", "--abbrev=0", "--match", "v[0-9]*", "--exclude", "*-*")
 	if err != nil {
-		return "" // git does not tell this from other errors, which the next command meets
+		return "" // the exit code is the same for every error
 	}
 	return tag
 }
 
-// checkOut writes the files of a commit into a directory, which must not exist.
+// checkOut writes the files of a commit into a directory that does not exist yet.
 func checkOut(repository, commit, directory string) error {
 	if _, err := git(repository, "clone", "-q", "--shared", "--no-checkout", ".", directory); err != nil {
 		return err

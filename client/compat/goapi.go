@@ -8,8 +8,8 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// compareGo returns what a program loses that was written for the package client below the directory before, when it is
-// compiled with the one below after; one line each.
+// compareGo returns a line for each thing in package client of the module in the directory after that breaks programs
+// written for the one in before.
 func compareGo(before, after string) ([]string, error) {
 	old, err := loadClient(before)
 	if err != nil {
@@ -28,7 +28,7 @@ func compareGo(before, after string) ([]string, error) {
 	return lost, nil
 }
 
-// The generator's ClientInterface has a method for each operation; README says that it grows.
+// README says that ClientInterface, which the generator writes, gains a method with each operation.
 var newMethod = regexp.MustCompile(`^ClientInterface\.\w+: added$`)
 
 func loadClient(directory string) (*packages.Package, error) {

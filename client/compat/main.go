@@ -1,16 +1,16 @@
-// Command compat holds the contract and package client to what README.md promises to consumers, section "Versions".
+// Command compat checks that the contract and package client keep what README.md promises to consumers, section "Versions".
 //
-//	compat check       fails if either breaks a program that was written for the last release
-//	compat note [REF]  writes what changed in the contract since REF, or since the last release, as Markdown
+//	compat check       fails if either breaks programs that were written for the last release
+//	compat note [REF]  prints what changed in the contract since REF, or since the last release, as Markdown
 //
-// `make compatible` and `make contract-diff` run it. The verdicts are those of oasdiff and apidiff; severities.txt has the
-// levels where they differ from oasdiff's own.
+// `make compatible` and `make contract-diff` run it. oasdiff and apidiff find the changes; severities.txt says which of
+// them break a program, where oasdiff says otherwise.
 //
-// It is a module of its own: in go.mod the tools would add two dozen modules to those that the build of a consumer knows of.
+// It is a separate module because oasdiff needs two dozen modules, which would otherwise be in the module graph of every
+// consumer of package client.
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -60,69 +60,77 @@ func check(root string, stdout io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	old := filepath.Join(work, "old")
-	if err := checkOut(root, tag, old); err != nil {
+	release := filepath.Join(work, tag)
+	if err := checkOut(root, tag, release); err != nil {
 		return err
 	}
-	before, err := readModule(old)
+	before, err := modulePath(release)
 	if err != nil {
 		return err
 	}
-	after, err := readModule(root)
+	after, err := modulePath(root)
 	if err != nil {
 		return err
 	}
-	if before.path != after.path {
-		fmt.Fprintf(stdout, "%s is another major version, which consumers import as %s; there is nothing to be compatible with.\n", tag, before.path)
+	if before != after {
+		fmt.Fprintf(stdout, "%s is another major version, which consumers import as %s; there is nothing to be compatible with.\n", tag, before)
 		return nil
 	}
 
-	lost, err := compareGo(old, root)
-	if err != nil {
-		return err
-	}
-	changes, err := compareContracts(before.contract, after.contract)
-	if err != nil {
-		return err
-	}
-	var broken bytes.Buffer
-	for _, message := range lost {
-		fmt.Fprintf(&broken, "client: %s\n", message)
-	}
-	for _, c := range changes {
-		if c.Breaking {
-			fmt.Fprintf(&broken, "openapi.yaml: %s\n", c)
-		}
-	}
+	broken, err := breakingChanges(release, root)
 	switch {
-	case broken.Len() == 0:
+	case err != nil:
+		return err
+	case len(broken) == 0:
 		fmt.Fprintf(stdout, "package client and openapi.yaml are compatible with %s.\n", tag)
 		return nil
-	case strings.HasPrefix(tag, "v0."):
-		fmt.Fprintf(stdout, "%s\nThis breaks programs that were written for %s, which is allowed before v1.0.0.\n", strings.TrimSpace(broken.String()), tag)
+	}
+	fmt.Fprintf(stdout, "%s\nThis breaks programs that were written for %s.\n", strings.Join(broken, "\n"), tag)
+	if strings.HasPrefix(tag, "v0.") {
+		fmt.Fprintln(stdout, "That is allowed before v1.0.0.")
 		return nil
 	}
-	fmt.Fprintf(stdout, "%s\nThis breaks programs that were written for %s.\n", strings.TrimSpace(broken.String()), tag)
 	return errBroken
 }
 
-// module is what check reads of a directory besides its Go code.
-type module struct {
-	path     string
-	contract []byte
+func modulePath(directory string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(directory, "go.mod"))
+	return modfile.ModulePath(text), err
 }
 
-func readModule(directory string) (module, error) {
-	mod, err := os.ReadFile(filepath.Join(directory, "go.mod"))
+// breakingChanges returns a line for each thing in which the module in the directory after breaks programs that were written
+// for the one in before.
+func breakingChanges(before, after string) ([]string, error) {
+	lost, err := compareGo(before, after)
 	if err != nil {
-		return module{}, err
+		return nil, err
 	}
-	contract, err := os.ReadFile(filepath.Join(directory, "openapi.yaml"))
-	return module{modfile.ModulePath(mod), contract}, err
+	old, err := os.ReadFile(filepath.Join(before, "openapi.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	new, err := os.ReadFile(filepath.Join(after, "openapi.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	changes, err := compareContracts(old, new)
+	if err != nil {
+		return nil, err
+	}
+	var broken []string
+	for _, message := range lost {
+		broken = append(broken, "client: "+message)
+	}
+	for _, c := range changes {
+		if c.Breaking {
+			broken = append(broken, "openapi.yaml: "+c.String())
+		}
+	}
+	return broken, nil
 }
 
-// note writes what the contract in the working tree at root changes for a consumer of the contract at ref, a commit or a
-// tag. An empty ref is the last release.
+// note prints what changed for consumers between the contract at ref, a commit or a tag, and the one in the working tree
+// at root. An empty ref is the last release.
 func note(root, ref string, stdout io.Writer) error {
 	if ref == "" {
 		if ref = lastTag(root); ref == "" {
@@ -151,7 +159,7 @@ func note(root, ref string, stdout io.Writer) error {
 	return err
 }
 
-// releaseNote returns the changes since ref as Markdown; same says that not even a word of the contract changed.
+// releaseNote returns the changes since ref as Markdown. With same, the contract did not change by a byte.
 func releaseNote(ref string, changes []change, same bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Changes to the API since %s\n", ref)

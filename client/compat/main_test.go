@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 				"This breaks programs that were written for v1.0.0.\n", errBroken.Error()},
 		{"a breaking change before v1.0.0", "v0.9.0", "openapi.yaml", "default: 50", "default: 10",
 			"openapi.yaml: for the `query` request parameter `limit`, default value was changed from `50.00` to `10.00`: `GET /notes`\n" +
-				"This breaks programs that were written for v0.9.0, which is allowed before v1.0.0.\n", ""},
+				"This breaks programs that were written for v0.9.0.\nThat is allowed before v1.0.0.\n", ""},
 		{"a function that is gone", "v1.0.0", "client/client.go", "func Do()", "func Did()",
 			"client: Do: removed\nThis breaks programs that were written for v1.0.0.\n", errBroken.Error()},
 		{"a new function", "v1.0.0", "client/client.go", "func Do() {}", "func Do() {}\n\n// Undo undoes it.\nfunc Undo() {}",
@@ -123,7 +123,7 @@ func TestNote(t *testing.T) {
 	}
 }
 
-// TestNoteMerges has one line for what a shared schema does to several operations, and for what every operation has.
+// TestNoteMerges expects one line for a change of a schema that several operations share, and for what all operations have.
 func TestNoteMerges(t *testing.T) {
 	const before = `
 openapi: 3.0.3
@@ -169,7 +169,7 @@ components:
 	}
 }
 
-// newRepository has one commit, which may have a tag, and package client with an interface beside its function.
+// newRepository creates a repository with one commit, which has the tag unless that is empty.
 func newRepository(t *testing.T, tag string) string {
 	t.Helper()
 	for name, value := range map[string]string{
