@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,9 +21,11 @@ func TestWritesFailAlone(t *testing.T) {
 		"error": func() error { return errors.New("a constraint") },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			traces := 0
+			gate, traces := make(chan struct{}), 0
+			var sizes []int // of the transactions
 			u := batch.NewWrites(func(calls []provider.Write) ([]batch.Result[provider.Provider], error) {
-				time.Sleep(time.Second) // the others gather meanwhile
+				sizes = append(sizes, len(calls))
+				<-gate
 				for _, call := range calls {
 					if call.Organization == 13 {
 						if err := fail(); err != nil {
@@ -39,7 +42,7 @@ func TestWritesFailAlone(t *testing.T) {
 			}})
 			defer u.Close()
 			var wait sync.WaitGroup
-			for organization := range int64(20) {
+			write := func(organization int64) {
 				wait.Go(func() {
 					_, err := u.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: organization})
 					if (err != nil) != (organization == 13) {
@@ -47,7 +50,17 @@ func TestWritesFailAlone(t *testing.T) {
 					}
 				})
 			}
+			write(0)
+			synctest.Wait() // the first transaction has begun; the other calls share the second
+			for organization := int64(1); organization < 20; organization++ {
+				write(organization)
+			}
+			synctest.Wait()
+			close(gate)
 			wait.Wait()
+			if want := append([]int{1, 19}, slices.Repeat([]int{1}, 19)...); !slices.Equal(sizes, want) {
+				t.Errorf("%s: transactions of %d calls, want %d", name, sizes, want)
+			}
 			if (traces > 0) != (name == "panic") {
 				t.Errorf("%s: %d traces", name, traces)
 			}
