@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carecycle/provider-api/client"
@@ -40,13 +41,7 @@ func misbehave(t *testing.T, with func(net.Conn)) string {
 			if err != nil {
 				return
 			}
-			connections.Go(func() {
-				defer connection.Close()
-				if request, err := http.ReadRequest(bufio.NewReader(connection)); err == nil {
-					io.Copy(io.Discard, request.Body)
-					with(connection)
-				}
-			})
+			connections.Go(func() { readThen(connection, with) })
 		}
 	})
 	t.Cleanup(func() {
@@ -54,6 +49,42 @@ func misbehave(t *testing.T, with func(net.Conn)) string {
 		connections.Wait()
 	})
 	return "http://" + listener.Addr().String()
+}
+
+// readThen reads a request to its end, does what it likes with the connection and closes it.
+func readThen(connection net.Conn, with func(net.Conn)) {
+	defer connection.Close()
+	if request, err := http.ReadRequest(bufio.NewReader(connection)); err == nil {
+		io.Copy(io.Discard, request.Body)
+		with(connection)
+	}
+}
+
+// misbehaveInBubble returns a transport to a server like misbehave's. Its connections are in memory, so that a synctest
+// bubble knows when both sides wait: a timeout ends then, and not while one of them is busy.
+func misbehaveInBubble(with func(net.Conn)) *http.Transport {
+	return &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go readThen(far, with)
+		return near, nil
+	}}
+}
+
+// refusing returns an address that refuses connections until the test ends: the port is in use by a connection, so that
+// no other program can listen on it.
+func refusing(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	connection, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return connection.LocalAddr().String()
 }
 
 // write returns what sends a text and closes the connection.
@@ -143,21 +174,17 @@ func TestFaults(t *testing.T) {
 			}
 			t.Run(does.name+" "+test.name, func(t *testing.T) {
 				t.Parallel()
-				timeout := 10 * time.Second
+				var err error
 				if errors.Is(test.cause, os.ErrDeadlineExceeded) {
-					timeout = 500 * time.Millisecond
+					err = outOfTime(t, does, test.server, attempts)
+				} else {
+					own := http.DefaultTransport.(*http.Transport).Clone()
+					own.MaxResponseHeaderBytes = 1 << 16
+					t.Cleanup(own.CloseIdleConnections)
+					err = does.call(t.Context(), newClient(t, misbehave(t, test.server), client.WithTransport(own), client.WithRetries(2, time.Hour)))
 				}
-				own := http.DefaultTransport.(*http.Transport).Clone()
-				own.MaxResponseHeaderBytes = 1 << 16
-				t.Cleanup(own.CloseIdleConnections)
-				c := newClient(t, misbehave(t, test.server), client.WithTransport(own), client.WithRetries(2, time.Hour), client.WithTimeout(timeout))
-				start := time.Now()
-				err := does.call(t.Context(), c)
 				if err == nil {
 					t.Fatal("no error")
-				}
-				if took := time.Since(start); timeout < time.Second && took > 10*timeout {
-					t.Errorf("%d attempts of %v took %v", attempts, timeout, took)
 				}
 				if got := strings.TrimPrefix(err.Error(), does.name+": "); !strings.HasPrefix(got, text) {
 					t.Errorf("got  %s\nwant %s", got, text)
@@ -172,6 +199,20 @@ func TestFaults(t *testing.T) {
 			})
 		}
 	}
+}
+
+// outOfTime calls a server that lets each attempt wait until its timeout, and expects the call to take no longer.
+func outOfTime(t *testing.T, does operation, server func(net.Conn), attempts int) (err error) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 500 * time.Millisecond
+		c := newClient(t, "http://api.example", client.WithTransport(misbehaveInBubble(server)), client.WithRetries(2, time.Hour), client.WithTimeout(timeout))
+		start := time.Now()
+		err = does.call(t.Context(), c)
+		if took, want := time.Since(start), time.Duration(attempts)*timeout; took != want {
+			t.Errorf("%d attempts of %v took %v", attempts, timeout, took)
+		}
+	})
+	return err
 }
 
 // TestHTTP2 has the faults that look different in HTTP/2, where one of many streams ends and the connection stays.
@@ -231,12 +272,7 @@ func TestGzipIsUnderstood(t *testing.T) {
 }
 
 func TestNoConnection(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := refusing(t)
 	for _, operation := range operations {
 		err := operation.call(t.Context(), newClient(t, "http://"+address))
 		wantKinds(t, err, client.ErrUnavailable) // and the outcome is known: nothing was sent
@@ -256,17 +292,25 @@ func TestNoConnection(t *testing.T) {
 
 // TestNoConnectionInTime has a network that swallows what is sent to it.
 func TestNoConnectionInTime(t *testing.T) {
-	silent := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}}
-	for _, operation := range operations {
-		err := operation.call(t.Context(), newClient(t, "http://api.example", client.WithTransport(silent), client.WithTimeout(50*time.Millisecond)))
-		wantKinds(t, err, client.ErrUnavailable) // and the outcome is known: nothing was sent
-		if !errors.Is(err, os.ErrDeadlineExceeded) || asError(t, err).Attempts != client.DefaultAttempts {
-			t.Errorf("error %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		defer close(over) // net/http dials on after the request has ended
+		silent := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			<-over
+			return nil, io.EOF
+		}}
+		for _, operation := range operations {
+			start := time.Now()
+			err := operation.call(t.Context(), newClient(t, "http://api.example", client.WithTransport(silent), client.WithTimeout(50*time.Millisecond)))
+			wantKinds(t, err, client.ErrUnavailable) // and the outcome is known: nothing was sent
+			if !errors.Is(err, os.ErrDeadlineExceeded) || asError(t, err).Attempts != client.DefaultAttempts {
+				t.Errorf("error %v", err)
+			}
+			if took, want := time.Since(start), client.DefaultAttempts*50*time.Millisecond; took != want {
+				t.Errorf("%s took %v, want %v", operation.name, took, want)
+			}
 		}
-	}
+	})
 }
 
 // TestOtherTransports has errors that tell nothing of how far the request came, and hold what must not be told.
@@ -286,12 +330,18 @@ func TestOtherTransports(t *testing.T) {
 }
 
 func TestTimeoutOfTheHTTPClient(t *testing.T) {
-	c := newClient(t, misbehave(t, thenHang("")), client.WithHTTPClient(&http.Client{Timeout: 50 * time.Millisecond}), client.WithoutRetries())
-	_, err := c.UpdateProvider(t.Context(), customerID, providerID, update)
-	wantKinds(t, err, client.ErrUnavailable, client.ErrOutcomeUnknown)
-	if !strings.Contains(err.Error(), "the HTTP client's own timeout was not enough") || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("error %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		impatient := &http.Client{Transport: misbehaveInBubble(thenHang("")), Timeout: 50 * time.Millisecond}
+		start := time.Now()
+		_, err := newClient(t, "http://api.example", client.WithHTTPClient(impatient), client.WithoutRetries()).UpdateProvider(t.Context(), customerID, providerID, update)
+		wantKinds(t, err, client.ErrUnavailable, client.ErrOutcomeUnknown)
+		if !strings.Contains(err.Error(), "the HTTP client's own timeout was not enough") || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(start); took != impatient.Timeout {
+			t.Errorf("it took %v, want %v", took, impatient.Timeout)
+		}
+	})
 }
 
 // TestTLS has the faults of a connection that was never made: nothing can have come of the request, and repeating it

@@ -2,6 +2,8 @@ package client_test
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -134,11 +136,16 @@ func (s *realServer) run(stdin string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// client returns a client with a new key.
-func (s *realServer) client(flags ...string) *client.Client {
+// newKey makes a key, without a rate limit unless a flag sets one.
+func (s *realServer) newKey(flags ...string) string {
 	s.t.Helper()
-	key := s.run("", append([]string{"keys", "create", "--organization", "acme", "--name", "test", "--rate-limit", "0"}, flags...)...)
-	c, err := client.New(key, client.WithBaseURL(s.url))
+	return s.run("", append([]string{"keys", "create", "--organization", "acme", "--name", "test", "--rate-limit", "0"}, flags...)...)
+}
+
+// client returns a client with that key. No attempt of it fails because the machine is slow.
+func (s *realServer) client(key string, options ...client.Option) *client.Client {
+	s.t.Helper()
+	c, err := client.New(key, append([]client.Option{client.WithBaseURL(s.url), client.WithTimeout(time.Hour)}, options...)...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -156,7 +163,8 @@ func (s *realServer) importRecord() (customer, id uuid.UUID) {
 func TestRealServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	c := s.client()
+	key := s.newKey()
+	c := s.client(key)
 	ctx := t.Context()
 
 	t.Run("three states", func(t *testing.T) {
@@ -231,23 +239,35 @@ func TestRealServer(t *testing.T) {
 	})
 	t.Run("pages", func(t *testing.T) {
 		customer, first := s.importRecord()
-		want := []uuid.UUID{first}
+		oldest, err := c.GetProvider(ctx, customer, first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records := []*client.Record{oldest}
 		for n := range 4 {
 			made, err := c.CreateProvider(ctx, customer, client.ProviderCreate{ProviderType: client.ProviderTypeSpecialist, IsActive: new(n%2 == 0)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			want = append(want, made.ID)
-			time.Sleep(2 * time.Millisecond) // the order is by the time, in milliseconds
+			records = append(records, made)
 		}
-		slices.Reverse(want)
+		slices.SortFunc(records, func(a, b *client.Record) int { // the newest first; of those of one millisecond, by ID
+			return -cmp.Or(strings.Compare(*a.CreatedAt, *b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
+		})
+		var want, active []uuid.UUID
+		for _, record := range records {
+			want = append(want, record.ID)
+			if record.IsActive != nil && *record.IsActive {
+				active = append(active, record.ID)
+			}
+		}
 		for _, test := range []struct {
 			filter client.ProviderFilter
 			want   []uuid.UUID
 		}{
 			{client.ProviderFilter{PageSize: 2}, want},
 			{client.ProviderFilter{}, want},
-			{client.ProviderFilter{PageSize: 1, IsActive: new(true)}, []uuid.UUID{want[1], want[3]}},
+			{client.ProviderFilter{PageSize: 1, IsActive: new(true)}, active},
 			{client.ProviderFilter{ProviderType: new(client.ProviderTypeHospital)}, []uuid.UUID{first}},
 			{client.ProviderFilter{ProviderType: new(client.ProviderTypePharmacy)}, nil},
 		} {
@@ -266,6 +286,7 @@ func TestRealServer(t *testing.T) {
 	})
 	t.Run("many that modify at once", func(t *testing.T) {
 		customer, id := s.importRecord()
+		c := s.client(key, client.WithRetries(client.DefaultAttempts, time.Hour), newClock().option()) // whose waits take no time, and do not use up the call's
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() {
@@ -302,15 +323,11 @@ func TestRealServer(t *testing.T) {
 		}
 	})
 	t.Run("unauthorized", func(t *testing.T) {
-		other, err := client.New(apiKey, client.WithBaseURL(s.url))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = other.UpdateProvider(ctx, customerID, providerID, update)
+		_, err := s.client(apiKey).UpdateProvider(ctx, customerID, providerID, update)
 		wantKinds(t, err, client.ErrUnauthorized)
 	})
 	t.Run("forbidden", func(t *testing.T) {
-		reader, writer := s.client("--permission", "providers:read"), s.client("--permission", "providers:write")
+		reader, writer := s.client(s.newKey("--permission", "providers:read")), s.client(s.newKey("--permission", "providers:write"))
 		for _, operation := range operations {
 			other := reader
 			if operation.method == "GET" {
@@ -326,13 +343,18 @@ func TestRealServer(t *testing.T) {
 	})
 	t.Run("rate limited, for longer than a call waits", func(t *testing.T) {
 		customer, id := s.importRecord()
-		limited := s.client("--rate-limit", "1")
-		if _, err := limited.UpdateProvider(ctx, customer, id, client.ProviderUpdate{}); err != nil {
-			t.Fatal(err)
+		const rate = time.Minute // one use
+		limited := s.client(s.newKey("--rate-limit", "1"), client.WithRetries(client.DefaultAttempts, time.Second))
+		start := time.Now()
+		uses, err := 0, error(nil)
+		for ; err == nil; uses++ {
+			_, err = limited.UpdateProvider(ctx, customer, id, client.ProviderUpdate{})
 		}
-		_, err := limited.UpdateProvider(ctx, customer, id, client.ProviderUpdate{})
+		if uses--; uses < 1 || uses > 1+int(time.Since(start)/rate) {
+			t.Errorf("%d uses were allowed, want the first, and one for each minute of %v", uses, time.Since(start))
+		}
 		wantKinds(t, err, client.ErrRateLimited)
-		if got := asError(t, err); got.RetryAfter <= client.DefaultElapsed || got.RetryAfter > time.Minute || got.Attempts != 1 {
+		if got := asError(t, err); got.RetryAfter < time.Second || got.RetryAfter > rate || got.Attempts != 1 {
 			t.Errorf("%+v", *got)
 		}
 	})
@@ -357,13 +379,13 @@ func TestServerThatDies(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	customer, id := s.importRecord()
-	key := s.run("", "keys", "create", "--organization", "acme", "--name", "test")
+	key := s.newKey()
 	current := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, strings.TrimPrefix(s.url, "http://"))
 	}}
 	t.Cleanup(current.CloseIdleConnections)
 	restart, attempts := false, 0
-	c, err := client.New(key, client.WithBaseURL("http://api.example"), client.WithTransport(current), newClock().option(),
+	c, err := client.New(key, client.WithBaseURL("http://api.example"), client.WithTransport(current), client.WithTimeout(time.Hour), newClock().option(),
 		client.WithAttemptHook(func(context.Context, client.Attempt) {
 			if attempts++; restart && attempts == 2 {
 				s.start()
@@ -381,6 +403,7 @@ func TestServerThatDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.stop()
+	s.url = "http://" + refusing(t) // another program may listen on the server's former port
 	_, err = call("Third Town")
 	if !errors.Is(err, client.ErrUnavailable) || strings.Contains(err.Error(), customer.String()) || attempts != client.DefaultAttempts {
 		t.Errorf("after %d attempts: %v", attempts, err)
