@@ -29,7 +29,7 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	farewell          = 250 * time.Millisecond // in which callers are told to close their connections before that is done for them
+	farewell          = 250 * time.Millisecond // for callers to close their connections, as they are told, before the server does
 	stopTimeout       = 30 * time.Second       // for the requests under way when the server is told to stop
 )
 
@@ -119,12 +119,17 @@ func publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metric
 	if err != nil {
 		return nil, err
 	}
+	return closeWhen(stopping, handler), nil
+}
+
+// closeWhen returns a handler that tells callers to close their connections once the server is stopping.
+func closeWhen(stopping *atomic.Bool, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if stopping.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(w, r)
-	}), nil
+	})
 }
 
 func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
@@ -161,6 +166,8 @@ type site struct {
 
 // serveUntilDone serves both sites until ctx is done or one of them fails, then stops them.
 func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, public, admin site) error {
+	callers := newConnections()
+	public.server.ConnState = callers.track
 	failed := make(chan error, 2)
 	for _, s := range []site{public, admin} {
 		go func() { failed <- s.server.Serve(s.listener) }()
@@ -172,7 +179,7 @@ func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool
 	case err = <-failed:
 	}
 	stopping.Store(true)
-	time.Sleep(farewell)
+	callers.waitUntilClosed(farewell)
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if stopErr := public.server.Shutdown(patience); stopErr != nil {
@@ -183,6 +190,40 @@ func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool
 		log.Info("stopped")
 	}
 	return err
+}
+
+// connections counts the open connections of a server.
+type connections struct {
+	open   atomic.Int64
+	closed chan struct{} // holds one if a connection was closed since the last look
+}
+
+func newConnections() *connections { return &connections{closed: make(chan struct{}, 1)} }
+
+// track is the ConnState of the server.
+func (c *connections) track(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		c.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		c.open.Add(-1)
+		select {
+		case c.closed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// waitUntilClosed returns when no connection is open, and after the timeout at the latest.
+func (c *connections) waitUntilClosed(timeout time.Duration) {
+	over := time.After(timeout)
+	for c.open.Load() > 0 {
+		select {
+		case <-c.closed:
+		case <-over:
+			return
+		}
+	}
 }
 
 // acceptErrors logs what net/http says of connections that cannot be accepted, when files run out for example. The rest

@@ -1,0 +1,122 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestFarewell stops a server. It waits for open connections alone, and no longer than until they are closed.
+func TestFarewell(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		caller func(*caller) // nil for none; it is called when the server is stopping
+		want   time.Duration // until the server has stopped
+	}{
+		{"no caller", nil, 0},
+		{"a caller that left", func(c *caller) { c.Close() }, 0},
+		{"a caller that asks again is told to leave", func(c *caller) {
+			time.Sleep(farewell / 2)
+			if response := c.ask(); response == nil || !response.Close {
+				c.t.Errorf("got %+v, want a response that closes the connection", response)
+			}
+			c.Close()
+		}, farewell / 2},
+		{"a caller that does nothing", func(*caller) {}, farewell},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				var stopping atomic.Bool
+				answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+				log := slog.New(slog.DiscardHandler)
+				public, admin := newPipes(), newPipes()
+				stopped := make(chan error)
+				go func() {
+					stopped <- serveUntilDone(ctx, log, &stopping,
+						site{public, httpServer(closeWhen(&stopping, answer), log)}, site{admin, httpServer(answer, log)})
+				}()
+				var c *caller
+				if test.caller != nil {
+					c = &caller{t, public.dial()}
+					defer c.Close()
+					if response := c.ask(); response == nil || response.Close {
+						t.Errorf("got %+v, want a response that keeps the connection", response)
+					}
+				}
+				synctest.Wait()
+				start := time.Now()
+				stop()
+				synctest.Wait()
+				if test.caller != nil {
+					go test.caller(c)
+				}
+				if err := <-stopped; err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(start); took != test.want {
+					t.Errorf("it took %v to stop, want %v", took, test.want)
+				}
+			})
+		})
+	}
+}
+
+// caller is one end of a connection to a server.
+type caller struct {
+	t *testing.T
+	net.Conn
+}
+
+// ask sends a request and returns the response, nil if there is none.
+func (c *caller) ask() *http.Response {
+	c.t.Helper()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		c.t.Error(err)
+		return nil
+	}
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		c.t.Error(err)
+	}
+	return response
+}
+
+// pipes is a listener in memory, for a synctest bubble.
+type pipes struct {
+	connections chan net.Conn
+	closed      chan struct{}
+}
+
+func newPipes() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+
+func (p *pipes) dial() net.Conn {
+	near, far := net.Pipe()
+	p.connections <- far
+	return near
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.connections:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	close(p.closed)
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix"} }
