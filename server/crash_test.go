@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/google/uuid"
 )
@@ -113,7 +116,8 @@ type victim struct {
 
 	process process
 	account account
-	client  atomic.Pointer[client.Client]
+	door    door
+	client  *client.Client
 
 	acknowledged, refused, open, openMade atomic.Int64
 }
@@ -122,18 +126,23 @@ func (v *victim) start() {
 	v.t.Helper()
 	server, process := replica(v.t, v.database)
 	v.process = process
-	if v.account.key == "" {
-		v.account = server.account("acme")
+	v.door.lead(strings.TrimPrefix(server.url, "http://"))
+	if v.client != nil {
+		return
 	}
-	c, err := client.New(v.account.key, client.WithBaseURL(server.url), client.WithoutRetries())
+	v.account = server.account("acme")
+	transport := &http.Transport{DialContext: v.door.dial, MaxIdleConnsPerHost: 100}
+	v.t.Cleanup(transport.CloseIdleConnections)
+	var err error
+	v.client, err = client.New(v.account.key, client.WithBaseURL("http://victim.example"), client.WithTransport(transport), client.WithoutRetries())
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	v.client.Store(c)
 }
 
 func (v *victim) kill() {
 	v.t.Helper()
+	v.door.lead("")
 	v.process.Process.Kill()
 	v.process.Wait()
 	log := v.process.stderr.String()
@@ -147,12 +156,35 @@ func (v *victim) kill() {
 // waitForChanges returns when n more were acknowledged.
 func (v *victim) waitForChanges(n int64) {
 	v.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for goal := v.acknowledged.Load() + n; v.acknowledged.Load() < goal && !v.t.Failed(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			v.t.Fatalf("after a crash no changes are made:\n%s", v.process.stderr)
+	goal := v.acknowledged.Load() + n
+	defer func() {
+		if v.acknowledged.Load() < goal {
+			v.t.Logf("after a crash no changes are made:\n%s", v.process.stderr)
 		}
+	}()
+	await.State(v.t, fmt.Sprint(n, " changes"), func() bool { return v.acknowledged.Load() >= goal || v.t.Failed() })
+}
+
+// door is where callers find a server that is started again and again, each time on another port. While it is down the
+// door is closed: the server's former port may be another's.
+type door struct {
+	mu      sync.RWMutex
+	address string // empty while the server is down
+}
+
+func (d *door) lead(address string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.address = address
+}
+
+func (d *door) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.address == "" {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 	}
+	return new(net.Dialer).DialContext(ctx, network, d.address)
 }
 
 // witness is the only one who changes a record, and knows what must be there.
@@ -188,7 +220,7 @@ func (w *witness) change(notes string) {
 // settle finds out whether the change that is open was made. It asks with a change of nothing, which comes after all that
 // the database has still under way.
 func (w *witness) settle() {
-	for deadline := time.Now().Add(time.Minute); w.open != "" && !w.victim.t.Failed(); {
+	for deadline := time.Now().Add(await.Patience); w.open != "" && !w.victim.t.Failed(); {
 		if time.Now().After(deadline) {
 			w.victim.t.Error("after a crash no change is answered")
 		}
@@ -211,7 +243,7 @@ func (w *witness) settle() {
 }
 
 func (w *witness) update(u client.ProviderUpdate) (*client.Record, error) {
-	return w.victim.client.Load().UpdateProvider(context.Background(), w.customer, w.id, u)
+	return w.victim.client.UpdateProvider(context.Background(), w.customer, w.id, u)
 }
 
 func (w *witness) expect(record *client.Record, version int64, notes string) {
@@ -225,7 +257,7 @@ func (w *witness) expect(record *client.Record, version int64, notes string) {
 // holdHistory holds the history against what the callers were told: it has each version once, without a gap.
 func (w *witness) holdHistory() {
 	want := w.version
-	for entry, err := range w.victim.client.Load().ProviderHistory(context.Background(), w.customer, w.id) {
+	for entry, err := range w.victim.client.ProviderHistory(context.Background(), w.customer, w.id) {
 		if err != nil {
 			w.victim.t.Errorf("read the history: %v", err)
 			return

@@ -27,6 +27,12 @@ import (
 // database.
 func newHandler(t testing.TB, database *sqlite.Store, store provider.Store, log io.Writer) (http.Handler, *metrics.Metrics, string) {
 	t.Helper()
+	return newHandlerAt(t, database, store, log, time.Now)
+}
+
+// newHandlerAt is newHandler by another clock.
+func newHandlerAt(t testing.TB, database *sqlite.Store, store provider.Store, log io.Writer, now func() time.Time) (http.Handler, *metrics.Metrics, string) {
+	t.Helper()
 	contract, err := document()
 	if err != nil {
 		t.Fatal(err)
@@ -35,16 +41,16 @@ func newHandler(t testing.TB, database *sqlite.Store, store provider.Store, log 
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, _, err := apikey.Create(t.Context(), database, apikey.Key{Organization: organization, Permissions: apikey.Permissions()}, time.Now())
+	secret, _, err := apikey.Create(t.Context(), database, apikey.Key{Organization: organization, Permissions: apikey.Permissions()}, now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewJSONHandler(log, nil))
-	verifier, recorder := apikey.NewVerifier(database, time.Now, logger), metrics.New()
+	verifier, recorder := apikey.NewVerifier(database, now, logger), metrics.New()
 	t.Cleanup(verifier.Close)
 	handler, err := api.New(api.Config{
 		Contract: contract, Docs: http.NotFoundHandler(), Store: store, Ready: func(context.Context) error { return nil },
-		Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: recorder, Log: logger,
+		Keys: verifier, Limiter: apikey.NewLimiter(now), Metrics: recorder, Log: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +61,12 @@ func newHandler(t testing.TB, database *sqlite.Store, store provider.Store, log 
 // openStore opens a new database until the test ends.
 func openStore(t testing.TB) *sqlite.Store {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	return openStoreAt(t, filepath.Join(t.TempDir(), "test.db"))
+}
+
+func openStoreAt(t testing.TB, path string) *sqlite.Store {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,15 +99,50 @@ func (f failing) Events(context.Context, int64, uuid.UUID, uuid.UUID, int64, int
 // serveFailing serves the API over a store whose every request fails.
 func serveFailing(t testing.TB, fail func() error) account {
 	t.Helper()
-	s := &server{t: t, log: newBuffer(), asked: &sync.Map{}}
+	s := &server{t: t, log: newBuffer(), transport: newTransport(t), asked: &sync.Map{}}
 	handler, recorder, key := newHandler(t, openStore(t), failing{fail: fail}, s.log)
-	public, admin := httptest.NewServer(handler), httptest.NewServer(recorder.Handler())
-	s.stop = sync.OnceValue(func() int { public.Close(); return 0 })
-	t.Cleanup(func() { s.stop() })
-	t.Cleanup(admin.Close)
-	s.url, s.admin = public.URL, admin.URL
+	s.serve(handler, recorder)
 	return account{s, "acme", key}
 }
+
+// serveByClock serves the API over a new database, with keys and limits that go by a clock, until the test ends.
+func serveByClock(t testing.TB) (account, *clock) {
+	t.Helper()
+	s := &server{t: t, database: filepath.Join(t.TempDir(), "test.db"), log: newBuffer(), transport: newTransport(t), asked: &sync.Map{}}
+	store, clock := openStoreAt(t, s.database), &clock{time: time.Now()}
+	handler, recorder, key := newHandlerAt(t, store, store, s.log, clock.now)
+	s.serve(handler, recorder)
+	return account{s, "acme", key}, clock
+}
+
+// serve serves a handler, and its metrics, until the test ends.
+func (s *server) serve(handler http.Handler, recorder *metrics.Metrics) {
+	public, admin := httptest.NewServer(handler), httptest.NewServer(recorder.Handler())
+	s.stop = sync.OnceValue(func() int { public.Close(); return 0 })
+	s.t.Cleanup(func() { s.stop() })
+	s.t.Cleanup(admin.Close)
+	s.url, s.admin = public.URL, admin.URL
+}
+
+// clock stands still until a test sets it.
+type clock struct {
+	mu   sync.Mutex
+	time time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.time
+}
+
+func (c *clock) set(to time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.time = to
+}
+
+func (c *clock) wait(d time.Duration) { c.set(c.now().Add(d)) }
 
 // A client who leaves is no fault of the server's, and no overload; a fault is one also if the client has left.
 func TestClientLeaves(t *testing.T) {

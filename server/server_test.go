@@ -19,6 +19,7 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/client"
 	"github.com/carecycle/provider-api/gen"
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/command"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/getkin/kin-openapi/openapi3"
@@ -36,6 +37,14 @@ type server struct {
 	log      *buffer
 	asked    *sync.Map  // the operations to which requests were sent, by operationId
 	stop     func() int // as SIGTERM does; returns the exit code
+
+	transport *http.Transport // of its callers, who close their connections when it stops
+}
+
+func newTransport(t testing.TB) *http.Transport {
+	own := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(own.CloseIdleConnections)
+	return own
 }
 
 // newServer serves an empty database until the test ends.
@@ -47,12 +56,12 @@ func newServer(t testing.TB) *server {
 func serve(t testing.TB, database string) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{t: t, database: database, log: newBuffer(), asked: &sync.Map{}}
+	s := &server{t: t, database: database, log: newBuffer(), transport: newTransport(t), asked: &sync.Map{}}
 	exited := make(chan int, 1)
 	go func() {
 		exited <- command.Run(ctx, []string{"serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, nil, io.Discard, s.log)
 	}()
-	s.stop = sync.OnceValue(func() int { cancel(); return <-exited })
+	s.stop = sync.OnceValue(func() int { s.transport.CloseIdleConnections(); cancel(); return <-exited })
 	t.Cleanup(func() {
 		if code := s.stop(); code != 0 {
 			t.Errorf("the server ended with exit code %d:\n%s", code, s.log)
@@ -103,7 +112,7 @@ func (s *server) importLines(organization string, lines ...string) {
 // client returns a client of the server with that key.
 func (s *server) client(key string) *client.Client {
 	s.t.Helper()
-	c, err := client.New(key, client.WithBaseURL(s.url))
+	c, err := client.New(key, client.WithBaseURL(s.url), client.WithTransport(s.transport), client.WithTimeout(await.Patience))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -156,7 +165,7 @@ func (s *server) try(r request) (answer, error) {
 	for name, values := range r.Header {
 		sent.Header[name] = values
 	}
-	response, err := http.DefaultTransport.RoundTrip(sent)
+	response, err := s.transport.RoundTrip(sent)
 	if err != nil {
 		return answer{}, err
 	}
@@ -201,7 +210,7 @@ func (s *server) connect() connection {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(await.Patience))
 	return connection{c, s.t, bufio.NewReader(c)}
 }
 
@@ -309,7 +318,7 @@ func (b *buffer) String() string {
 // waitFor returns the first line that has the text.
 func (b *buffer) waitFor(t testing.TB, text string) string {
 	t.Helper()
-	patience := time.After(30 * time.Second)
+	patience := time.After(await.Patience)
 	for {
 		b.mu.Lock()
 		more, lines := b.more, b.text.String()
