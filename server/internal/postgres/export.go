@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// exportTimeout bounds an export, which takes as long as whoever it is written for.
+// exportTimeout bounds an export and its statement, which take as long as whoever it is written for.
 const exportTimeout = 24 * time.Hour
 
 // The inner query has rows come from the start, with nothing to sort but what one customer has.
@@ -32,8 +32,9 @@ func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UU
 	err = s.attempt(ctx, exportTimeout, func(ctx context.Context, c *pgx.Conn) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
+		deadline, _ := ctx.Deadline()
 		err := inSnapshot(ctx, c, func(b *pgx.Batch) {
-			b.Queue("SET LOCAL statement_timeout = " + milliseconds(exportTimeout))
+			b.Queue("SET LOCAL statement_timeout = " + milliseconds(time.Until(deadline)))
 			b.Queue(selectAll, number).Query(func(rows pgx.Rows) error {
 				for rows.Next() && stopped == nil {
 					customer, record, err := scanCustomer(rows)
