@@ -15,6 +15,8 @@ import (
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
+	zombiezen "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // Acknowledged means durable: each commit is followed by an fsync of the log before the caller has its answer. Killing
@@ -43,10 +45,10 @@ func TestEachCommitIsSynced(t *testing.T) {
 	}
 	const n = 20
 	none, changed, repeated := syncs(0, 0), syncs(n, 0), syncs(n, n)
-	if got := changed - none; got < n {
+	if got := changed - none; got < n || got > n+1 { // one more as the log begins anew
 		t.Errorf("%d changes made %d fsyncs", n, got)
 	}
-	if got := repeated - changed; got > n/4 { // the checkpointer may sync once or twice
+	if got := repeated - changed; got != 0 {
 		t.Errorf("%d repetitions, which change nothing, made %d fsyncs", n, got)
 	}
 }
@@ -85,6 +87,9 @@ func updates(path string) error {
 	if err := s.Import(ctx, organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
 		return err
 	}
+	if err := stopCheckpoints(path); err != nil {
+		return err
+	}
 	for n := 1; n <= changes+repeats; n++ {
 		u := provider.Write{Action: provider.Updated, Organization: organization, CustomerID: id, ID: id, Patch: phone(min(n, changes))}
 		if _, err := s.Write(ctx, u); err != nil {
@@ -92,4 +97,26 @@ func updates(path string) error {
 		}
 	}
 	return nil
+}
+
+// stopCheckpoints copies the log into the database file and begins to read. Until the process ends nothing more is copied,
+// since that would change what is being read, and so nothing but commits has the log synced.
+func stopCheckpoints(path string) error {
+	c, err := zombiezen.OpenConn(path, zombiezen.OpenReadWrite)
+	if err != nil {
+		return err
+	}
+	for left := -1; left != 0; { // the store's own checkpointer may be at it
+		err := sqlitex.ExecuteTransient(c, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{ResultFunc: func(row *zombiezen.Stmt) error {
+			left = row.ColumnInt(0) + row.ColumnInt(1) - row.ColumnInt(2) // busy, in the log, copied
+			return nil
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	if err := sqlitex.ExecuteTransient(c, "BEGIN", nil); err != nil {
+		return err
+	}
+	return sqlitex.ExecuteTransient(c, "SELECT count(*) FROM providers", nil)
 }

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 	"github.com/carecycle/provider-api/server/internal/storetest"
@@ -231,12 +231,5 @@ func TestDiskFull(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for n := 2000; ; n++ {
-		if err := update(1000); err == nil {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatalf("with room again: %v", err)
-		}
-	}
+	await.State(t, "with room again, a change is saved", func() bool { return update(1000) == nil })
 }

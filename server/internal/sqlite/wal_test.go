@@ -48,8 +48,12 @@ func TestLogIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	checks := &checkpointer{store: s, conn: conn} // looks when it is told to
+	if err := s.checks.close(); err != nil {
+		t.Fatal(err)
+	}
+	checks := &checkpointer{store: s, conn: conn, stop: make(chan struct{}), stopped: make(chan struct{})} // looks when it is told to
+	close(checks.stopped)
+	s.checks = checks
 	pages := one(t, s, "PRAGMA page_count", (*sqlite.Stmt).ColumnInt64)
 	for n := range 12 {
 		imports := make([]provider.Import, len(ids))
