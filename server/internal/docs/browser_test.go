@@ -11,9 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -87,8 +87,9 @@ func newBrowser(t *testing.T, origin string) (context.Context, func() []string) 
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-component-update", true),
+		chromedp.WSURLReadTimeout(await.Patience),
 	)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*await.Patience)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -158,7 +159,7 @@ func shows(selector, text string) chromedp.Action[chromedp.Void] {
 }
 
 func until(what, expression string) chromedp.Action[chromedp.Void] {
-	poll := chromedp.Poll[chromedp.Void](expression)
+	poll := chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(await.Patience))
 	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		if _, err := poll(ctx, target); err != nil {
 			return chromedp.Void{}, fmt.Errorf("wait until %s: %w", what, err)

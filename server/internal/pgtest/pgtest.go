@@ -14,8 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -126,7 +126,7 @@ func (s *Server) url(database string) string {
 
 // administer runs a statement in the database that every server has.
 func (s *Server) administer(statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 	defer cancel()
 	c, err := pgx.Connect(ctx, s.url("postgres"))
 	if err != nil {

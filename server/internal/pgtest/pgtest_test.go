@@ -3,12 +3,13 @@ package pgtest_test
 import (
 	"bufio"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/jackc/pgx/v5"
 )
@@ -72,7 +73,7 @@ func TestAServerEndsWithAKilledProcess(t *testing.T) {
 	const child = "PGTEST_CHILD"
 	if os.Getenv(child) != "" {
 		os.Stdout.WriteString(pgtest.New(t) + "\n")
-		time.Sleep(time.Minute)
+		io.Copy(io.Discard, os.Stdin) // until this process is killed, or its parent ends
 	}
 	if _, err := connect(t, pgtest.New(t)); err != nil { // or skip
 		t.Fatal(err)
@@ -81,6 +82,9 @@ func TestAServerEndsWithAKilledProcess(t *testing.T) {
 	c.Env = append(os.Environ(), child+"=1")
 	stdout, err := c.StdoutPipe()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.StdinPipe(); err != nil { // stays open while this process runs
 		t.Fatal(err)
 	}
 	if err := c.Start(); err != nil {
@@ -103,12 +107,8 @@ func TestAServerEndsWithAKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Wait()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := connect(t, dsn); err != nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the server outlived the process that started it")
-		}
-	}
+	await.State(t, "the server ends with the process that started it", func() bool {
+		_, err := connect(t, dsn)
+		return err != nil
+	})
 }

@@ -12,12 +12,11 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/carecycle/provider-api/server/internal/await"
 )
 
 var errNotInstalled = errors.New("PostgreSQL is not installed; apt-get install postgresql")
-
-// patience bounds how long a server may take to start or stop.
-const patience = 30 * time.Second
 
 // launch makes a server and starts it.
 func launch(o Options) (_ *Server, err error) {
@@ -131,7 +130,7 @@ func (s *Server) start() error {
 }
 
 func (s *Server) waitUntilReady() error {
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(await.Patience); ; {
 		err := s.administer("SELECT 1")
 		if err == nil {
 			return nil
@@ -163,7 +162,7 @@ func (s *Server) stop() error {
 	case <-p.exited:
 		s.process = nil
 		return nil
-	case <-time.After(patience):
+	case <-time.After(await.Patience):
 		return errors.New("the server does not stop")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -436,23 +437,32 @@ func testCancel(t *testing.T, s *suite) {
 		x := s.tenant(t)
 		record := x.make(property.Patch{})
 		const callers = 32
+		var left atomic.Int32
 		var all sync.WaitGroup
 		for n := range callers {
 			all.Go(func() {
 				ctx := t.Context()
-				if n%2 == 0 {
+				switch {
+				case n%4 == 0: // leaves as soon as the store has the call
+					ctx = newImpatient(ctx)
+				case n%2 == 0: // leaves at any time, if the call takes so long
 					short, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(3000))*time.Microsecond)
 					defer cancel()
 					ctx = short
 				}
 				_, err := s.Write(ctx, x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
-				left := errors.Is(err, context.DeadlineExceeded)
-				if err != nil && (n%2 != 0 || !left) {
+				switch {
+				case n%4 == 0 && errors.Is(err, context.Canceled):
+					left.Add(1)
+				case err != nil && (n%4 != 2 || !errors.Is(err, context.DeadlineExceeded)):
 					t.Errorf("update: %v", err)
 				}
 			})
 		}
 		all.Wait()
+		if left.Load() == 0 {
+			t.Error("nobody left; a store that does not look at the context is not tested")
+		}
 		said := map[property.Value]bool{}
 		for _, event := range x.chain(record.ID)[1:] {
 			said[event.Changes[0].To] = true
@@ -463,6 +473,22 @@ func testCancel(t *testing.T, s *suite) {
 			}
 		}
 	})
+}
+
+// impatient is a context that ends when somebody begins to wait for its end: its caller leaves while the store has the call.
+type impatient struct {
+	context.Context
+	leave context.CancelFunc
+}
+
+func newImpatient(ctx context.Context) impatient {
+	ctx, leave := context.WithCancel(ctx)
+	return impatient{ctx, leave}
+}
+
+func (i impatient) Done() <-chan struct{} {
+	i.leave()
+	return i.Context.Done()
 }
 
 func testClose(t *testing.T, s *suite) {
