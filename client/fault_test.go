@@ -51,7 +51,7 @@ func misbehave(t *testing.T, with func(net.Conn)) string {
 	return "http://" + listener.Addr().String()
 }
 
-// readThen reads a request to its end, does what it likes with the connection and closes it.
+// readThen reads a request to its end, calls with and closes the connection.
 func readThen(connection net.Conn, with func(net.Conn)) {
 	defer connection.Close()
 	if request, err := http.ReadRequest(bufio.NewReader(connection)); err == nil {
@@ -60,8 +60,8 @@ func readThen(connection net.Conn, with func(net.Conn)) {
 	}
 }
 
-// misbehaveInBubble returns a transport to a server like misbehave's. Its connections are in memory, so that a synctest
-// bubble knows when both sides wait: a timeout ends then, and not while one of them is busy.
+// misbehaveInBubble returns a transport to a server like that of misbehave, over connections in memory. In a synctest
+// bubble no time passes while client or server is busy, so that a timeout ends only when both wait.
 func misbehaveInBubble(with func(net.Conn)) *http.Transport {
 	return &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()
@@ -70,8 +70,8 @@ func misbehaveInBubble(with func(net.Conn)) *http.Transport {
 	}}
 }
 
-// refusing returns an address that refuses connections until the test ends: the port is in use by a connection, so that
-// no other program can listen on it.
+// refusing returns an address that refuses connections until the test ends. A connection uses the port, so that no other
+// program can listen on it.
 func refusing(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -294,7 +294,7 @@ func TestNoConnection(t *testing.T) {
 func TestNoConnectionInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		over := make(chan struct{})
-		defer close(over) // net/http dials on after the request has ended
+		defer close(over) // net/http keeps dialing after the request has ended
 		silent := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 			<-over
 			return nil, io.EOF

@@ -194,7 +194,7 @@ func TestWaitsAreRandom(t *testing.T) {
 
 func TestRetriesNeverWaitBeyondTheContext(t *testing.T) {
 	clock := newClock()
-	clock.now = clock.now.Add(time.Hour) // ahead of the machine's, so that the context does not end in fact
+	clock.now = clock.now.Add(time.Hour) // ahead of the real time, so that the deadline does not pass in fact
 	c := serve(t, answer(503, "", "Retry-After", "8"), clock.option(), client.WithRetries(100, time.Hour))
 	ctx, cancel := context.WithDeadline(t.Context(), clock.now.Add(20*time.Second))
 	defer cancel()

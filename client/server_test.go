@@ -286,7 +286,7 @@ func TestRealServer(t *testing.T) {
 	})
 	t.Run("many that modify at once", func(t *testing.T) {
 		customer, id := s.importRecord()
-		c := s.client(key, client.WithRetries(client.DefaultAttempts, time.Hour), newClock().option()) // whose waits take no time, and do not use up the call's
+		c := s.client(key, client.WithRetries(client.DefaultAttempts, time.Hour), newClock().option()) // waits take no real time, and together less than an hour
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() {

@@ -385,11 +385,11 @@ func TestStop(t *testing.T) {
 	exit := make(chan int)
 	go func() { exit <- a.stop() }()
 	a.log.waitFor(t, `"stopping"`)
-	answers := func() bool { // as no other program does that gets hold of the port
+	serves := func() bool { // another program that listens on the port does not know the key
 		got, err := a.try(request{Method: http.MethodGet, Path: r.path(), Key: a.key})
 		return err == nil && got.Status == http.StatusOK
 	}
-	await.State(t, "the server takes no new connections", func() bool { return !answers() })
+	await.State(t, "the server takes no new connections", func() bool { return !serves() })
 	select {
 	case code := <-exit:
 		t.Fatalf("the server did not wait; exit code %d", code)

@@ -116,7 +116,7 @@ type victim struct {
 
 	process process
 	account account
-	door    door
+	dialer  dialer
 	client  *client.Client
 
 	acknowledged, refused, open, openMade atomic.Int64
@@ -126,12 +126,12 @@ func (v *victim) start() {
 	v.t.Helper()
 	server, process := replica(v.t, v.database)
 	v.process = process
-	v.door.lead(strings.TrimPrefix(server.url, "http://"))
+	v.dialer.setAddress(strings.TrimPrefix(server.url, "http://"))
 	if v.client != nil {
 		return
 	}
 	v.account = server.account("acme")
-	transport := &http.Transport{DialContext: v.door.dial, MaxIdleConnsPerHost: 100}
+	transport := &http.Transport{DialContext: v.dialer.dial, MaxIdleConnsPerHost: 100}
 	v.t.Cleanup(transport.CloseIdleConnections)
 	var err error
 	v.client, err = client.New(v.account.key, client.WithBaseURL("http://victim.example"), client.WithTransport(transport), client.WithoutRetries())
@@ -142,7 +142,7 @@ func (v *victim) start() {
 
 func (v *victim) kill() {
 	v.t.Helper()
-	v.door.lead("")
+	v.dialer.setAddress("")
 	v.process.Process.Kill()
 	v.process.Wait()
 	log := v.process.stderr.String()
@@ -165,20 +165,20 @@ func (v *victim) waitForChanges(n int64) {
 	await.State(v.t, fmt.Sprint(n, " changes"), func() bool { return v.acknowledged.Load() >= goal || v.t.Failed() })
 }
 
-// door is where callers find a server that is started again and again, each time on another port. While it is down the
-// door is closed: the server's former port may be another's.
-type door struct {
+// dialer connects clients to a server that restarts on another port each time. While the server is down it refuses to
+// dial: another program may listen on the former port by then.
+type dialer struct {
 	mu      sync.RWMutex
 	address string // empty while the server is down
 }
 
-func (d *door) lead(address string) {
+func (d *dialer) setAddress(address string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.address = address
 }
 
-func (d *door) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+func (d *dialer) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.address == "" {

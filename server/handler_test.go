@@ -30,7 +30,7 @@ func newHandler(t testing.TB, database *sqlite.Store, store provider.Store, log 
 	return newHandlerAt(t, database, store, log, time.Now)
 }
 
-// newHandlerAt is newHandler by another clock.
+// newHandlerAt is like newHandler, with another clock.
 func newHandlerAt(t testing.TB, database *sqlite.Store, store provider.Store, log io.Writer, now func() time.Time) (http.Handler, *metrics.Metrics, string) {
 	t.Helper()
 	contract, err := document()
@@ -105,8 +105,8 @@ func serveFailing(t testing.TB, fail func() error) account {
 	return account{s, "acme", key}
 }
 
-// serveByClock serves the API over a new database, with keys and limits that go by a clock, until the test ends.
-func serveByClock(t testing.TB) (account, *clock) {
+// serveWithClock serves the API over a new database until the test ends. Expiry, caching and limits of keys use the clock.
+func serveWithClock(t testing.TB) (account, *clock) {
 	t.Helper()
 	s := &server{t: t, database: filepath.Join(t.TempDir(), "test.db"), log: newBuffer(), transport: newTransport(t), asked: &sync.Map{}}
 	store, clock := openStoreAt(t, s.database), &clock{time: time.Now()}

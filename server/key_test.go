@@ -139,7 +139,7 @@ func TestKeyPermissionOfOperations(t *testing.T) {
 // TestKeyRevoked revokes a key that the server has seen just now: it takes hold within 5 seconds.
 func TestKeyRevoked(t *testing.T) {
 	t.Parallel()
-	a, clock := serveByClock(t)
+	a, clock := serveWithClock(t)
 	path := a.newRecord().path()
 	secret := a.newKey("acme")
 	use := func() int { return a.send(request{Path: path, Key: secret, Body: `{}`}).Status }
@@ -147,7 +147,7 @@ func TestKeyRevoked(t *testing.T) {
 		t.Fatalf("before: %d", status)
 	}
 	a.mustRun("", "keys", "revoke", a.keyID(secret))
-	clock.set(time.Now().Add(5 * time.Second)) // after the revocation, whose clock is the machine's
+	clock.set(time.Now().Add(5 * time.Second)) // the command uses the real clock
 	if status := use(); status != http.StatusUnauthorized {
 		t.Errorf("5 seconds after the revocation: %d", status)
 	}
@@ -159,7 +159,7 @@ func TestKeyRevoked(t *testing.T) {
 // TestKeyRateLimit uses up the limit of one key.
 func TestKeyRateLimit(t *testing.T) {
 	t.Parallel()
-	a, clock := serveByClock(t)
+	a, clock := serveWithClock(t)
 	path := a.newRecord().path()
 	limited := a.newKey("acme", "--rate-limit", "2")
 	use := func() answer { return a.send(request{Path: path, Key: limited, Body: `{}`}) }
@@ -207,7 +207,7 @@ func tooMany(t *testing.T, got answer, seconds int) {
 // TestKeyGuessing slows down an address that tries keys, and nobody else.
 func TestKeyGuessing(t *testing.T) {
 	t.Parallel()
-	a, clock := serveByClock(t)
+	a, clock := serveWithClock(t)
 	path := a.newRecord().path()
 	for n := 1; n <= 10; n++ {
 		if got := a.send(request{Path: path, Key: apikey.Generate(), Body: `{}`}); got.Status != http.StatusUnauthorized {

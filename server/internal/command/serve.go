@@ -29,7 +29,7 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	farewell          = 250 * time.Millisecond // for callers to close their connections, as they are told, before the server does
+	farewell          = 250 * time.Millisecond // for callers to close their connections, as requested, before the server does
 	stopTimeout       = 30 * time.Second       // for the requests under way when the server is told to stop
 )
 
@@ -122,7 +122,7 @@ func publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metric
 	return closeWhen(stopping, handler), nil
 }
 
-// closeWhen returns a handler that tells callers to close their connections once the server is stopping.
+// closeWhen returns a handler that asks callers to close their connections once the server is stopping.
 func closeWhen(stopping *atomic.Bool, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if stopping.Load() {

@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// TestFarewell stops a server. It waits for open connections alone, and no longer than until they are closed.
+// TestFarewell stops a server. It waits only while connections are open, and not for ever.
 func TestFarewell(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		caller func(*caller) // nil for none; it is called when the server is stopping
-		want   time.Duration // until the server has stopped
+		want   time.Duration // from the signal to the end
 	}{
 		{"no caller", nil, 0},
 		{"a caller that left", func(c *caller) { c.Close() }, 0},
-		{"a caller that asks again is told to leave", func(c *caller) {
+		{"a caller that sends another request is asked to close", func(c *caller) {
 			time.Sleep(farewell / 2)
 			if response := c.ask(); response == nil || !response.Close {
 				c.t.Errorf("got %+v, want a response that closes the connection", response)

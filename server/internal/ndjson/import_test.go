@@ -140,7 +140,7 @@ func testImportKeepsTheOrderOfARecord(t *testing.T) {
 		last     = map[uuid.UUID]string{}
 	)
 	s := stub(func(records []provider.Import) error {
-		if len(records) == 0 { // customers, of which the import waits for each part's
+		if len(records) == 0 { // customers alone
 			return nil
 		}
 		mu.Lock()

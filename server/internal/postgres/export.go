@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// exportTimeout bounds an export and its statement, which take as long as whoever it is written for.
+// exportTimeout bounds an export and its statement, which last as long as the reader needs.
 const exportTimeout = 24 * time.Hour
 
 // The inner query has rows come from the start, with nothing to sort but what one customer has.

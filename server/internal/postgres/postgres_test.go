@@ -262,7 +262,7 @@ func TestABadCallFailsAlone(t *testing.T) {
 		}
 	}
 	together(t, dsn, x, calls)
-	x.Close() // has told all sizes
+	x.Close() // returns after the last size was reported
 	if want := []int{1, len(calls)}; !slices.Equal(sizes, want) {
 		t.Errorf("batches of %d calls, want %d", sizes, want)
 	}
@@ -292,7 +292,7 @@ func together(t *testing.T, dsn string, x *fixture, calls []func(context.Context
 	all.Wait()
 }
 
-// announcing is a context that tells when somebody first waits for its end, as a call does that is in a queue.
+// announcing is a context that reports when something first waits for its end, as a queued call does.
 type announcing struct {
 	context.Context
 	announce func()
@@ -331,7 +331,7 @@ func TestOutage(t *testing.T) {
 			if !errors.As(err, &domain) || domain.Code != provider.Unavailable || domain.RetryAfter == 0 {
 				t.Errorf("%s without a server: error %v, want one of code %s with RetryAfter", name, err, provider.Unavailable)
 			} else if strings.HasSuffix(domain.Cause.Error(), " in time") {
-				t.Errorf("%s without a server: %v, want an error that comes at once", name, domain.Cause)
+				t.Errorf("%s without a server: %v, want an error that no timeout caused", name, domain.Cause)
 			}
 		}
 		server.Start(t)
@@ -446,9 +446,9 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestASlowExportIsComplete has an export whose reader stops until the server waits for it. It may wait for longer than
-// a statement or a transaction may take otherwise: each row that is read looks at how long the statement may take, which
-// is as long as the transaction may.
+// TestASlowExportIsComplete has a reader that stops until the server waits for it. The reader may take longer than other
+// statements and transactions: each row that is read checks the statement's timeout, which is the time that the
+// transaction has left.
 func TestASlowExportIsComplete(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
@@ -457,7 +457,7 @@ func TestASlowExportIsComplete(t *testing.T) {
 	c := connect(t, dsn)
 	execute(t, c, `CREATE FUNCTION look() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
 			IF current_setting('statement_timeout')::interval < '1 hour' THEN
-				RAISE EXCEPTION 'the statement may take % alone', current_setting('statement_timeout');
+				RAISE EXCEPTION 'the statement times out after %', current_setting('statement_timeout');
 			END IF;
 			RETURN true;
 		END $$; ALTER TABLE providers RENAME TO rows; CREATE VIEW providers AS SELECT * FROM rows WHERE look()`)
@@ -617,7 +617,7 @@ func TestALockedRecordIsBusy(t *testing.T) {
 	holder := connect(t, dsn)
 	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
 	_, err := x.update(text("a"))
-	wantBusy(t, err, "55P03") // the lock's own timeout, the shortest there is
+	wantBusy(t, err, "55P03") // lock_timeout, the shortest one
 	execute(t, holder, "COMMIT")
 	if _, err := x.update(text("a")); err != nil {
 		t.Error(err)
@@ -668,7 +668,7 @@ func TestPlansHoldWhenTablesGrow(t *testing.T) {
 	execute(t, admin, "VACUUM ANALYZE") // now it is known how small the tables are
 	written := 2                        // rows
 	read := func() int {
-		await.State(t, "the session has told what it did", func() bool { // with a statement, a second after the last time
+		await.State(t, "the session has reported its statistics", func() bool { // with a statement, at most once a second
 			if err := x.Ping(t.Context()); err != nil {
 				t.Fatal(err)
 			}

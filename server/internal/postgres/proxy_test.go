@@ -91,7 +91,7 @@ func (p *proxy) forward(client io.Reader, server io.Writer, losing *atomic.Bool)
 		if _, err := io.ReadFull(r, rest); err != nil {
 			return
 		}
-		kind, ping := start[0], bytes.Contains(rest, []byte("-- ping")) // which the pool sends over a connection that was idle for a second
+		kind, ping := start[0], bytes.Contains(rest, []byte("-- ping")) // of the pool, over a connection that was idle for a second
 		if header == 5 && (kind == 'S' || kind == 'Q') && !ping {       // the server answers to a Sync or a Query
 			if p.roundTrips.Add(1) == p.lost.Load() {
 				losing.Store(true)

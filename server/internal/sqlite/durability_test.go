@@ -45,7 +45,7 @@ func TestEachCommitIsSynced(t *testing.T) {
 	}
 	const n = 20
 	none, changed, repeated := syncs(0, 0), syncs(n, 0), syncs(n, n)
-	if got := changed - none; got < n || got > n+1 { // one more as the log begins anew
+	if got := changed - none; got < n || got > n+1 { // one more when the log restarts
 		t.Errorf("%d changes made %d fsyncs", n, got)
 	}
 	if got := repeated - changed; got != 0 {
@@ -99,14 +99,14 @@ func updates(path string) error {
 	return nil
 }
 
-// stopCheckpoints copies the log into the database file and begins to read. Until the process ends nothing more is copied,
-// since that would change what is being read, and so nothing but commits has the log synced.
+// stopCheckpoints copies the log into the database file and starts a read transaction, which lasts until the process ends.
+// No checkpoint can copy more until then, so that only commits sync the log.
 func stopCheckpoints(path string) error {
 	c, err := zombiezen.OpenConn(path, zombiezen.OpenReadWrite)
 	if err != nil {
 		return err
 	}
-	for left := -1; left != 0; { // the store's own checkpointer may be at it
+	for left := -1; left != 0; { // the store's own checkpointer may be running
 		err := sqlitex.ExecuteTransient(c, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{ResultFunc: func(row *zombiezen.Stmt) error {
 			left = row.ColumnInt(0) + row.ColumnInt(1) - row.ColumnInt(2) // busy, in the log, copied
 			return nil

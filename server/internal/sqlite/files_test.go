@@ -19,6 +19,7 @@ import (
 )
 
 func TestOpenSaysWhatToDo(t *testing.T) {
+	t.Parallel() // one of them waits for a lock
 	tests := []struct {
 		name  string
 		path  func(t *testing.T) string

@@ -445,7 +445,7 @@ func testCancel(t *testing.T, s *suite) {
 				switch {
 				case n%4 == 0: // leaves as soon as the store has the call
 					ctx = newImpatient(ctx)
-				case n%2 == 0: // leaves at any time, if the call takes so long
+				case n%2 == 0: // leaves at any time, if the call takes that long
 					short, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(3000))*time.Microsecond)
 					defer cancel()
 					ctx = short
@@ -461,7 +461,7 @@ func testCancel(t *testing.T, s *suite) {
 		}
 		all.Wait()
 		if left.Load() == 0 {
-			t.Error("nobody left; a store that does not look at the context is not tested")
+			t.Error("no caller left, so nothing was tested")
 		}
 		said := map[property.Value]bool{}
 		for _, event := range x.chain(record.ID)[1:] {
@@ -475,7 +475,7 @@ func testCancel(t *testing.T, s *suite) {
 	})
 }
 
-// impatient is a context that ends when somebody begins to wait for its end: its caller leaves while the store has the call.
+// impatient is a context that ends as soon as something waits for its end: the caller leaves while the store has the call.
 type impatient struct {
 	context.Context
 	leave context.CancelFunc
