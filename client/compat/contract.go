@@ -101,7 +101,7 @@ func compareWithOasdiff(before, after *openapi3.T, levels map[string]checker.Lev
 func merge(found []finding, operations int) []change {
 	var merged []change
 	for _, f := range found {
-		text := place.ReplaceAllString(f.text, "")
+		text := placeInText.ReplaceAllString(f.text, "")
 		i := slices.IndexFunc(merged, func(c change) bool { return c.ID == f.id && c.Text == text })
 		if i < 0 {
 			i = len(merged)
@@ -120,8 +120,8 @@ func merge(found []finding, operations int) []change {
 	return merged
 }
 
-// place matches what differs in oasdiff's texts between the places of one schema: the status, and the list around a record.
-var place = regexp.MustCompile("data/items/| for the (response )?status `\\d+`| for status `\\d+`| with the `\\d+` status")
+// placeInText matches what differs in oasdiff's texts between the places of one schema: the status, and the list around a record.
+var placeInText = regexp.MustCompile("data/items/| for the (response )?status `\\d+`| for status `\\d+`| with the `\\d+` status")
 
 func countOperations(contract *openapi3.T) int {
 	n := 0
