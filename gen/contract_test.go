@@ -29,6 +29,8 @@ func TestContract(t *testing.T) {
 		{"names each permission", namesPermissions},
 		{"has the responses", hasResponses},
 		{"is the page", isThePage},
+		{"has the order of the page", hasOrderOfThePage},
+		{"creates a whole record", createsWholeRecord},
 		{"has the examples of the page", hasExamplesOfThePage},
 		{"has what belongs to the page", hasNeighbours},
 		{"marks extensions", marksExtensions},
@@ -143,6 +145,38 @@ func isThePage(t *testing.T) {
 	compare(t, got, lines(page+ours))
 }
 
+// hasOrderOfThePage compares the order of the properties that a response requires, which is that of every response and of
+// every table, with the page's. What the contract adds can be anywhere among them.
+func hasOrderOfThePage(t *testing.T) {
+	var want []string
+	for _, line := range lines(page) {
+		if rest, ok := strings.CutPrefix(line, "response.body "); ok && strings.HasSuffix(line, " required") {
+			name, _, _ := strings.Cut(rest, " ")
+			want = append(want, name)
+		}
+	}
+	provider := contract(t).Components.Schemas["Provider"].Value
+	got := slices.DeleteFunc(slices.Clone(provider.Required), func(name string) bool { return !slices.Contains(want, name) })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what the schema Provider requires (-want +got):\n%s", shorten(strings.Split(diff, "\n")))
+	}
+	for name := range provider.Properties {
+		if !slices.Contains(provider.Required, name) {
+			t.Errorf("the schema Provider has %s, and does not require it; a response has every property", name)
+		}
+	}
+}
+
+// createsWholeRecord: a creation requires what cannot be null, and nothing else.
+func createsWholeRecord(t *testing.T) {
+	create := contract(t).Components.Schemas["ProviderCreate"].Value
+	for name, property := range create.Properties {
+		if required := slices.Contains(create.Required, name); required == property.Value.Nullable {
+			t.Errorf("the property %s of the schema ProviderCreate: required is %t, and nullable too; one of them must be true", name, required)
+		}
+	}
+}
+
 // hasExamplesOfThePage knows one difference: in the response the page writes times as <string>, the contract shows their
 // form.
 func hasExamplesOfThePage(t *testing.T) {
@@ -232,14 +266,20 @@ func hasResponses(t *testing.T) {
 		"503": plain,
 	}
 	always := []string{"400", "401", "403", "404", "422", "429", "500", "503"}
-	for id, others := range map[string][]string{
+	statuses := map[string][]string{
 		"listCustomerProviders":       {"200"},
 		"createCustomerProvider":      {"201", "413", "415"},
 		"getCustomerProvider":         {"200", "304"},
 		"updateCustomerProvider":      {"200", "412", "413", "415"},
 		"deleteCustomerProvider":      {"200", "412"},
 		"listCustomerProviderHistory": {"200"},
-	} {
+	}
+	for _, o := range operations(t, doc) {
+		if statuses[o.OperationID] == nil {
+			t.Errorf("add %s to the table of responses in this test", o.OperationID)
+		}
+	}
+	for id, others := range statuses {
 		for _, status := range slices.Concat(always, others) {
 			want = append(want, id+" "+status)
 			if bodies[status] != nil {

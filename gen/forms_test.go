@@ -20,8 +20,12 @@ var forms = []struct {
 	broken func(schema) bool
 }{
 	// Of every schema.
-	{"null in enum (it becomes a constant \"<nil>\" in Go)", "nullable: true next to an enum without null",
-		func(s schema) bool { return s.inPlace() && slices.Contains(s.Value.Enum, nil) }},
+	{"nullable next to an enum without null (which says that null is not allowed)", "null in the enum, too",
+		func(s schema) bool {
+			return s.inPlace() && s.Value.Nullable && s.Value.Enum != nil && !slices.Contains(s.Value.Enum, nil)
+		}},
+	{"null in an enum that is not nullable", "nullable: true, too",
+		func(s schema) bool { return s.inPlace() && !s.Value.Nullable && slices.Contains(s.Value.Enum, nil) }},
 	{"a keyword next to $ref (it is ignored)", "the keyword within the schema that is referred to, or the schema in place",
 		func(s schema) bool { return s.Ref != "" && s.siblings() > 0 }},
 	{"a list of types (OpenAPI 3.1)", "one type, with nullable: true if it may be null",
@@ -43,11 +47,19 @@ var forms = []struct {
 
 	// Of the properties of a provider, each of which is a column in the stores.
 	{"a property of a provider that no column holds", "type: string or type: boolean",
-		func(s schema) bool { return s.provider && !s.Value.Type.Is("string") && !s.Value.Type.Is("boolean") }},
-	{"a format of a provider's property that Go has a type of its own for", "no format, or format: uuid",
-		func(s schema) bool { return s.provider && s.Value.Format != "" && s.Value.Format != "uuid" }},
+		func(s schema) bool { return s.value() && !s.Value.Type.Is("string") && !s.Value.Type.Is("boolean") }},
 	{"enum in a boolean", "type: boolean alone",
-		func(s schema) bool { return s.provider && s.Value.Type.Is("boolean") && s.Value.Enum != nil }},
+		func(s schema) bool { return s.value() && s.Value.Type.Is("boolean") && s.Value.Enum != nil }},
+	{"enum in a property of a provider (a type in Go for each place)", "a schema under components, and a $ref to it",
+		func(s schema) bool { return s.value() && s.inPlace() && s.Value.Enum != nil }},
+	{"a keyword of a provider's property that not every check knows", "type, nullable and maxLength, or a $ref to an enum",
+		func(s schema) bool {
+			keywords := s.keywords()
+			for _, known := range []string{"type", "nullable", "maxLength", "enum", "description", "example"} {
+				delete(keywords, known)
+			}
+			return s.value() && s.inPlace() && len(keywords) > 0
+		}},
 }
 
 // providers are the schemas whose properties the stores have columns for.
@@ -64,14 +76,23 @@ type schema struct {
 // inPlace reports whether the schema is written here, and not somewhere else that is looked at by itself.
 func (s schema) inPlace() bool { return s.Ref == "" }
 
-// siblings returns how many keywords there are next to a $ref, which only its JSON form tells.
-func (s schema) siblings() int {
+// value reports whether the schema is that of a provider's property, other than its keys and times.
+func (s schema) value() bool {
+	name := s.place[strings.LastIndex(s.place, ".")+1:]
+	return s.provider && !slices.Contains([]string{"id", "customerId", "createdAt", "updatedAt"}, name)
+}
+
+// siblings returns how many keywords there are next to a $ref.
+func (s schema) siblings() int { return len(s.keywords()) - 1 }
+
+// keywords returns what the schema has where it is written, which only its JSON form tells.
+func (s schema) keywords() map[string]any {
 	var keywords map[string]any
 	text, err := json.Marshal(s.SchemaRef)
 	if err != nil || json.Unmarshal(text, &keywords) != nil {
-		return 0
+		return nil
 	}
-	return len(keywords) - 1
+	return keywords
 }
 
 func formsWork(t *testing.T) {
@@ -204,22 +225,29 @@ paths:
       responses: {'204': {description: Done.}}
 components:
   schemas:
-    Status: {type: string, nullable: true, enum: [active, retired]}
-    ProviderUpdate: {type: object, additionalProperties: false, properties: {it: %s}}
+    Status: {type: string, nullable: true, enum: [active, retired, null]}
+    Kind: {type: string, enum: [one, other]}
+    ProviderUpdate: {type: object, additionalProperties: false, properties: {customerId: {type: string, format: uuid}, it: %s}}
 `
 	for _, tt := range []struct{ property, want string }{
 		// What works.
 		{"{type: string, maxLength: 50}", ""},
 		{"{type: string, nullable: true, maxLength: 50}", ""},
-		{"{type: string, format: uuid}", ""},
-		{"{type: boolean, nullable: true}", ""},
-		{"{type: string, enum: [active, retired]}", ""},
-		{"{type: string, nullable: true, enum: [active, retired]}", ""},
+		{"{type: boolean, nullable: true, description: Whether., example: true}", ""},
 		{"{$ref: '#/components/schemas/Status'}", ""},
+		{"{$ref: '#/components/schemas/Kind'}", ""},
 
 		// What does not.
+		{"{type: string, nullable: true, enum: [active, retired]}",
+			"ProviderUpdate.it: nullable next to an enum without null (which says that null is not allowed); write null in the enum, too"},
+		{"{type: string, enum: [active, null]}",
+			"ProviderUpdate.it: null in an enum that is not nullable; write nullable: true, too"},
 		{"{type: string, nullable: true, enum: [active, null]}",
-			`ProviderUpdate.it: null in enum (it becomes a constant "<nil>" in Go); write nullable: true next to an enum without null`},
+			"ProviderUpdate.it: enum in a property of a provider (a type in Go for each place); write a schema under components, and a $ref to it"},
+		{"{type: string, maxLength: 50, pattern: '^x'}",
+			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
+		{"{type: string, format: uuid}",
+			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
 		{"{$ref: '#/components/schemas/Status', nullable: true}",
 			"ProviderUpdate.it: a keyword next to $ref (it is ignored); write the keyword within the schema that is referred to, or the schema in place"},
 		{"{type: [string, 'null'], maxLength: 50}",
@@ -243,7 +271,7 @@ components:
 		{"{nullable: true}",
 			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
 		{"{type: string, format: date-time, maxLength: 50}",
-			"ProviderUpdate.it: a format of a provider's property that Go has a type of its own for; write no format, or format: uuid"},
+			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
 		{"{type: boolean, enum: [true]}",
 			"ProviderUpdate.it: enum in a boolean; write type: boolean alone"},
 	} {
