@@ -136,11 +136,11 @@ func drawUUID(r *rapid.T) string {
 func (f field) draw(r *rapid.T, line changes) {
 	switch state := rapid.IntRange(0, 4).Draw(r, f.name); {
 	case f.name == "customerId":
-	case f.name == "providerType":
-		line[f.name] = rapid.SampledFrom([]string{"Primary Care", "Specialist", "Hospital", "Pharmacy"}).Draw(r, f.name)
-	case state == 0:
+	case f.nullable && state == 0:
 		line[f.name] = nil
-	case state == 1: // left out
+	case f.nullable && state == 1: // left out
+	case f.enum != nil:
+		line[f.name] = rapid.SampledFrom(f.enum).Draw(r, f.name)
 	case f.limit == 0:
 		line[f.name] = rapid.Bool().Draw(r, f.name)
 	default:

@@ -25,17 +25,18 @@ type field struct {
 	kind     string // as messages name it
 	limit    int    // in code points, 0 for none
 	nullable bool
+	enum     []string
 }
 
 // fields are those that the contract lists, in the documented page's order.
 var fields = func() []field {
-	fields := []field{{"customerId", "a UUID", 0, false}}
+	fields := []field{{name: "customerId", kind: "a UUID"}}
 	for _, p := range property.Table {
 		kind := "a string"
 		if p.Kind == property.BooleanKind {
 			kind = "a boolean"
 		}
-		fields = append(fields, field{p.Name, kind, p.MaxLength, p.Nullable})
+		fields = append(fields, field{p.Name, kind, p.MaxLength, p.Nullable, p.Enum})
 	}
 	return fields
 }()
