@@ -8,7 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-var selectAll = "SELECT " + columns + `, customers.id
+var selectAll = "SELECT customers.id, " + columns + `
 	FROM customers LEFT JOIN providers ON providers.organization_id = customers.organization_id AND customer_id = customers.id AND deleted = 0
 	WHERE customers.organization_id = ?1 ORDER BY customers.id, providers.id`
 
@@ -46,11 +46,12 @@ func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UU
 }
 
 // customerRow returns a customer and their record, nil if they have none.
-func customerRow(s *sqlite.Stmt) (customer uuid.UUID, record *provider.Provider) {
-	s.ColumnBytes(afterValues, customer[:])
-	if !s.ColumnIsNull(0) {
+func customerRow(statement *sqlite.Stmt) (customer uuid.UUID, record *provider.Provider) {
+	row := scanner{statement: statement}
+	customer = row.uuid()
+	if !statement.ColumnIsNull(row.read) {
 		record = new(provider.Provider)
-		scan(s, record)
+		row.provider(record)
 	}
 	return customer, record
 }

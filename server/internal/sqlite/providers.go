@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -96,18 +95,19 @@ func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
 		return nil, err
 	}
 	defer statement.Reset()
-	statement.BindInt64(1, l.Organization)
-	statement.BindBytes(2, l.CustomerID[:])
 	after, id := int64(math.MaxInt64), uuid.Max
 	if l.After != nil {
 		after, id = l.After.CreatedAt.UnixMilli(), l.After.ID
 	}
-	statement.BindInt64(3, after)
-	statement.BindBytes(4, id[:])
-	statement.BindInt64(5, int64(l.Limit))
+	b := binder{statement: statement}
 	for i := range l.Filters {
-		bindValue(statement, firstFilter+i, l.Filters[i].Value)
+		b.value(l.Filters[i].Value)
 	}
+	b.int64(l.Organization)
+	b.uuid(l.CustomerID)
+	b.int64(after)
+	b.uuid(id)
+	b.int64(int64(l.Limit))
 	var records []provider.Provider
 	for {
 		found, err := statement.Step()
@@ -115,7 +115,8 @@ func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
 			return records, err
 		}
 		records = append(records, provider.Provider{})
-		scan(statement, &records[len(records)-1])
+		row := scanner{statement: statement}
+		row.provider(&records[len(records)-1])
 	}
 }
 
@@ -163,50 +164,35 @@ const (
 	selectCustomer = "SELECT 1 FROM customers WHERE organization_id = ?1 AND id = ?2"
 )
 
-// The statements below have a column for each property, in the order of property.Table, after those that every record
-// has.
+// Each property has a column, in the order of property.Table, after those that every record has.
 var (
-	values = strings.Join(property.Columns(), ", ")
+	columns = "providers.id, providers.customer_id, version, created_at, updated_at, deleted, " + values // in the order of scan
+	written = "version, updated_at, last_event, " + values                                               // in the order of bind
+	created = "organization_id, id, customer_id, created_at, deleted, " + written
+	values  = strings.Join(property.Columns(), ", ")
 
-	// columns are those that scan takes, in its order.
-	columns     = "providers.id, providers.customer_id, version, created_at, updated_at, deleted, " + values
-	firstValue  = 6
-	afterValues = firstValue + len(property.Table) // the first of the columns that a statement adds
+	selectProvider = "SELECT " + columns + ", row, last_event FROM providers WHERE organization_id = ? AND id = ?"
+	insertProvider = "INSERT INTO providers (" + created + ") VALUES (" + parameters(created) + ")"
+	updateProvider = "UPDATE providers SET (" + written + ") = (" + parameters(written) + ") WHERE row = ?"
 
-	selectProvider = "SELECT " + columns + ", row, last_event FROM providers WHERE organization_id = ?1 AND id = ?2"
-
-	// Both take the parameters of bind, from version on. An update leaves alone what moveProvider writes.
-	insertProvider = "INSERT INTO providers (organization_id, id, customer_id, created_at, deleted, version, updated_at, last_event, " + values + `)
-		VALUES (?1, ?2, ?3, ?4, 0, ` + parameters(5, 3+len(property.Table)) + ")"
-	updateProvider = "UPDATE providers SET (version, updated_at, last_event, " + values + ") = (" + parameters(2, 3+len(property.Table)) + ") WHERE row = ?1"
-
-	moveProvider = "UPDATE providers SET created_at = ?1, deleted = ?2, customer_id = ?3 WHERE row = ?4" // apart, because it has SQLite look for the customer and write the index
+	// Apart from updateProvider, because it has SQLite look for the customer and write the index.
+	moveProvider = "UPDATE providers SET created_at = ?, deleted = ?, customer_id = ? WHERE row = ?"
 )
 
-// parameters returns n parameters, of which the first has that number.
-func parameters(first, n int) string {
-	list := make([]string, n)
-	for i := range list {
-		list[i] = "?" + strconv.Itoa(first+i)
-	}
-	return strings.Join(list, ", ")
+// parameters returns a parameter for each of the columns.
+func parameters(columns string) string {
+	return "?" + strings.Repeat(", ?", strings.Count(columns, ","))
 }
 
 // selectList returns the statement of a list with these filters.
 func selectList(filters []property.Filter) string {
-	statement := selectListStart
-	for i, f := range filters {
-		statement += " AND " + property.Table[f.Property].Column() + " = ?" + strconv.Itoa(firstFilter+i)
+	conditions := ""
+	for _, f := range filters {
+		conditions += property.Table[f.Property].Column() + " = ? AND "
 	}
-	return statement + selectListEnd
+	return "SELECT " + columns + " FROM providers WHERE " + conditions + `organization_id = ? AND customer_id = ? AND deleted = 0
+		AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`
 }
-
-const firstFilter = 6 // the parameter of the first filter
-
-var (
-	selectListStart = "SELECT " + columns + " FROM providers WHERE organization_id = ?1 AND customer_id = ?2 AND deleted = 0 AND (created_at, id) < (?3, ?4)"
-	selectListEnd   = " ORDER BY created_at DESC, id DESC LIMIT ?5"
-)
 
 // row is a provider as the file has it.
 type row struct {
@@ -230,15 +216,18 @@ func load(c *sqlite.Conn, organization int64, id uuid.UUID) (*row, error) {
 		return nil, err
 	}
 	defer statement.Reset()
-	statement.BindInt64(1, organization)
-	statement.BindBytes(2, id[:])
+	b := binder{statement: statement}
+	b.int64(organization)
+	b.uuid(id)
 	found, err := statement.Step()
 	if err != nil || !found {
 		return nil, err
 	}
-	r := row{row: statement.ColumnInt64(afterValues), lastEvent: statement.ColumnInt64(afterValues + 1)}
-	scan(statement, &r.Provider)
-	return &r, nil
+	r, from := new(row), scanner{statement: statement}
+	from.provider(&r.Provider)
+	r.row = from.int64()
+	r.lastEvent = from.int64()
+	return r, nil
 }
 
 // find returns the record that a customer has under an ID.
@@ -261,19 +250,22 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 		if err != nil {
 			return err
 		}
-		statement.BindInt64(1, organization)
-		statement.BindBytes(2, next.ID[:])
-		statement.BindBytes(3, next.CustomerID[:])
-		statement.BindInt64(4, next.CreatedAt.UnixMilli())
-		bind(statement, 5, next, lastEvent)
+		b := binder{statement: statement}
+		b.int64(organization)
+		b.uuid(next.ID)
+		b.uuid(next.CustomerID)
+		b.int64(next.CreatedAt.UnixMilli())
+		b.int64(0) // not deleted
+		b.provider(next, lastEvent)
 		return run(statement)
 	}
 	statement, err := c.Prepare(updateProvider)
 	if err != nil {
 		return err
 	}
-	statement.BindInt64(1, current.row)
-	bind(statement, 2, next, lastEvent)
+	b := binder{statement: statement}
+	b.provider(next, lastEvent)
+	b.int64(current.row)
 	if err := run(statement); err != nil {
 		return err
 	}
@@ -301,42 +293,72 @@ func run(statement *sqlite.Stmt) error {
 	return errors.Join(err, statement.Reset())
 }
 
-// bind binds what every write of a record sets, from the parameter with the number first on.
-func bind(s *sqlite.Stmt, first int, r *provider.Provider, lastEvent int64) {
-	s.BindInt64(first, r.Version)
-	s.BindInt64(first+1, r.UpdatedAt.UnixMilli())
-	s.BindInt64(first+2, lastEvent)
-	for p := range r.Values {
-		bindValue(s, first+3+p, r.Values[p])
-	}
+// binder binds the parameters of a statement, one after the other.
+type binder struct {
+	statement *sqlite.Stmt
+	bound     int
 }
 
-func bindValue(s *sqlite.Stmt, parameter int, value property.Value) {
+func (b *binder) next() int {
+	b.bound++
+	return b.bound
+}
+
+func (b *binder) int64(v int64)     { b.statement.BindInt64(b.next(), v) }
+func (b *binder) uuid(id uuid.UUID) { b.statement.BindBytes(b.next(), id[:]) }
+
+func (b *binder) value(value property.Value) {
 	if text, ok := value.Text(); ok {
-		s.BindText(parameter, text)
+		b.statement.BindText(b.next(), text)
 	} else if flag, ok := value.Boolean(); ok {
-		s.BindBool(parameter, flag)
+		b.statement.BindBool(b.next(), flag)
 	} else {
-		s.BindNull(parameter)
+		b.statement.BindNull(b.next())
 	}
 }
 
-// scan reads the columns of a record.
-func scan(s *sqlite.Stmt, r *provider.Provider) {
-	s.ColumnBytes(0, r.ID[:])
-	s.ColumnBytes(1, r.CustomerID[:])
-	r.Version = s.ColumnInt64(2)
-	r.CreatedAt = time.UnixMilli(s.ColumnInt64(3)).UTC()
-	r.UpdatedAt = time.UnixMilli(s.ColumnInt64(4)).UTC()
-	r.Deleted = s.ColumnBool(5)
+// provider binds the columns that every write of a record sets.
+func (b *binder) provider(r *provider.Provider, lastEvent int64) {
+	b.int64(r.Version)
+	b.int64(r.UpdatedAt.UnixMilli())
+	b.int64(lastEvent)
 	for p := range r.Values {
-		switch column := firstValue + p; {
-		case s.ColumnIsNull(column):
+		b.value(r.Values[p])
+	}
+}
+
+// scanner reads the columns of a row, one after the other.
+type scanner struct {
+	statement *sqlite.Stmt
+	read      int
+}
+
+func (s *scanner) next() int {
+	s.read++
+	return s.read - 1
+}
+
+func (s *scanner) int64() int64    { return s.statement.ColumnInt64(s.next()) }
+func (s *scanner) time() time.Time { return time.UnixMilli(s.int64()).UTC() }
+
+func (s *scanner) uuid() (id uuid.UUID) {
+	s.statement.ColumnBytes(s.next(), id[:])
+	return id
+}
+
+// provider reads the columns of a record.
+func (s *scanner) provider(r *provider.Provider) {
+	r.ID, r.CustomerID, r.Version = s.uuid(), s.uuid(), s.int64()
+	r.CreatedAt, r.UpdatedAt = s.time(), s.time()
+	r.Deleted = s.int64() != 0
+	for p := range r.Values {
+		switch column := s.next(); {
+		case s.statement.ColumnIsNull(column):
 			r.Values[p] = property.Null
 		case property.Table[p].Kind == property.BooleanKind:
-			r.Values[p] = property.Boolean(s.ColumnBool(column))
+			r.Values[p] = property.Boolean(s.statement.ColumnBool(column))
 		default:
-			r.Values[p] = property.Text(s.ColumnText(column))
+			r.Values[p] = property.Text(s.statement.ColumnText(column))
 		}
 	}
 }
