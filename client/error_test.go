@@ -87,7 +87,7 @@ func TestErrors(t *testing.T) {
 		{"a list", answer(200, "["+record+"]"), "200: the answer is not a provider as the contract describes it" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"another type", answer(200, strings.Replace(record, `"notes":null`, `"notes":1`, 1)), "200: the answer is not a provider as the contract describes it" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"another provider", answer(200, strings.Replace(record, providerID.String(), customerID.String(), 1)), "200: the answer is not about the provider that was asked for" + advice + unknown, []error{client.ErrOutcomeUnknown}},
-		{"too much", answer(200, strings.Repeat(" ", client.MaxAnswer)+record), fmt.Sprintf("200: the answer is larger than %d bytes", client.MaxAnswer) + advice + unknown, []error{client.ErrOutcomeUnknown}},
+		{"too much", answer(200, strings.Repeat(" ", client.MaxAnswer)+record), tooLarge + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"a compression that nobody asked for", answer(200, record, "Content-Encoding", "br"), "200: the answer is compressed, which was not asked for" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 	}...)
 
@@ -121,7 +121,7 @@ func TestErrors(t *testing.T) {
 				"502: the answer is a web page instead of JSON; something between this program and the API gave it; try again later", []error{client.ErrUnavailable}},
 			{"half an answer", answer(200, read.body[:50]), "200: the answer is not valid JSON" + advice, nil},
 			{"another success", answer(201, read.body), "201: the answer has another status than the contract's for a success" + advice, nil},
-			{"too much", answer(200, strings.Repeat(" ", client.MaxAnswer)+read.body), fmt.Sprintf("200: the answer is larger than %d bytes", client.MaxAnswer) + advice, nil},
+			{"too much", answer(200, strings.Repeat(" ", client.MaxAnswer)+read.body), tooLarge + advice, nil},
 		}...)
 	}
 	for _, other := range []string{strings.Replace(record, providerID.String(), customerID.String(), 1), strings.Replace(record, customerID.String(), providerID.String(), 1)} {

@@ -26,6 +26,8 @@ import (
 	"github.com/carecycle/provider-api/client"
 )
 
+var tooLarge = fmt.Sprintf("200: the answer is larger than %d bytes", client.MaxAnswer)
+
 // misbehave returns the base URL of a server that reads each request to its end and then does what it likes with the
 // connection, which is closed when that returns.
 func misbehave(t *testing.T, with func(net.Conn)) string {
@@ -151,7 +153,7 @@ func TestFaults(t *testing.T) {
 		{"a truncated answer in chunks", write(head + "Transfer-Encoding: chunked\r\n\r\n6\r\n{\"id\":\r\n"), "200: the answer broke off after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
 		{"a truncated error", write("HTTP/1.1 422 No\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"message\":"), "422: the answer broke off after 11 bytes: the connection was cut", []error{client.ErrUnavailable}, 2, io.ErrUnexpectedEOF},
 		{"truncated, and its end called so", write(head + "Connection: close\r\n\r\n" + record[:100]), "200: the answer is not valid JSON" + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
-		{"an endless answer", withoutEnd(head+"\r\n", strings.Repeat(" ", 1<<16)), "200: the answer is larger than 8388608 bytes" + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
+		{"an endless answer", withoutEnd(head+"\r\n", strings.Repeat(" ", 1<<16)), tooLarge + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
 		{"an endless header", withoutEnd(head, "X-Private: private words\r\n"), "no answer: " + hidden + unknown, lost, 2, nil},
 		{"no HTTP", write("private words\r\n\r\n"), "no answer: " + hidden + unknown, lost, 2, nil},
 		{"a redirect to nowhere", write("HTTP/1.1 302 Found\r\nLocation: ://private\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), "no answer: " + hidden + unknown, lost, 2, nil},
@@ -159,7 +161,7 @@ func TestFaults(t *testing.T) {
 		{"a slow answer", thenHang(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the answer broke off after 6 bytes: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
 		{"gzip, truncated", write(zipped + compress(record)[:50]), "200: the answer broke off after ", lost, 2, io.ErrUnexpectedEOF},
 		{"gzip that is none", write(zipped + record), "200: the answer broke off after 0 bytes: " + hidden + unknown, lost, 2, gzip.ErrHeader},
-		{"gzip that grows", write(zipped + compress(strings.Repeat(" ", 16<<20))), "200: the answer is larger than 8388608 bytes" + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
+		{"gzip that grows", write(zipped + compress(strings.Repeat(" ", 2*client.MaxAnswer))), tooLarge + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
 	}
 	for _, test := range tests {
 		for _, does := range []operation{change, create, get} {
