@@ -278,14 +278,14 @@ func TestUpdateByClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *set.Phone != "+1 555 0100" || !*set.IsActive || *set.Fax != "old fax" || set.ETag != `"2"` {
+	if *set.Phone != "+1 555 0100" || !*set.IsActive || *set.City != "old city" || set.ETag != `"2"` {
 		t.Errorf("after a value: %+v", set)
 	}
 	cleared, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{Phone: client.Clear[string](), IsActive: client.Clear[bool]()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cleared.Phone != nil || cleared.IsActive != nil || *cleared.Fax != "old fax" || cleared.ETag != `"3"` {
+	if cleared.Phone != nil || cleared.IsActive != nil || *cleared.City != "old city" || cleared.ETag != `"3"` {
 		t.Errorf("after null: %+v", cleared)
 	}
 	untouched, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{})

@@ -31,6 +31,22 @@ func PatchOf(n int) property.Patch {
 	return patch
 }
 
+// Body returns the JSON of a change of every property, with what is given in front of them: members, each with a comma.
+func Body(members string) string {
+	body := "{" + members + `"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a"`
+	for _, p := range property.Table {
+		text := "Example of " + p.Name
+		value := `"` + text[:min(len(text), p.MaxLength)] + `"`
+		if p.Enum != nil {
+			value = `"` + p.Enum[0] + `"`
+		} else if p.Kind == property.BooleanKind {
+			value = "true"
+		}
+		body += `,"` + p.Name + `":` + value
+	}
+	return body + "}"
+}
+
 // patchOfAll sets every property to the one of its samples or, if not one, to the other.
 func patchOfAll(one bool) property.Patch {
 	var patch property.Patch
