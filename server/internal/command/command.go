@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -135,9 +136,8 @@ func withObserved(ctx context.Context, database string, o batch.Options, f func(
 	return err
 }
 
-func contract() (*openapi3.T, error) {
-	return gen.ReadContract(providerapi.Contract)
-}
+// contract returns openapi.yaml, which is read once. Nothing changes it.
+var contract = sync.OnceValues(func() (*openapi3.T, error) { return gen.ReadContract(providerapi.Contract) })
 
 // mapDays reads a duration that may count days: 14d, 24h, 90m.
 func mapDays(ctx *kong.DecodeContext, target reflect.Value) error {
