@@ -3,11 +3,13 @@ package api
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/carecycle/provider-api/server/internal/wire"
+	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
 )
 
@@ -32,15 +34,20 @@ var texts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // binder gives the generated handlers the body that validate has let pass.
 type binder struct{}
 
-// Bind implements [echo.Binder] for the request bodies of the contract.
+// Bind implements [echo.Binder] for the request bodies of the contract. Names match exactly. Its errors hold nothing of the
+// body.
 func (binder) Bind(target any, c echo.Context) error {
+	body := callerOf(c.Request().Context()).body
 	patch, ok := target.(*property.Patch)
 	if !ok {
-		return errors.New("bind a body that is no patch of a record; gen/overlay.yaml says which are")
+		if json.Unmarshal(body.Text(), target) != nil { // the cause quotes the text
+			return fmt.Errorf("bind a valid body to %T, which does not belong to its schema", target)
+		}
+		return nil
 	}
-	for name, value := range callerOf(c.Request().Context()).body.All() {
+	for name, value := range body.All() {
 		if !wire.Set(patch, name, value) {
-			return errors.New("bind a property that package record does not have; run go generate ./...")
+			return errors.New("bind a property that package property does not have; run go generate ./...")
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ type caller struct {
 	requestID string
 	operation string      // the contract's operationId; "other" outside the contract's paths
 	key       *apikey.Key // nil before authentication
-	body      validate.Object
+	body      validate.Checked
 }
 
 type callerKey struct{}

@@ -305,7 +305,7 @@ func (i *Importer) parse(line []byte) (*parsedLine, error) {
 	return nil, err
 }
 
-func decode(object validate.Object) (*parsedLine, error) {
+func decode(object validate.Checked) (*parsedLine, error) {
 	parsed := new(parsedLine)
 	for name, value := range object.All() {
 		if name == "id" {

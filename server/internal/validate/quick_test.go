@@ -163,17 +163,17 @@ func compareWithDecoder(t *testing.T, s *Schema, text []byte) {
 	if err := json.Unmarshal(text, &want); err != nil {
 		t.Fatalf("the decoder rejects %q: %v", text, err)
 	}
-	object, err := parseObject(text)
+	object, err := findMembers(text)
 	if err != nil {
 		t.Fatalf("%q cannot be parsed: %v", text, err)
 	}
 	compareMembers(t, object, want)
 	if quickly {
-		compareMembers(t, Object{text, members}, want)
+		compareMembers(t, Checked{text, members}, want)
 	}
 }
 
-func compareMembers(t *testing.T, object Object, want map[string]any) {
+func compareMembers(t *testing.T, object Checked, want map[string]any) {
 	t.Helper()
 	got := map[string]any{}
 	for name, text := range object.All() {

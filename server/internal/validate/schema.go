@@ -43,17 +43,17 @@ var options = []openapi3.SchemaValidationOption{
 	openapi3.WithStringFormatValidator("uuid", openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC9562)),
 }
 
-// Check returns the members of the text if it is one JSON object that the schema allows.
+// Check returns the text and its members if it is one JSON value that the schema allows.
 //
 // Errors: Malformed, Faults.
-func (s *Schema) Check(text []byte) (Object, error) {
+func (s *Schema) Check(text []byte) (Checked, error) {
 	if members, ok := s.quick.accepts(text); ok {
-		return Object{text, members}, nil
+		return Checked{text, members}, nil
 	}
 	if err := s.check(text); err != nil {
-		return Object{}, err
+		return Checked{}, err
 	}
-	return parseObject(text)
+	return findMembers(text)
 }
 
 // check is Check without quick.

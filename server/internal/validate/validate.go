@@ -81,28 +81,28 @@ func newOperation(contract *openapi3.T, path, method string, item *openapi3.Path
 // default.
 //
 // Errors: Faults, Malformed, MediaType, and http.MaxBytesError.
-func (o *Operation) Check(c echo.Context, buffer *bytes.Buffer) (Object, error) {
+func (o *Operation) Check(c echo.Context, buffer *bytes.Buffer) (Checked, error) {
 	if o.body != nil {
 		if err := read(c, buffer); err != nil {
-			return Object{}, err
+			return Checked{}, err
 		}
 	}
 	if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil && o.hasQuery() {
-		return Object{}, Malformed("The query cannot be read; check its percent signs.")
+		return Checked{}, Malformed("The query cannot be read; check its percent signs.")
 	}
 	faults := append(o.checkParameters(c), o.checkQuery(c)...)
-	var body Object
+	var body Checked
 	if o.body != nil {
 		var err error
 		body, err = o.body.Check(buffer.Bytes())
 		if bodyFaults, ok := err.(Faults); ok {
 			faults = append(faults, bodyFaults...)
 		} else if err != nil {
-			return Object{}, err
+			return Checked{}, err
 		}
 	}
 	if len(faults) > 0 {
-		return Object{}, faults.sorted()
+		return Checked{}, faults.sorted()
 	}
 	o.setDefaults(c)
 	return body, nil

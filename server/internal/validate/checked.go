@@ -2,8 +2,8 @@ package validate
 
 import "iter"
 
-// Object is a JSON object that a Schema allows. It shares the bytes that were checked.
-type Object struct {
+// Checked is a JSON text that a Schema allows, with its members if it is an object. It shares the bytes that were checked.
+type Checked struct {
 	text    []byte
 	members []member
 }
@@ -14,11 +14,14 @@ type member struct {
 	start, end int
 }
 
+// Text returns the whole text.
+func (c Checked) Text() []byte { return c.text }
+
 // All returns the members in their order: names, and values as JSON. The values share one copy of the text.
-func (o Object) All() iter.Seq2[string, string] {
+func (c Checked) All() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		text := string(o.text)
-		for _, m := range o.members {
+		text := string(c.text)
+		for _, m := range c.members {
 			if !yield(m.name, text[m.start:m.end]) {
 				return
 			}
@@ -26,26 +29,26 @@ func (o Object) All() iter.Seq2[string, string] {
 	}
 }
 
-// parseObject finds the members of a text that has been checked.
-func parseObject(text []byte) (Object, error) {
-	o := Object{text: text}
+// findMembers finds the members of a text that a Schema allows.
+func findMembers(text []byte) (Checked, error) {
+	c := Checked{text: text}
 	p := newParser(text)
 	if _, err := p.dec.ReadToken(); err != nil { // {
-		return Object{}, malformed(err)
+		return Checked{}, malformed(err)
 	}
 	for p.dec.PeekKind() == '"' {
 		name, err := p.dec.ReadToken()
 		if err != nil {
-			return Object{}, malformed(err)
+			return Checked{}, malformed(err)
 		}
 		m := member{name: name.String()}
 		value, err := p.dec.ReadValue()
 		if err != nil {
-			return Object{}, malformed(err)
+			return Checked{}, malformed(err)
 		}
 		m.end = int(p.dec.InputOffset())
 		m.start = m.end - len(value)
-		o.members = append(o.members, m)
+		c.members = append(c.members, m)
 	}
-	return o, nil
+	return c, nil
 }
