@@ -106,7 +106,7 @@ func (r *replicas) Close() error {
 	}
 	c := connect(r.t, r.dsn)
 	await.State(r.t, "the stores have left", func() bool {
-		return queryInt(r.t, c, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") == 0
+		return queryInt(r.t, c, "SELECT count(*) "+others) == 0
 	})
 	if n := queryInt(r.t, c, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); n != 0 {
 		r.t.Errorf("%d deadlocks, want none", n)
@@ -149,7 +149,8 @@ func TestOpenErrors(t *testing.T) {
 	}
 	execute(t, connect(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (7777, true)")
 	empty := pgtest.New(t)
-	execute(t, connect(t, empty), "CREATE ROLE reader LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
+	reader := "reader_of_" + database(t, empty) // a role belongs to the server, which other runs of this test share
+	execute(t, connect(t, empty), "CREATE ROLE "+reader+" LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
 	nowhere := t.TempDir() // for a socket; a port of this machine may be another program's
 	readOnly := pgtest.New(t)
 	execute(t, connect(t, readOnly), "ALTER DATABASE "+database(t, readOnly)+" SET default_transaction_read_only = on")
@@ -159,7 +160,7 @@ func TestOpenErrors(t *testing.T) {
 		{"no such host", "postgres://user:secret@nowhere.invalid/db", "no server can be reached there"},
 		{"no database", with(t, migrated, func(u *url.URL) { u.Path = "/nowhere" }), "there is no database of that name"},
 		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},
-		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword("reader", "secret") }), "this user may not make tables"},
+		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword(reader, "secret") }), "this user may not make tables"},
 		{"a newer schema", newer, fmt.Sprintf("its schema, version 7777, was made by a newer version of this program, which knows up to %d; install the newer program", len(migrations))},
 		{"read-only", readOnly, "it is read-only; name the primary server"},
 		{"no URL", "postgres://user:secret@host:port/db", "the URL cannot be read"},
@@ -856,12 +857,15 @@ func queryInt(t testing.TB, c *pgx.Conn, query string) (n int) {
 	return n
 }
 
-// terminateOthers ends all other connections to the database, and returns when their processes have ended.
+// terminateOthers ends all other connections to the database, and returns when the server has none of them.
 func terminateOthers(t testing.TB, c *pgx.Conn) {
 	t.Helper()
-	execute(t, c, fmt.Sprintf("SELECT pg_terminate_backend(pid, %d) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-		await.Patience.Milliseconds()))
+	execute(t, c, "SELECT pg_terminate_backend(pid) "+others)
+	await.State(t, "the connections have ended", func() bool { return queryInt(t, c, "SELECT count(*) "+others) == 0 })
 }
+
+// others are the connections to the database but the one that asks.
+const others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 func mustParse(t testing.TB, dsn string) *url.URL {
 	t.Helper()

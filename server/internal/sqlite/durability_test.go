@@ -33,7 +33,8 @@ func TestEachCommitIsSynced(t *testing.T) {
 		t.Helper()
 		log := filepath.Join(t.TempDir(), "strace")
 		command := exec.Command(strace, "-f", "-y", "-e", "trace=fsync,fdatasync", "-o", log, os.Args[0], filepath.Join(t.TempDir(), "strace.db"))
-		command.Env = append(os.Environ(), fmt.Sprintf("CHANGES=%d", changes), fmt.Sprintf("REPEATS=%d", repeats))
+		command.Env = append(os.Environ(), fmt.Sprintf("CHANGES=%d", changes), fmt.Sprintf("REPEATS=%d", repeats),
+			"GORACE=atexit_sleep_ms=0") // the race detector would wait for a second before the process ends
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
