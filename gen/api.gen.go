@@ -322,13 +322,16 @@ type ListCustomerProvidersParams struct {
 	Cursor *ProviderCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
-// Filters returns the properties that the parameters are about, each with the value to look for.
+// Filters returns the properties that have a parameter, each with the value to look for.
 func (p ListCustomerProvidersParams) Filters() (filters []property.Filter) {
-	if p.ProviderType != nil {
-		filters = append(filters, property.Filter{Property: property.ProviderType, Value: property.Text(*p.ProviderType)})
+	if id, ok := property.ByName("providerType"); ok && p.ProviderType != nil {
+		filters = append(filters, property.Filter{Property: id, Value: property.Text(*p.ProviderType)})
 	}
-	if p.IsActive != nil {
-		filters = append(filters, property.Filter{Property: property.IsActive, Value: property.Boolean(*p.IsActive)})
+	if id, ok := property.ByName("isActive"); ok && p.IsActive != nil {
+		filters = append(filters, property.Filter{Property: id, Value: property.Boolean(*p.IsActive)})
+	}
+	if id, ok := property.ByName("cursor"); ok && p.Cursor != nil {
+		filters = append(filters, property.Filter{Property: id, Value: property.Text(*p.Cursor)})
 	}
 	return filters
 }

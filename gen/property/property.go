@@ -6,11 +6,7 @@
 // made of its values. It knows neither HTTP nor SQL.
 package property
 
-import (
-	"strings"
-
-	"github.com/google/uuid"
-)
+import "github.com/google/uuid"
 
 // ID is the number of a property: its place in Table and in Values. It can change with every version of the contract, so
 // what is stored outside the program names a property by its Name.
@@ -33,28 +29,6 @@ const (
 	TextKind Kind = iota
 	BooleanKind
 )
-
-// Column returns the property's column in the stores: its name in snake case.
-func (d *Description) Column() string {
-	var column strings.Builder
-	for _, r := range d.Name {
-		if 'A' <= r && r <= 'Z' {
-			column.WriteByte('_')
-			r += 'a' - 'A'
-		}
-		column.WriteRune(r)
-	}
-	return column.String()
-}
-
-// Columns returns the columns of all properties, in the order of Table.
-func Columns() []string {
-	columns := make([]string, len(Table))
-	for id := range Table {
-		columns[id] = Table[id].Column()
-	}
-	return columns
-}
 
 // ByName returns the property of that name, and false if there is none.
 func ByName(name string) (ID, bool) {

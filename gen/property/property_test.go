@@ -43,11 +43,10 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
-	for name, want := range map[string]string{"npi": "npi", "postalCode": "postal_code", "isPrimaryProvider": "is_primary_provider", "address2": "address2"} {
-		id, found := property.ByName(name)
-		if !found || property.Table[id].Name != name || property.Table[id].Column() != want || property.Columns()[id] != want {
-			t.Errorf("%s: found %v, column %s; want %s", name, found, property.Table[id].Column(), want)
+func TestByName(t *testing.T) {
+	for id, p := range property.Table {
+		if got, found := property.ByName(p.Name); !found || got != property.ID(id) {
+			t.Errorf("%s: %d, %t; want %d", p.Name, got, found, id)
 		}
 	}
 	if _, found := property.ByName("postal_code"); found {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/google/uuid"
 )
 
@@ -43,7 +44,7 @@ var texts = map[string]string{
 // whether it is a record's first or not.
 var record = func() (record []updated) {
 	for _, p := range property.Table {
-		one := updated{p.Name, p.Column(), true}
+		one := updated{p.Name, schema.Column(&p), true}
 		if p.Enum != nil {
 			one.value = p.Enum[0]
 		} else if p.Kind == property.TextKind {

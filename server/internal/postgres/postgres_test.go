@@ -888,3 +888,39 @@ func database(t testing.TB, dsn string) string {
 	t.Helper()
 	return strings.TrimPrefix(mustParse(t, dsn).Path, "/")
 }
+
+// A column of another version of the contract, older or newer, keeps its values while a record lives and loses them with it.
+func TestUnknownColumn(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	s := open(t, dsn, postgres.Options{})
+	organization, err := s.Organization(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	customers := []uuid.UUID{uuid.New(), uuid.New()}
+	imports := []provider.Import{{ID: uuid.New(), Patch: storetest.PatchOf(0)}, {ID: uuid.New(), Patch: storetest.PatchOf(1)}}
+	for i := range imports {
+		imports[i].Patch.CustomerID = &customers[0]
+	}
+	if err := s.Import(t.Context(), organization, imports, customers); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, dsn)
+	execute(t, c, "ALTER TABLE providers ADD COLUMN nickname text; UPDATE providers SET nickname = 'secret'")
+	for i, w := range []provider.Write{{Action: provider.Updated, Patch: property.Patch{CustomerID: &customers[1]}}, {Action: provider.Deleted}} {
+		w.Organization, w.CustomerID, w.ID = organization, customers[0], imports[i].ID
+		if _, err := s.Write(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := queryInt(t, c, "SELECT count(*) FROM providers WHERE deleted AND nickname IS NULL OR NOT deleted AND nickname = 'secret'"); n != 2 {
+		t.Errorf("%d of 2 records are right; want the value of the one that lives, and no other", n)
+	}
+
+	// A server that could not write does not start.
+	execute(t, c, "ALTER TABLE providers ADD COLUMN needed text NOT NULL DEFAULT ''")
+	if _, err := postgres.Open(t.Context(), dsn, postgres.Options{}); err == nil || !strings.Contains(err.Error(), "no property of the contract has the column needed") {
+		t.Errorf("a column without a property that must have a value: %v", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -79,7 +80,7 @@ const selectCustomer = "SELECT 1 FROM customers WHERE organization_id = $1 AND i
 var (
 	// columns are those of a record, in the order of scan and of saveProviders: those that every record has, and one for
 	// each property.
-	columns = "id, customer_id, version, created_at, updated_at, deleted, " + strings.Join(property.Columns(), ", ")
+	columns = "id, customer_id, version, created_at, updated_at, deleted, " + strings.Join(schema.Columns(), ", ")
 
 	selectProvider = "SELECT " + columns + " FROM providers WHERE organization_id = $1 AND id = $2"
 )
@@ -99,7 +100,7 @@ func selectList(l *provider.List) (string, []any) {
 			text, _ := f.Value.Text()
 			arguments = append(arguments, text)
 		}
-		statement += " AND " + property.Table[f.Property].Column() + " = $" + strconv.Itoa(len(arguments))
+		statement += " AND " + schema.Quote(schema.Column(&property.Table[f.Property])) + " = $" + strconv.Itoa(len(arguments))
 	}
 	return statement + " ORDER BY created_at DESC, id DESC LIMIT $5", arguments
 }

@@ -118,6 +118,11 @@ func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
+		for id, one := range r.wanted {
+			if one.changed && one.current.Deleted { // nothing of it stays, whatever columns a newer program has added
+				b.Queue("DELETE FROM providers WHERE organization_id = $1 AND id = $2", r.organization, [16]byte(id))
+			}
+		}
 		b.Queue(saveProviders, r.saving()...)
 		b.Queue(insertEvents, events...)
 	}

@@ -1,42 +1,58 @@
-// Package schema compares a store's table of providers with the properties that the contract lists. A store calls it when
-// it opens, after its migrations, so that a server never serves a property that it cannot keep.
+// Package schema says which column of a store's table providers holds which property of the contract, and compares the two.
+// Both stores build their statements with it, and call Check when they open, after their migrations, so that a server never
+// serves a property that it cannot keep.
 package schema
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/carecycle/provider-api/gen/property"
 )
 
 // Dialect is how a store writes its columns.
 type Dialect struct {
-	Migrations string // the directory of its migrations, from the root of the repository
-	Text       string // the type of a text
-	Boolean    string
+	Migrations string   // the directory of its migrations, from the root of the repository
+	Text       string   // the type of a text
+	Boolean    string   // the type of a boolean
+	Keys       []string // the columns that every record has, whatever its properties
 }
 
 // The dialects of the stores.
 var (
-	SQLite     = Dialect{"server/internal/sqlite/migrations", "TEXT", "INTEGER"}
-	PostgreSQL = Dialect{"server/internal/postgres/migrations", "text", "boolean"}
+	SQLite = Dialect{"server/internal/sqlite/migrations", "TEXT", "INTEGER", []string{
+		"row", "organization_id", "id", "last_event", "customer_id", "created_at", "deleted", "version", "updated_at",
+	}}
+	PostgreSQL = Dialect{"server/internal/postgres/migrations", "text", "boolean", []string{
+		"organization_id", "id", "customer_id", "version", "created_at", "updated_at", "deleted",
+	}}
 )
 
-// Check fails if a property lacks its column, or if the column is of another type. Columns are those of the table
-// providers, by name, each as its type or as in TEXT NOT NULL. The error says which migration to write.
-func (d Dialect) Check(columns map[string]string) error {
-	for id := range property.Table {
-		p := &property.Table[id]
-		got, want := columns[p.Column()], d.definition(p)
-		if got == "" {
-			return fmt.Errorf("the contract's property %s has no column; add a migration to %s with: ALTER TABLE providers ADD COLUMN %s %s;",
-				p.Name, d.Migrations, p.Column(), want+defaultOf(p))
+// Column returns the name of a property's column: its own in snake case.
+func Column(p *property.Description) string {
+	var column strings.Builder
+	for _, r := range p.Name {
+		if 'A' <= r && r <= 'Z' {
+			column.WriteByte('_')
+			r += 'a' - 'A'
 		}
-		if got != want {
-			return fmt.Errorf("the contract's property %s needs the column %s %s, and the table providers has %s %s; add a migration to %s that changes it",
-				p.Name, p.Column(), want, p.Column(), got, d.Migrations)
-		}
+		column.WriteRune(r)
 	}
-	return nil
+	return column.String()
+}
+
+// Quote returns the name of a column as SQL has it, since a property may be named like one of its keywords.
+func Quote(column string) string { return `"` + column + `"` }
+
+// Columns returns the columns of all properties, quoted, in the order of property.Table.
+func Columns() []string {
+	columns := make([]string, len(property.Table))
+	for id := range property.Table {
+		columns[id] = Quote(Column(&property.Table[id]))
+	}
+	return columns
 }
 
 // Type returns the type of a property's column.
@@ -54,15 +70,37 @@ func (d Dialect) definition(p *property.Description) string {
 	return d.Type(p) + " NOT NULL"
 }
 
-// defaultOf is what a column needs besides its definition where there are records without it.
-func defaultOf(p *property.Description) string {
-	switch {
-	case p.Nullable:
-		return ""
-	case p.Kind == property.BooleanKind:
-		return " DEFAULT false"
-	case p.Enum != nil:
-		return " DEFAULT '" + p.Enum[0] + "'"
+// Check compares the columns of the table providers with the contract's properties. Columns are given by name, each as its
+// type or as in TEXT NOT NULL. It fails if a property lacks its column, if the column is of another type, or if a column
+// without a property, which the contract has lost, must have a value. The error says which migration to write.
+func (d Dialect) Check(columns map[string]string) error {
+	rest := maps.Clone(columns)
+	for _, key := range d.Keys {
+		delete(rest, key)
 	}
-	return " DEFAULT ''"
+	for id := range property.Table {
+		p := &property.Table[id]
+		column, want := Column(p), d.definition(p)
+		delete(rest, column)
+		switch got := columns[column]; {
+		case slices.Contains(d.Keys, column):
+			return fmt.Errorf("the contract's property %s would need the column %s, which every record has for a purpose of its own; name it otherwise", p.Name, column)
+		case got == "":
+			return d.missing(p)
+		case got != want:
+			return fmt.Errorf("the contract's property %s needs the column %s %s, and the table providers has %s %s; add a migration to %s that changes it",
+				p.Name, column, want, column, got, d.Migrations)
+		}
+	}
+	for _, column := range slices.Sorted(maps.Keys(rest)) {
+		if strings.HasSuffix(rest[column], " NOT NULL") {
+			return fmt.Errorf("no property of the contract has the column %s, which must have a value; add a migration to %s that drops it or lets it be null", column, d.Migrations)
+		}
+	}
+	return nil
+}
+
+func (d Dialect) missing(p *property.Description) error {
+	return fmt.Errorf("the contract's property %s has no column; add a migration to %s with: ALTER TABLE providers ADD COLUMN %s %s;",
+		p.Name, d.Migrations, Quote(Column(p)), d.definition(p))
 }

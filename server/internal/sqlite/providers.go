@@ -10,6 +10,7 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -169,14 +170,16 @@ var (
 	columns = "providers.id, providers.customer_id, version, created_at, updated_at, deleted, " + values // in the order of scan
 	written = "version, updated_at, last_event, " + values                                               // in the order of bind
 	created = "organization_id, id, customer_id, created_at, deleted, " + written
-	values  = strings.Join(property.Columns(), ", ")
+	values  = strings.Join(schema.Columns(), ", ")
 
 	selectProvider = "SELECT " + columns + ", row, last_event FROM providers WHERE organization_id = ? AND id = ?"
 	insertProvider = "INSERT INTO providers (" + created + ") VALUES (" + parameters(created) + ")"
 	updateProvider = "UPDATE providers SET (" + written + ") = (" + parameters(written) + ") WHERE row = ?"
 
+	deleteProvider = "DELETE FROM providers WHERE row = ?"
+
 	// Apart from updateProvider, because it has SQLite look for the customer and write the index.
-	moveProvider = "UPDATE providers SET created_at = ?, deleted = ?, customer_id = ? WHERE row = ?"
+	moveProvider = "UPDATE providers SET created_at = ?, deleted = 0, customer_id = ? WHERE row = ?"
 )
 
 // parameters returns a parameter for each of the columns.
@@ -188,7 +191,7 @@ func parameters(columns string) string {
 func selectList(filters []property.Filter) string {
 	conditions := ""
 	for _, f := range filters {
-		conditions += property.Table[f.Property].Column() + " = ? AND "
+		conditions += schema.Quote(schema.Column(&property.Table[f.Property])) + " = ? AND "
 	}
 	return "SELECT " + columns + " FROM providers WHERE " + conditions + `organization_id = ? AND customer_id = ? AND deleted = 0
 		AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`
@@ -245,7 +248,12 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 	if err != nil {
 		return err
 	}
-	if current == nil {
+	if current != nil && next.Deleted { // nothing of it stays, whatever columns a newer program has added
+		if err := execute(c, deleteProvider, current.row); err != nil {
+			return err
+		}
+	}
+	if current == nil || next.Deleted {
 		statement, err := c.Prepare(insertProvider)
 		if err != nil {
 			return err
@@ -255,7 +263,7 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 		b.uuid(next.ID)
 		b.uuid(next.CustomerID)
 		b.int64(next.CreatedAt.UnixMilli())
-		b.int64(0) // not deleted
+		b.bool(next.Deleted)
 		b.provider(next, lastEvent)
 		return run(statement)
 	}
@@ -269,10 +277,10 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 	if err := run(statement); err != nil {
 		return err
 	}
-	if next.CreatedAt.Equal(current.CreatedAt) && next.Deleted == current.Deleted && next.CustomerID == current.CustomerID {
+	if next.CreatedAt.Equal(current.CreatedAt) && !current.Deleted && next.CustomerID == current.CustomerID {
 		return nil
 	}
-	return execute(c, moveProvider, next.CreatedAt.UnixMilli(), next.Deleted, next.CustomerID[:], current.row)
+	return execute(c, moveProvider, next.CreatedAt.UnixMilli(), next.CustomerID[:], current.row)
 }
 
 // exists reports whether the organization has the customer.
@@ -306,12 +314,13 @@ func (b *binder) next() int {
 
 func (b *binder) int64(v int64)     { b.statement.BindInt64(b.next(), v) }
 func (b *binder) uuid(id uuid.UUID) { b.statement.BindBytes(b.next(), id[:]) }
+func (b *binder) bool(v bool)       { b.statement.BindBool(b.next(), v) }
 
 func (b *binder) value(value property.Value) {
 	if text, ok := value.Text(); ok {
 		b.statement.BindText(b.next(), text)
 	} else if flag, ok := value.Boolean(); ok {
-		b.statement.BindBool(b.next(), flag)
+		b.bool(flag)
 	} else {
 		b.statement.BindNull(b.next())
 	}
