@@ -32,7 +32,7 @@ func (c *Client) Providers(ctx context.Context, customerID uuid.UUID, filter Pro
 	return pages(ctx, c, listProviders, nil, get, func(p Provider) bool { return p.CustomerID == customerID && p.ID != uuid.Nil })
 }
 
-// PageSize has a walk through a history request that many entries at once, from 1 to 100. Without it the server decides.
+// PageSize sets how many entries ProviderHistory requests at once, from 1 to 100. Without it the server decides.
 func PageSize(n int) CallOption {
 	return func(c *call) error {
 		if c.operation != listHistory {

@@ -124,14 +124,18 @@ func TestPageSize(t *testing.T) {
 		t.Errorf("asked for %q", got)
 	}
 	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
-	for want, err := range map[string]error{
-		"list provider history: PageSize must be from 1 to 100":  lastOf(c.ProviderHistory(t.Context(), customerID, providerID, client.PageSize(0))),
-		"list provider history: PageSize must be from 1  to 100": lastOf(c.ProviderHistory(t.Context(), customerID, providerID, client.PageSize(101))),
-		"list provider history: IfMatch is for a record":         lastOf(c.ProviderHistory(t.Context(), customerID, providerID, client.IfMatch("*"))),
-		"delete provider: PageSize is for ProviderHistory":       c.DeleteProvider(t.Context(), customerID, providerID, client.PageSize(1)),
+	history := func(option client.CallOption) error { return lastOf(c.ProviderHistory(t.Context(), customerID, providerID, option)) }
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{history(client.PageSize(0)), "list provider history: PageSize must be from 1 to 100"},
+		{history(client.PageSize(101)), "list provider history: PageSize must be from 1 to 100"},
+		{history(client.IfMatch("*")), "list provider history: IfMatch is for a record"},
+		{c.DeleteProvider(t.Context(), customerID, providerID, client.PageSize(1)), "delete provider: PageSize is for ProviderHistory"},
 	} {
-		if err == nil || err.Error() != strings.ReplaceAll(want, "  ", " ") {
-			t.Errorf("got %v, want %s", err, want)
+		if test.err == nil || test.err.Error() != test.want {
+			t.Errorf("got %v, want %s", test.err, test.want)
 		}
 	}
 }

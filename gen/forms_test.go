@@ -48,6 +48,10 @@ var forms = []struct {
 	// Of the properties of a provider, each of which is a column in the stores.
 	{"a property of a provider that no column holds", "type: string or type: boolean",
 		func(s schema) bool { return s.value() && !s.Value.Type.Is("string") && !s.Value.Type.Is("boolean") }},
+	{"a property of a provider that cannot be null (the records that are there lack it, and a program that creates one does not send it)", "nullable: true",
+		func(s schema) bool {
+			return s.value() && !s.Value.Nullable && !strings.HasSuffix(s.place, ".providerType")
+		}},
 	{"enum in a boolean", "type: boolean alone",
 		func(s schema) bool { return s.value() && s.Value.Type.Is("boolean") && s.Value.Enum != nil }},
 	{"enum in a property of a provider (a type in Go for each place)", "a schema under components, and a $ref to it",
@@ -231,22 +235,24 @@ components:
 `
 	for _, tt := range []struct{ property, want string }{
 		// What works.
-		{"{type: string, maxLength: 50}", ""},
 		{"{type: string, nullable: true, maxLength: 50}", ""},
 		{"{type: boolean, nullable: true, description: Whether., example: true}", ""},
 		{"{$ref: '#/components/schemas/Status'}", ""},
-		{"{$ref: '#/components/schemas/Kind'}", ""},
 
 		// What does not.
+		{"{type: string, maxLength: 50}",
+			"ProviderUpdate.it: a property of a provider that cannot be null (the records that are there lack it, and a program that creates one does not send it); write nullable: true"},
+		{"{$ref: '#/components/schemas/Kind'}",
+			"ProviderUpdate.it: a property of a provider that cannot be null (the records that are there lack it, and a program that creates one does not send it); write nullable: true"},
 		{"{type: string, nullable: true, enum: [active, retired]}",
 			"ProviderUpdate.it: nullable next to an enum without null (which says that null is not allowed); write null in the enum, too"},
 		{"{type: string, enum: [active, null]}",
 			"ProviderUpdate.it: null in an enum that is not nullable; write nullable: true, too"},
 		{"{type: string, nullable: true, enum: [active, null]}",
 			"ProviderUpdate.it: enum in a property of a provider (a type in Go for each place); write a schema under components, and a $ref to it"},
-		{"{type: string, maxLength: 50, pattern: '^x'}",
+		{"{type: string, nullable: true, maxLength: 50, pattern: '^x'}",
 			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
-		{"{type: string, format: uuid}",
+		{"{type: string, nullable: true, format: uuid}",
 			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
 		{"{$ref: '#/components/schemas/Status', nullable: true}",
 			"ProviderUpdate.it: a keyword next to $ref (it is ignored); write the keyword within the schema that is referred to, or the schema in place"},
@@ -270,9 +276,9 @@ components:
 			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
 		{"{nullable: true}",
 			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
-		{"{type: string, format: date-time, maxLength: 50}",
+		{"{type: string, nullable: true, format: date-time, maxLength: 50}",
 			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
-		{"{type: boolean, enum: [true]}",
+		{"{type: boolean, nullable: true, enum: [true, null]}",
 			"ProviderUpdate.it: enum in a boolean; write type: boolean alone"},
 	} {
 		doc, err := openapi3.NewLoader().LoadFromData(fmt.Appendf(nil, document, "3.0.3", tt.property))
@@ -285,7 +291,7 @@ components:
 		}
 	}
 
-	doc, err := openapi3.NewLoader().LoadFromData(fmt.Appendf(nil, document, "3.1.0", "{type: boolean}"))
+	doc, err := openapi3.NewLoader().LoadFromData(fmt.Appendf(nil, document, "3.1.0", "{type: boolean, nullable: true}"))
 	if err != nil {
 		t.Fatal(err)
 	}

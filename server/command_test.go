@@ -248,6 +248,7 @@ func TestImport(t *testing.T) {
 			"line 1: " + required + "line 3: " + required + "server: import: 2 lines are invalid, so nothing was imported; mend them, or import the others with --skip-invalid\n", 0},
 		{"required", `{"customerId":null}`, nil, 1, "line 1: customerId must be a UUID, not null. providerType is required.\n" + oneBad, 0},
 		{"a bad id", strings.Replace(withID, `"id":"3c90c3cc-`, `"id":"`, 1), nil, 1, "line 1: id must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.\n" + oneBad, 0},
+		{"an escaped id", strings.Replace(withID, `"id":"3`, `"id":"\u0033`, 1), nil, 0, "imported 1 record\n", 1},
 		{"no id but null", strings.Replace(withID, `"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a"`, `"id":null`, 1), nil, 1, "line 1: id must be a UUID, not null.\n" + oneBad, 0},
 		{"a property of the answer", strings.Replace(line, "{", `{"createdAt":"2026-06-17T19:07:23.709Z",`, 1), nil, 1, "line 1: createdAt is not a property of the contract.\n" + oneBad, 0},
 		{"two values", line + line, nil, 1, "line 1: The line must be one JSON value; something follows it.\n" + oneBad, 0},

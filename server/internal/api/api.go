@@ -1,9 +1,9 @@
 // Package api answers the contract's operations: it implements the interface that is generated from openapi.yaml.
 //
-// A request passes the request ID, the access log and recovery, whatever its path (observe.go); then, on the routes of the
-// contract, the API key and its limits (authenticate.go), validation (package validate, body.go) and the generated wrapper,
-// which binds the body (body.go); then a handler (one file for each resource), which hands the domain's types to a store.
-// An error anywhere becomes a response in one place (errors.go).
+// Every request gets a request ID, a line in the access log, and recovery from panics (observe.go). On the routes of the
+// contract the API key and its limits follow (authenticate.go), then validation (package validate, body.go), the generated
+// wrapper, which binds the body (body.go), and a handler (one file for each resource), which calls a store. An error
+// anywhere becomes a response in one place (errors.go).
 //
 // To add an operation, add it to openapi.yaml and run go generate ./...: API no longer implements
 // gen.StrictServerInterface, and the compiler names the method to write.

@@ -17,8 +17,8 @@ import (
 func (a *API) validate(o *validate.Operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			buffer := texts.Get().(*bytes.Buffer)
-			defer texts.Put(buffer) // the binder copies what it takes
+			buffer := requestBuffers.Get().(*bytes.Buffer)
+			defer requestBuffers.Put(buffer) // the binder copies what it takes
 			body, err := o.Check(c, buffer)
 			if err != nil {
 				return err
@@ -29,7 +29,7 @@ func (a *API) validate(o *validate.Operation) echo.MiddlewareFunc {
 	}
 }
 
-var texts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+var requestBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // binder gives the generated handlers the body that validate has let pass.
 type binder struct{}

@@ -27,7 +27,7 @@ func (a *API) ListCustomerProviders(ctx context.Context, r gen.ListCustomerProvi
 		return nil, err
 	}
 	page, nextCursor := listPage(records, limit)
-	return bodyResponse{func(b []byte) ([]byte, error) { return wire.AppendProviderList(b, page, nextCursor) }}, nil
+	return pageResponse{func(b []byte) ([]byte, error) { return wire.AppendProviderList(b, page, nextCursor) }}, nil
 }
 
 // CreateCustomerProvider implements [gen.StrictServerInterface].
@@ -104,7 +104,7 @@ func (a *API) ListCustomerProviderHistory(ctx context.Context, r gen.ListCustome
 		return nil, err
 	}
 	page, nextCursor := historyPage(events, limit)
-	return bodyResponse{func(b []byte) ([]byte, error) { return wire.AppendHistoryList(b, page, nextCursor) }}, nil
+	return pageResponse{func(b []byte) ([]byte, error) { return wire.AppendHistoryList(b, page, nextCursor) }}, nil
 }
 
 func actor(ctx context.Context) provider.Actor {
@@ -149,19 +149,19 @@ func (n notModified) VisitGetCustomerProviderResponse(w http.ResponseWriter) err
 	return nil
 }
 
-// bodyResponse is a 200 with a body and nothing else: a page.
-type bodyResponse struct {
-	append func(b []byte) ([]byte, error)
+// pageResponse is a 200 with a page.
+type pageResponse struct {
+	appendTo func(b []byte) ([]byte, error)
 }
 
 // VisitListCustomerProvidersResponse writes the page.
-func (r bodyResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
-	return writeBody(w, http.StatusOK, r.append)
+func (r pageResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+	return writeBody(w, http.StatusOK, r.appendTo)
 }
 
 // VisitListCustomerProviderHistoryResponse writes the page.
-func (r bodyResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
-	return writeBody(w, http.StatusOK, r.append)
+func (r pageResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+	return writeBody(w, http.StatusOK, r.appendTo)
 }
 
 // deleted is a 200 for a record that is gone.
@@ -176,16 +176,21 @@ func (d deleted) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) erro
 	return writeJSON(w, http.StatusOK, body)
 }
 
-// writeBody writes the body that appendBody appends to a buffer, which is used again.
+// writeBody writes the body that appendBody appends to a buffer, which is used again unless it has become large.
 func writeBody(w http.ResponseWriter, status int, appendBody func(b []byte) ([]byte, error)) error {
-	buffer := bodies.Get().(*[]byte)
-	defer bodies.Put(buffer)
+	buffer := responseBuffers.Get().(*[]byte)
 	body, err := appendBody((*buffer)[:0])
 	if err != nil {
 		return err
 	}
-	*buffer = body
-	return writeJSON(w, status, body)
+	err = writeJSON(w, status, body)
+	if cap(body) <= maxPooled {
+		*buffer = body
+		responseBuffers.Put(buffer)
+	}
+	return err
 }
 
-var bodies = sync.Pool{New: func() any { return new([]byte) }}
+const maxPooled = 64 << 10 // bytes
+
+var responseBuffers = sync.Pool{New: func() any { return new([]byte) }}

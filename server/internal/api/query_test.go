@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,12 +12,13 @@ import (
 	"testing"
 
 	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 )
 
-// asked is a store that keeps the last question, and has nothing.
+// asked is an empty store that keeps what it was last asked for.
 type asked struct {
 	provider.Store
 	question string
@@ -65,7 +67,7 @@ func TestQueryParameters(t *testing.T) {
 					continue
 				}
 				if method != http.MethodGet {
-					t.Errorf("%s %s has the query parameter %s, of which this test knows nothing", method, path, p.Name)
+					t.Errorf("%s %s has the query parameter %s, and this test knows those of GET only", method, path, p.Name)
 					continue
 				}
 				checked++
@@ -91,17 +93,21 @@ func TestQueryParameters(t *testing.T) {
 func example(t *testing.T, p *openapi3.Parameter) string {
 	t.Helper()
 	schema := p.Schema.Value
-	switch {
-	case p.Example != nil:
-		return fmt.Sprint(p.Example)
-	case schema.Enum != nil:
-		return fmt.Sprint(schema.Enum[0])
-	case schema.Type.Is("boolean"):
-		return "true"
-	case schema.Type.Is("integer") && schema.Min != nil && schema.Min != schema.Default:
-		return fmt.Sprint(*schema.Min)
-	case schema.Type.Is("string") && schema.Pattern == "" && schema.Format == "":
-		return "x"
+	choices := []any{p.Example}
+	choices = append(choices, schema.Enum...)
+	if schema.Type.Is("boolean") {
+		choices = append(choices, true, false)
+	}
+	if schema.Min != nil {
+		choices = append(choices, *schema.Min, *schema.Min+1)
+	}
+	if schema.Type.Is("string") && schema.Pattern == "" && schema.Format == "" && schema.Enum == nil {
+		choices = append(choices, "x")
+	}
+	for _, choice := range choices {
+		if choice != nil && choice != schema.Default {
+			return fmt.Sprint(choice)
+		}
 	}
 	t.Fatalf("give the parameter %s an example in the contract", p.Name)
 	return ""
@@ -112,16 +118,17 @@ func TestQueryText(t *testing.T) {
 	t.Parallel()
 	handler, secret := serving(t, &asked{})
 	for query, want := range map[string]string{
-		"cursor=%00":             `cursor must not contain the character U+0000`,
-		"cursor=a%ff":            `cursor must be text in UTF-8`,
-		"providerType=%00":       `providerType must not contain the character U+0000`,
-		"providerType=%ed%a0%80": `providerType must be text in UTF-8`,
+		"cursor=%00":             `cursor must not contain the character U+0000.`,
+		"cursor=a%ff":            `cursor must be text in UTF-8.`,
+		"providerType=%00":       `providerType must not contain the character U+0000.`,
+		"providerType=%ed%a0%80": `providerType must be text in UTF-8.`,
 	} {
 		request := httptest.NewRequest(http.MethodGet, "/v2/customers/"+benchID+"/providers?"+query, nil)
 		request.Header.Set("X-Api-Key", secret)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, request)
-		if w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), want) {
+		var got gen.ValidationErrorResponse
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusUnprocessableEntity || len(got.Errors) != 1 || got.Errors[0].Message != want {
 			t.Errorf("%s: %d %s, want %s", query, w.Code, w.Body, want)
 		}
 	}

@@ -60,7 +60,7 @@ func (run Transaction) results(calls []provider.Write) []Result[provider.Provide
 	return results
 }
 
-// Write is provider.Store's.
+// Write implements [provider.Store].
 func (w *Writes) Write(ctx context.Context, call provider.Write) (provider.Provider, error) {
 	record, err := w.batch.Do(ctx, call)
 	switch {

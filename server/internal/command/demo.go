@@ -119,6 +119,9 @@ func exampleBody() (string, error) {
 	}
 	var lines []string
 	for _, name := range names {
+		if example[name] == nil {
+			continue
+		}
 		value, err := json.Marshal(example[name])
 		if err != nil {
 			return "", err

@@ -309,8 +309,8 @@ func decode(object validate.Checked) (*parsedLine, error) {
 	parsed := new(parsedLine)
 	for name, value := range object.All() {
 		if name == "id" {
-			id, err := uuid.Parse(strings.Trim(value, `"`))
-			if err != nil {
+			id, ok := wire.ParseUUID(value)
+			if !ok {
 				return nil, validate.Malformed("it cannot be read")
 			}
 			parsed.id = &id

@@ -11,7 +11,7 @@ import (
 
 var _ apikey.Store = (*Store)(nil)
 
-// CreateKey is apikey.Store's.
+// CreateKey implements [apikey.Store].
 func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
 	permissions := make([]string, len(key.Permissions))
 	for i, p := range key.Permissions {
@@ -28,12 +28,12 @@ const selectKeys = `SELECT api_keys.id, organization_id, organizations.name, api
 	created_at, expires_at, revoked_at, last_used_at
 	FROM api_keys JOIN organizations ON organizations.id = organization_id `
 
-// KeyByHash is apikey.Store's.
+// KeyByHash implements [apikey.Store].
 func (s *Store) KeyByHash(ctx context.Context, hash apikey.Hash) (apikey.Key, error) {
 	return s.key(ctx, selectKeys+"WHERE hash = $1", hash[:])
 }
 
-// KeyByID is apikey.Store's.
+// KeyByID implements [apikey.Store].
 func (s *Store) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
 	return s.key(ctx, selectKeys+"WHERE api_keys.id = $1", id)
 }
@@ -49,7 +49,7 @@ func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key
 	return keys[0], nil
 }
 
-// ListKeys is apikey.Store's.
+// ListKeys implements [apikey.Store].
 func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
 	return read(ctx, s, scanKey, selectKeys+"ORDER BY created_at, api_keys.id")
 }
@@ -69,7 +69,7 @@ func scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
 	return key, err
 }
 
-// RevokeKey is apikey.Store's.
+// RevokeKey implements [apikey.Store].
 func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	changed, err := s.execute(ctx, "UPDATE api_keys SET revoked_at = least(coalesce(revoked_at, $2), $2) WHERE id = $1", id, wholeMilliseconds(at))
 	if err == nil && changed == 0 {
@@ -78,7 +78,7 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	return err
 }
 
-// TouchKey is apikey.Store's.
+// TouchKey implements [apikey.Store].
 func (s *Store) TouchKey(ctx context.Context, id string, at time.Time) error {
 	_, err := s.execute(ctx, "UPDATE api_keys SET last_used_at = greatest(coalesce(last_used_at, $2), $2) WHERE id = $1", id, wholeMilliseconds(at))
 	return err

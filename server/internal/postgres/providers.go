@@ -17,7 +17,7 @@ import (
 
 var _ provider.Store = (*Store)(nil)
 
-// Write is provider.Store's.
+// Write implements [provider.Store].
 func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider, error) {
 	return s.writesOf(w.ID).Write(ctx, w)
 }
@@ -105,7 +105,7 @@ func selectList(l *provider.List) (string, []any) {
 	return statement + " ORDER BY created_at DESC, id DESC LIMIT $5", arguments
 }
 
-// Get is provider.Store's.
+// Get implements [provider.Store].
 func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.UUID) (provider.Provider, error) {
 	found, err := read(ctx, s, scanProvider, selectProvider, organization, [16]byte(id))
 	if err == nil && !has(customer, found) {
@@ -123,7 +123,7 @@ func has(customer uuid.UUID, found []provider.Provider) bool {
 	return len(found) > 0 && !found[0].Deleted && found[0].CustomerID == customer
 }
 
-// List is provider.Store's.
+// List implements [provider.Store].
 func (s *Store) List(ctx context.Context, l provider.List) ([]provider.Provider, error) {
 	query, arguments := selectList(&l)
 	var (
@@ -174,7 +174,7 @@ func scan(row pgx.CollectableRow, p *provider.Provider, before ...any) error {
 	return nil
 }
 
-// Organization is provider.Store's.
+// Organization implements [provider.Store].
 func (s *Store) Organization(ctx context.Context, name string) (int64, error) {
 	if number, err := s.organization(ctx, name); err != nil || number != 0 {
 		return number, err

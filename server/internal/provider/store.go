@@ -58,9 +58,9 @@ type Store interface {
 type List struct {
 	Organization int64
 	CustomerID   uuid.UUID
-	Filters      []property.Filter // all of which a record fulfils
+	Filters      []property.Filter // which a record meets, all of them
 	After        *Position         // nil: from the start
-	Limit        int               // most records in the answer; at least 1
+	Limit        int               // most records to return; at least 1
 }
 
 // Position is a record's place in the order of a List. What comes after it is older, or as old with a smaller ID.

@@ -88,8 +88,8 @@ type Import struct {
 	KeepExisting bool // leave the record alone if its ID is known
 }
 
-// Apply is to an Import what [Write.Apply] is to a Write. A record that was deleted is created again and continues its
-// history.
+// Apply is to an Import what [Write.Apply] is to a Write. Unless KeepExisting is set, a record that was deleted is created
+// again and continues its history.
 func (i *Import) Apply(current *Provider, now time.Time) (Provider, *Event) {
 	switch {
 	case current != nil && i.KeepExisting:
@@ -109,9 +109,9 @@ func create(id, customer uuid.UUID, deleted *Provider, patch *property.Patch, by
 		now = later(now, deleted.UpdatedAt)
 	}
 	next := Provider{ID: id, CustomerID: customer, Version: version, CreatedAt: now, UpdatedAt: now, Values: property.Nulls()}
-	for id, value := range patch.Values {
+	for p, value := range patch.Values {
 		if !value.IsAbsent() {
-			next.Values[id] = value
+			next.Values[p] = value
 		}
 	}
 	return next, event(&next, Created, by, given(&next))

@@ -12,7 +12,7 @@ var selectAll = "SELECT customers.id, " + columns + `
 	FROM customers LEFT JOIN providers ON providers.organization_id = customers.organization_id AND customer_id = customers.id AND deleted = 0
 	WHERE customers.organization_id = ?1 ORDER BY customers.id, providers.id`
 
-// Export is provider.Store's. Its two statements need no transaction:
+// Export implements [provider.Store]. Its two statements need no transaction:
 // an organization keeps its number.
 func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
 	var stopped error // f's error is the caller's, not one of the store

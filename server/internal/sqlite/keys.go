@@ -12,7 +12,7 @@ import (
 
 var _ apikey.Store = (*Store)(nil)
 
-// CreateKey is apikey.Store's.
+// CreateKey implements [apikey.Store].
 func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
 	permissions := make([]string, len(key.Permissions))
 	for i, p := range key.Permissions {
@@ -31,12 +31,12 @@ const selectKeys = `SELECT api_keys.id, organization_id, organizations.name, api
 	created_at, expires_at, revoked_at, last_used_at
 	FROM api_keys JOIN organizations ON organizations.id = organization_id `
 
-// KeyByHash is apikey.Store's.
+// KeyByHash implements [apikey.Store].
 func (s *Store) KeyByHash(ctx context.Context, hash apikey.Hash) (apikey.Key, error) {
 	return s.key(ctx, selectKeys+"WHERE hash = ?1", hash[:])
 }
 
-// KeyByID is apikey.Store's.
+// KeyByID implements [apikey.Store].
 func (s *Store) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
 	return s.key(ctx, selectKeys+"WHERE api_keys.id = ?1", id)
 }
@@ -52,7 +52,7 @@ func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key
 	return keys[0], nil
 }
 
-// ListKeys is apikey.Store's.
+// ListKeys implements [apikey.Store].
 func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
 	return s.keys(ctx, selectKeys+"ORDER BY created_at, api_keys.id")
 }
@@ -83,7 +83,7 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 	return keys, err
 }
 
-// RevokeKey is apikey.Store's.
+// RevokeKey implements [apikey.Store].
 func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	return s.write(ctx, func(c *sqlite.Conn) error {
 		err := sqlitex.Execute(c, "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
@@ -95,7 +95,7 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	})
 }
 
-// TouchKey is apikey.Store's.
+// TouchKey implements [apikey.Store].
 func (s *Store) TouchKey(ctx context.Context, id string, at time.Time) error {
 	return s.write(ctx, func(c *sqlite.Conn) error {
 		return sqlitex.Execute(c, "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, ?2), ?2) WHERE id = ?1",

@@ -18,7 +18,7 @@ import (
 
 var _ provider.Store = (*Store)(nil)
 
-// Write is provider.Store's.
+// Write implements [provider.Store].
 func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider, error) {
 	return s.writes.Write(ctx, w)
 }
@@ -62,7 +62,7 @@ func runWrite(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provid
 	return next, save(c, w.Organization, current, &next, event)
 }
 
-// Get is provider.Store's.
+// Get implements [provider.Store].
 func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.UUID) (record provider.Provider, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		found, err := find(c, organization, customer, id)
@@ -74,7 +74,7 @@ func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.U
 	return record, err
 }
 
-// List is provider.Store's. Its two statements need no transaction: a customer who is known stays known.
+// List implements [provider.Store]. Its two statements need no transaction: a customer who is known stays known.
 func (s *Store) List(ctx context.Context, l provider.List) (records []provider.Provider, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		known, err := exists(c, l.Organization, l.CustomerID)
@@ -372,7 +372,7 @@ func (s *scanner) provider(r *provider.Provider) {
 	}
 }
 
-// Organization is provider.Store's.
+// Organization implements [provider.Store].
 func (s *Store) Organization(ctx context.Context, name string) (number int64, err error) {
 	err = s.write(ctx, func(c *sqlite.Conn) error {
 		if err := execute(c, "INSERT INTO organizations (name) VALUES (?1) ON CONFLICT DO NOTHING", name); err != nil {

@@ -33,8 +33,8 @@ func (c Checked) All() iter.Seq2[string, string] {
 func findMembers(text []byte) (Checked, error) {
 	c := Checked{text: text}
 	p := newParser(text)
-	if _, err := p.dec.ReadToken(); err != nil { // {
-		return Checked{}, malformed(err)
+	if start, err := p.dec.ReadToken(); err != nil || start.Kind() != '{' {
+		return c, nil // which has no members
 	}
 	for p.dec.PeekKind() == '"' {
 		name, err := p.dec.ReadToken()

@@ -1,5 +1,5 @@
 // Package validate rejects the requests that break the contract, before a handler sees them: path, headers, query,
-// content type and body, with all the faults of a request in one error.
+// content type and body, with all errors of a request in one response.
 //
 // It stands on each generated route, behind authentication and in front of the strict handler. The verdict is
 // kin-openapi's, on openapi.yaml itself; what this package adds is a strict reading of JSON in front of it, and
@@ -23,6 +23,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
 )
 
@@ -62,7 +63,11 @@ func newOperation(contract *openapi3.T, path, method string, item *openapi3.Path
 		for _, ref := range list {
 			o.parameters = append(o.parameters, ref.Value)
 			if schema := ref.Value.Schema; ref.Value.In == openapi3.ParameterInQuery && schema != nil && schema.Value.Default != nil {
-				o.defaults[ref.Value.Name] = fmt.Sprint(schema.Value.Default)
+				text, err := json.Marshal(schema.Value.Default)
+				if err != nil {
+					return nil, fmt.Errorf("the default of %s: %w", ref.Value.Name, err)
+				}
+				o.defaults[ref.Value.Name] = strings.Trim(string(text), `"`)
 			}
 		}
 	}
@@ -135,6 +140,15 @@ func (o *Operation) checkParameters(c echo.Context) Faults {
 		if lines := request.Header.Values(parameter.Name); parameter.In == openapi3.ParameterInHeader && len(lines) > 1 {
 			request.Header.Set(parameter.Name, strings.Join(lines, ", ")) // RFC 9110, 5.3: the same list, in several lines
 		}
+		if parameter.In == openapi3.ParameterInQuery {
+			if text := c.QueryParam(parameter.Name); strings.ContainsRune(text, 0) {
+				faults = append(faults, nulCharacter([]string{parameter.Name}))
+				continue
+			} else if !utf8.ValidString(text) {
+				faults = append(faults, fault([]string{parameter.Name}, "invalid_format", "must be text in UTF-8", "text in UTF-8", "other bytes"))
+				continue
+			}
+		}
 		if err := openapi3filter.ValidateParameter(request.Context(), input, parameter); err != nil {
 			faults = append(faults, parameterFaults(parameter, err)...)
 		}
@@ -147,8 +161,8 @@ func (o *Operation) hasQuery() bool {
 }
 
 // checkQuery finds what kin-openapi lets pass: a parameter that the contract does not know, which would be a filter that
-// does not filter, one that is given twice, booleans and numbers that JSON writes otherwise, and text that a body could
-// not hold either. An operation without query parameters ignores them all.
+// does not filter, one that is given twice, and booleans and numbers that JSON writes otherwise. An operation without query
+// parameters ignores them all.
 func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
 	if c.Request().URL.RawQuery == "" || !o.hasQuery() {
 		return nil
@@ -170,10 +184,6 @@ func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
 			faults = append(faults, fault([]string{name}, "duplicate_parameter", "must be given once", "one value", "several values"))
 		case oddlyWritten(o.parameters[i].Schema, values[0]):
 			faults = append(faults, wrongType(o.parameters[i]))
-		case strings.ContainsRune(values[0], 0):
-			faults = append(faults, nulCharacter([]string{name}))
-		case !utf8.ValidString(values[0]):
-			faults = append(faults, fault([]string{name}, "invalid_format", "must be text in UTF-8", "text in UTF-8", "other bytes"))
 		}
 	}
 	return faults

@@ -1,9 +1,8 @@
-// Package wire is the JSON of records and their history: what the API sends, what a file for import or export has, and
-// the form of an event's changes in the stores. Every property comes out in the order of the documented page, whichever
-// way it goes.
+// Package wire is the JSON of records and their history: in the API, in a file for import or export, and in the stores'
+// column for the changes of an event. Properties are always in the order of the documented page.
 //
-// It stands between the domain and whatever reads or writes its JSON: the handlers (package api), files (ndjson) and a
-// column of each store. Values are written by hand because JSON is written with every change, inside its transaction.
+// It stands between the domain and whatever reads or writes its JSON: the handlers (package api), files (ndjson) and the
+// stores. It writes values itself, without reflection, because every change writes some of them inside its transaction.
 package wire
 
 import (
@@ -170,18 +169,29 @@ func appendValue(b []byte, value property.Value) ([]byte, error) {
 // property, or the text is no value of it. The patch shares the text's memory.
 func Set(patch *property.Patch, name, text string) bool {
 	if name == "customerId" {
-		unquoted, ok := parseString(text)
-		id, err := uuid.Parse(unquoted)
+		id, ok := ParseUUID(text)
 		patch.CustomerID = &id
-		return ok && err == nil
+		return ok
 	}
 	p, known := property.ByName(name)
 	if !known {
 		return false
 	}
 	value, ok := parseValue(text)
+	if _, isBoolean := value.Boolean(); value.IsNull() {
+		ok = property.Table[p].Nullable
+	} else if isBoolean != (property.Table[p].Kind == property.BooleanKind) {
+		ok = false
+	}
 	patch.Values[p] = value
 	return ok
+}
+
+// ParseUUID returns the UUID that a JSON text means, and false if it means something else.
+func ParseUUID(text string) (uuid.UUID, bool) {
+	unquoted, ok := parseString(text)
+	id, err := uuid.Parse(unquoted)
+	return id, ok && err == nil
 }
 
 // parseValue returns the value that a JSON text means: null, a boolean or a string. It returns false for any other. The

@@ -55,6 +55,25 @@ func TestContractReachesTheDomain(t *testing.T) {
 	}
 }
 
+// A value of another kind is refused, whatever let it pass.
+func TestSet(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       bool
+	}{
+		{"city", `"x"`, true}, {"city", `""`, true}, {"city", `null`, true}, {"city", `true`, false}, {"city", `1`, false}, {"city", `[]`, false},
+		{"isActive", `true`, true}, {"isActive", `null`, true}, {"isActive", `"true"`, false},
+		{"providerType", `"Hospital"`, true}, {"providerType", `null`, false},
+		{"customerId", `"3c90c3cc-0d44-4b50-8888-8dd25736052a"`, true}, {"customerId", `"\u0033c90c3cc-0d44-4b50-8888-8dd25736052a"`, true},
+		{"customerId", `null`, false}, {"customerId", `"x"`, false},
+		{"postal_code", `"x"`, false}, {"id", `"x"`, false},
+	} {
+		if got := wire.Set(new(property.Patch), test.name, test.text); got != test.want {
+			t.Errorf("%s: %s: got %t, want %t", test.name, test.text, got, test.want)
+		}
+	}
+}
+
 func sample(schema *openapi3.Schema) any {
 	switch {
 	case schema.Type.Is("boolean"):
