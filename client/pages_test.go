@@ -124,7 +124,9 @@ func TestPageSize(t *testing.T) {
 		t.Errorf("asked for %q", got)
 	}
 	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
-	history := func(option client.CallOption) error { return lastOf(c.ProviderHistory(t.Context(), customerID, providerID, option)) }
+	history := func(option client.CallOption) error {
+		return lastOf(c.ProviderHistory(t.Context(), customerID, providerID, option))
+	}
 	for _, test := range []struct {
 		err  error
 		want string
