@@ -23,6 +23,8 @@ func TestContract(t *testing.T) {
 		check func(*testing.T)
 	}{
 		{"has no form that fails elsewhere", formsWork},
+		{"has each property in each schema", hasEachProperty},
+		{"has filters of properties", hasFilters},
 		{"is valid", isValid},
 		{"is not about Go", isNotAboutGo},
 		{"names each operation", namesOperations},
@@ -144,6 +146,76 @@ func isThePage(t *testing.T) {
 	got = append(got, contentFacts(t, "request", update.RequestBody.Value.Content)...)
 	got = append(got, contentFacts(t, "response", update.Responses.Value("200").Value.Content)...)
 	compare(t, got, lines(page+ours))
+	if t.Failed() {
+		t.Log("the constant page of this file has what the documented page says, and the constant ours what the contract adds to it")
+	}
+}
+
+// hasEachProperty: what a creation gives, an update changes and a response shows is the same, but for keys and times.
+func hasEachProperty(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		return // isValid reports it
+	}
+	own := map[string][]string{"ProviderCreate": {}, "ProviderUpdate": {"customerId"}, "Provider": {"id", "createdAt", "updatedAt", "customerId"}}
+	schemas := map[string]map[string]string{} // the properties' own schemas, by the name of theirs
+	names := map[string]bool{}
+	for schema, without := range own {
+		schemas[schema] = map[string]string{}
+		ref := doc.Components.Schemas[schema]
+		if ref == nil {
+			t.Fatalf("openapi.yaml lacks the schema %s", schema)
+		}
+		for name, property := range ref.Value.Properties {
+			if !slices.Contains(without, name) {
+				text, _ := property.MarshalJSON()
+				schemas[schema][name], names[name] = string(text), true
+			}
+		}
+		for _, name := range ref.Value.Required {
+			if ref.Value.Properties[name] == nil {
+				t.Errorf("openapi.yaml: the schema %s requires %s, and does not have it", schema, name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		for _, schema := range slices.Sorted(maps.Keys(own)) {
+			switch got := schemas[schema][name]; {
+			case got == "":
+				t.Errorf("openapi.yaml: the schema %s lacks the property %s, which another schema of a provider has", schema, name)
+			case got != schemas["ProviderUpdate"][name] && schemas["ProviderUpdate"][name] != "":
+				t.Errorf("openapi.yaml: the property %s is not the same in the schemas %s and ProviderUpdate", name, schema)
+			}
+		}
+	}
+	for name := range schemas["Provider"] {
+		if !slices.Contains(doc.Components.Schemas["Provider"].Value.Required, name) {
+			t.Errorf("openapi.yaml: the schema Provider has %s, and does not require it; a response has every property", name)
+		}
+	}
+}
+
+// hasFilters: a parameter of the list that is named for a property looks for one of its values.
+func hasFilters(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		return // isValid reports it
+	}
+	for _, o := range operations(t, doc) {
+		for _, p := range o.parameters() {
+			property := doc.Components.Schemas["ProviderCreate"].Value.Properties[p.Name]
+			if o.OperationID != "listCustomerProviders" || p.In != openapi3.ParameterInQuery || property == nil {
+				continue
+			}
+			schema, words := p.Schema.Value, slices.DeleteFunc(slices.Clone(property.Value.Enum), func(word any) bool { return word == nil })
+			switch {
+			case p.Required || schema.Nullable || schema.Default != nil:
+				t.Errorf("openapi.yaml: the filter %s must be optional, not nullable and without a default: leaving it out finds all", p.Name)
+			case !slices.Equal(schema.Type.Slice(), property.Value.Type.Slice()) || !slices.Equal(schema.Enum, words):
+				t.Errorf("openapi.yaml: the filter %s must have the type and the enum of the property, without null", p.Name)
+			}
+		}
+	}
 }
 
 // hasOrderOfThePage compares the order of the properties that a response requires, which is that of every response and of
@@ -160,11 +232,6 @@ func hasOrderOfThePage(t *testing.T) {
 	got := slices.DeleteFunc(slices.Clone(provider.Required), func(name string) bool { return !slices.Contains(want, name) })
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what the schema Provider requires (-want +got):\n%s", shorten(strings.Split(diff, "\n")))
-	}
-	for name := range provider.Properties {
-		if !slices.Contains(provider.Required, name) {
-			t.Errorf("the schema Provider has %s, and does not require it; a response has every property", name)
-		}
 	}
 }
 

@@ -19,6 +19,35 @@ var forms = []struct {
 	write  string
 	broken func(schema) bool
 }{
+	// Of the properties of a provider, each of which is a column in the stores.
+	{"a property of a provider that is more than a type", asProperty,
+		func(s schema) bool {
+			return s.value() && (len(s.Value.OneOf)+len(s.Value.AnyOf)+len(s.Value.AllOf) > 0 || s.Value.Not != nil || len(s.Value.Type.Slice()) > 1)
+		}},
+	{"a property of a provider that no column holds", asProperty,
+		func(s schema) bool { return s.value() && !s.Value.Type.Is("string") && !s.Value.Type.Is("boolean") }},
+	{"a property of a provider with an enum in place (a type in Go for each place)", asProperty,
+		func(s schema) bool { return s.value() && s.inPlace() && s.Value.Enum != nil }},
+	{"a property of a provider that cannot be null (existing records lack it, and existing programs do not send it)", asProperty,
+		func(s schema) bool {
+			return s.value() && !s.Value.Nullable && !strings.HasSuffix(s.place, ".providerType")
+		}},
+	{"a property of a provider without a limit", asProperty,
+		func(s schema) bool {
+			return s.value() && s.Value.Type.Is("string") && s.Value.MaxLength == nil && s.Value.Enum == nil
+		}},
+	{"a property of a provider with a keyword that not every check knows", asProperty,
+		func(s schema) bool {
+			keywords := keywordsOf(s.Value)
+			for _, known := range []string{"type", "nullable", "enum", "description", "example"} {
+				delete(keywords, known)
+			}
+			if s.inPlace() {
+				delete(keywords, "maxLength")
+			}
+			return s.value() && (len(keywords) > 0 || slices.Contains(s.Value.Enum, any("")))
+		}},
+
 	// Of every schema.
 	{"nullable next to an enum without null (which says that null is not allowed)", "null in the enum, too",
 		func(s schema) bool {
@@ -44,27 +73,9 @@ var forms = []struct {
 		func(s schema) bool {
 			return s.body && s.Value.Type.Is("string") && s.Value.MaxLength == nil && s.Value.Enum == nil && s.Value.Format != "uuid"
 		}},
-
-	// Of the properties of a provider, each of which is a column in the stores.
-	{"a property of a provider that no column holds", "type: string or type: boolean",
-		func(s schema) bool { return s.value() && !s.Value.Type.Is("string") && !s.Value.Type.Is("boolean") }},
-	{"a property of a provider that cannot be null (the records that are there lack it, and a program that creates one does not send it)", "nullable: true",
-		func(s schema) bool {
-			return s.value() && !s.Value.Nullable && !strings.HasSuffix(s.place, ".providerType")
-		}},
-	{"enum in a boolean", "type: boolean alone",
-		func(s schema) bool { return s.value() && s.Value.Type.Is("boolean") && s.Value.Enum != nil }},
-	{"enum in a property of a provider (a type in Go for each place)", "a schema under components, and a $ref to it",
-		func(s schema) bool { return s.value() && s.inPlace() && s.Value.Enum != nil }},
-	{"a keyword of a provider's property that not every check knows", "type, nullable and maxLength, or a $ref to an enum",
-		func(s schema) bool {
-			keywords := s.keywords()
-			for _, known := range []string{"type", "nullable", "maxLength", "enum", "description", "example"} {
-				delete(keywords, known)
-			}
-			return s.value() && s.inPlace() && len(keywords) > 0
-		}},
 }
+
+const asProperty = "{type: string, nullable: true, maxLength: N}, {type: boolean, nullable: true}, or a $ref alone, to a schema {type: string, nullable: true, enum: [..., null]}"
 
 // providers are the schemas whose properties the stores have columns for.
 var providers = []string{"Provider", "ProviderCreate", "ProviderUpdate"}
@@ -87,12 +98,12 @@ func (s schema) value() bool {
 }
 
 // siblings returns how many keywords there are next to a $ref.
-func (s schema) siblings() int { return len(s.keywords()) - 1 }
+func (s schema) siblings() int { return len(keywordsOf(s.SchemaRef)) - 1 }
 
-// keywords returns what the schema has where it is written, which only its JSON form tells.
-func (s schema) keywords() map[string]any {
+// keywordsOf returns the keywords of a schema, or of a reference to one, which only its JSON form tells.
+func keywordsOf(s json.Marshaler) map[string]any {
 	var keywords map[string]any
-	text, err := json.Marshal(s.SchemaRef)
+	text, err := s.MarshalJSON()
 	if err != nil || json.Unmarshal(text, &keywords) != nil {
 		return nil
 	}
@@ -231,8 +242,11 @@ components:
   schemas:
     Status: {type: string, nullable: true, enum: [active, retired, null]}
     Kind: {type: string, enum: [one, other]}
+    Short: {type: string, nullable: true, maxLength: 4, enum: [one, null]}
+    Empty: {type: string, nullable: true, enum: ['', null]}
     ProviderUpdate: {type: object, additionalProperties: false, properties: {customerId: {type: string, format: uuid}, it: %s}}
 `
+	const in = "ProviderUpdate.it: a property of a provider "
 	for _, tt := range []struct{ property, want string }{
 		// What works.
 		{"{type: string, nullable: true, maxLength: 50}", ""},
@@ -240,46 +254,26 @@ components:
 		{"{$ref: '#/components/schemas/Status'}", ""},
 
 		// What does not.
-		{"{type: string, maxLength: 50}",
-			"ProviderUpdate.it: a property of a provider that cannot be null (the records that are there lack it, and a program that creates one does not send it); write nullable: true"},
-		{"{$ref: '#/components/schemas/Kind'}",
-			"ProviderUpdate.it: a property of a provider that cannot be null (the records that are there lack it, and a program that creates one does not send it); write nullable: true"},
-		{"{type: string, nullable: true, enum: [active, retired]}",
-			"ProviderUpdate.it: nullable next to an enum without null (which says that null is not allowed); write null in the enum, too"},
-		{"{type: string, enum: [active, null]}",
-			"ProviderUpdate.it: null in an enum that is not nullable; write nullable: true, too"},
-		{"{type: string, nullable: true, enum: [active, null]}",
-			"ProviderUpdate.it: enum in a property of a provider (a type in Go for each place); write a schema under components, and a $ref to it"},
-		{"{type: string, nullable: true, maxLength: 50, pattern: '^x'}",
-			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
-		{"{type: string, nullable: true, format: uuid}",
-			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
+		{"{type: string, maxLength: 50}", in + "that cannot be null (existing records lack it, and existing programs do not send it); write " + asProperty},
+		{"{$ref: '#/components/schemas/Kind'}", in + "that cannot be null (existing records lack it, and existing programs do not send it); write " + asProperty},
+		{"{type: string, nullable: true, enum: [active, retired]}", in + "with an enum in place (a type in Go for each place); write " + asProperty},
+		{"{type: boolean, nullable: true, enum: [true, null]}", in + "with an enum in place (a type in Go for each place); write " + asProperty},
+		{"{type: string, nullable: true}", in + "without a limit; write " + asProperty},
+		{"{type: string, nullable: true, maxLength: 50, pattern: '^x'}", in + "with a keyword that not every check knows; write " + asProperty},
+		{"{type: string, nullable: true, maxLength: 50, readOnly: true}", in + "with a keyword that not every check knows; write " + asProperty},
+		{"{type: string, nullable: true, maxLength: 50, format: date-time}", in + "with a keyword that not every check knows; write " + asProperty},
+		{"{$ref: '#/components/schemas/Short'}", in + "with a keyword that not every check knows; write " + asProperty},
+		{"{$ref: '#/components/schemas/Empty'}", in + "with a keyword that not every check knows; write " + asProperty},
+		{"{type: boolean, nullable: true, default: false}", in + "with a keyword that not every check knows; write " + asProperty},
+		{"{allOf: [{$ref: '#/components/schemas/Status'}]}", in + "that is more than a type; write " + asProperty},
+		{"{type: [string, 'null'], maxLength: 50}", in + "that is more than a type; write " + asProperty},
+		{"{type: integer, nullable: true}", in + "that no column holds; write " + asProperty},
+		{"{type: number, nullable: true}", in + "that no column holds; write " + asProperty},
+		{"{type: object, nullable: true}", in + "that no column holds; write " + asProperty},
+		{"{type: array, nullable: true, items: {type: boolean}}", in + "that no column holds; write " + asProperty},
+		{"{nullable: true}", in + "that no column holds; write " + asProperty},
 		{"{$ref: '#/components/schemas/Status', nullable: true}",
 			"ProviderUpdate.it: a keyword next to $ref (it is ignored); write the keyword within the schema that is referred to, or the schema in place"},
-		{"{type: [string, 'null'], maxLength: 50}",
-			"ProviderUpdate.it: a list of types (OpenAPI 3.1); write one type, with nullable: true if it may be null"},
-		{"{type: string, maxLength: 50, readOnly: true}",
-			"ProviderUpdate.it: readOnly or writeOnly (a required one becomes optional in Go); write a schema for requests and another for responses"},
-		{"{type: boolean, default: false}",
-			"ProviderUpdate.it: default in a request body (it is stored where null was sent); write no default; the description says what a missing property means"},
-		{"{allOf: [{$ref: '#/components/schemas/Status'}]}",
-			"ProviderUpdate.it: oneOf, anyOf, allOf or not in a request body; write one schema with all its properties"},
-		{"{type: string}",
-			"ProviderUpdate.it: a string of any length in a request body; write maxLength, enum or format: uuid"},
-		{"{type: integer}",
-			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
-		{"{type: number}",
-			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
-		{"{type: object}",
-			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
-		{"{type: array, items: {type: boolean}}",
-			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
-		{"{nullable: true}",
-			"ProviderUpdate.it: a property of a provider that no column holds; write type: string or type: boolean"},
-		{"{type: string, nullable: true, format: date-time, maxLength: 50}",
-			"ProviderUpdate.it: a keyword of a provider's property that not every check knows; write type, nullable and maxLength, or a $ref to an enum"},
-		{"{type: boolean, nullable: true, enum: [true, null]}",
-			"ProviderUpdate.it: enum in a boolean; write type: boolean alone"},
 	} {
 		doc, err := openapi3.NewLoader().LoadFromData(fmt.Appendf(nil, document, "3.0.3", tt.property))
 		if err != nil {
@@ -288,6 +282,28 @@ components:
 		}
 		if diff := cmp.Diff(tt.want, strings.Join(brokenForms(doc), "\n")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.property, diff)
+		}
+	}
+
+	for _, tt := range []struct{ body, want string }{
+		{"{type: string, maxLength: 50}", ""},
+		{"{type: string, format: uuid}", ""},
+		{"{type: string, nullable: true, enum: [active]}", "Other.it: nullable next to an enum without null (which says that null is not allowed); write null in the enum, too"},
+		{"{type: string, enum: [active, null]}", "Other.it: null in an enum that is not nullable; write nullable: true, too"},
+		{"{type: string, maxLength: 50, readOnly: true}", "Other.it: readOnly or writeOnly (a required one becomes optional in Go); write a schema for requests and another for responses"},
+		{"{type: boolean, default: false}", "Other.it: default in a request body (it is stored where null was sent); write no default; the description says what a missing property means"},
+		{"{anyOf: [{type: boolean}]}", "Other.it: oneOf, anyOf, allOf or not in a request body; write one schema with all its properties"},
+		{"{type: string}", "Other.it: a string of any length in a request body; write maxLength, enum or format: uuid"},
+		{"{type: [string, 'null'], maxLength: 50}", "Other.it: a list of types (OpenAPI 3.1); write one type, with nullable: true if it may be null"},
+	} {
+		text := strings.ReplaceAll(fmt.Sprintf(document, "3.0.3", tt.body), "ProviderUpdate", "Other")
+		doc, err := openapi3.NewLoader().LoadFromData([]byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", tt.body, err)
+			continue
+		}
+		if got := strings.Join(brokenForms(doc), "\n"); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.body, got, tt.want)
 		}
 	}
 

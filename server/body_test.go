@@ -28,7 +28,7 @@ func TestBody(t *testing.T) {
 		return malformed(name, body, "The body is not JSON: it has text that is not Unicode after byte "+where+".")
 	}
 	const (
-		empty   = "The body is empty. Send a JSON object; {} changes nothing."
+		empty   = "The body is empty; send a JSON object."
 		follows = "The body must be one JSON value; something follows it."
 		tooDeep = "The body nests deeper than 32 levels."
 	)

@@ -101,6 +101,6 @@ func (d Dialect) Check(columns map[string]string) error {
 }
 
 func (d Dialect) missing(p *property.Description) error {
-	return fmt.Errorf("the contract's property %s has no column; add a migration to %s with: ALTER TABLE providers ADD COLUMN %s %s;",
+	return fmt.Errorf("the contract's property %s has no column; add a migration to %s, with a line -- +goose Up and below it: ALTER TABLE providers ADD COLUMN %s %s; (RENAME COLUMN for a property that had another name)",
 		p.Name, d.Migrations, Quote(Column(p)), d.definition(p))
 }

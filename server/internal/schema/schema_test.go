@@ -26,8 +26,12 @@ func TestMigrations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			up, _, _ := strings.Cut(string(text), "-- +goose Down")
-			statements += up
+			_, up, found := strings.Cut(string(text), "-- +goose Up")
+			if !found {
+				t.Errorf("%s has no line -- +goose Up above its statements", filepath.Base(file))
+			}
+			up, _, _ = strings.Cut(up, "-- +goose Down")
+			statements += comment.ReplaceAllString(up, "")
 		}
 		for id := range property.Table {
 			p := &property.Table[id]
@@ -37,6 +41,8 @@ func TestMigrations(t *testing.T) {
 		}
 	}
 }
+
+var comment = regexp.MustCompile(`--.*`)
 
 func TestColumn(t *testing.T) {
 	for name, want := range map[string]string{"npi": "npi", "postalCode": "postal_code", "isPrimaryProvider": "is_primary_provider", "address2": "address2"} {
@@ -61,9 +67,9 @@ func TestCheck(t *testing.T) {
 		{column: "fax_of_old", definition: "TEXT NOT NULL",
 			want: "no property of the contract has the column fax_of_old, which must have a value; add a migration to server/internal/sqlite/migrations that drops it or lets it be null"},
 		{column: "postal_code",
-			want: `the contract's property postalCode has no column; add a migration to server/internal/sqlite/migrations with: ALTER TABLE providers ADD COLUMN "postal_code" TEXT;`},
+			want: `the contract's property postalCode has no column; add a migration to server/internal/sqlite/migrations, with a line -- +goose Up and below it: ALTER TABLE providers ADD COLUMN "postal_code" TEXT; (RENAME COLUMN for a property that had another name)`},
 		{column: "is_active",
-			want: `the contract's property isActive has no column; add a migration to server/internal/sqlite/migrations with: ALTER TABLE providers ADD COLUMN "is_active" INTEGER;`},
+			want: `the contract's property isActive has no column; add a migration to server/internal/sqlite/migrations, with a line -- +goose Up and below it: ALTER TABLE providers ADD COLUMN "is_active" INTEGER; (RENAME COLUMN for a property that had another name)`},
 		{column: "provider_type", definition: "TEXT",
 			want: "the contract's property providerType needs the column provider_type TEXT NOT NULL, and the table providers has provider_type TEXT; add a migration to server/internal/sqlite/migrations that changes it"},
 		{column: "notes", definition: "INTEGER",

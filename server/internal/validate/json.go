@@ -25,7 +25,7 @@ func parse(data []byte) (any, Faults, error) {
 	p := newParser(data)
 	value, err := p.value(nil)
 	if err == io.EOF {
-		return nil, nil, Malformed("The body is empty. Send a JSON object; {} changes nothing.")
+		return nil, nil, Malformed("The body is empty; send a JSON object.")
 	}
 	if err != nil {
 		return nil, nil, malformed(err)

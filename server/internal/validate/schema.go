@@ -10,6 +10,8 @@ import (
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/getkin/kin-openapi/openapi3"
+
+	stdjson "encoding/json"
 )
 
 // Schema checks JSON texts against one schema of the contract.
@@ -184,7 +186,12 @@ func permits(schema *openapi3.Schema, value any) bool {
 		return schema.Nullable
 	}
 	k := kind(value)
-	return schema.Type == nil || schema.Type.Permits(k) || k == "number" && schema.Type.Permits("integer")
+	return schema.Type == nil || schema.Type.Permits(k) || k == "number" && schema.Type.Permits("integer") && isInteger(value)
+}
+
+func isInteger(value any) bool {
+	number, ok := value.(stdjson.Number)
+	return !ok || !strings.ContainsAny(number.String(), ".eE")
 }
 
 func kind(value any) string {
