@@ -907,14 +907,14 @@ func TestUnknownColumn(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := connect(t, dsn)
-	execute(t, c, "ALTER TABLE providers ADD COLUMN nickname text; UPDATE providers SET nickname = 'secret'")
+	execute(t, c, "ALTER TABLE providers ADD COLUMN unheard_of text; UPDATE providers SET unheard_of = 'secret'")
 	for i, w := range []provider.Write{{Action: provider.Updated, Patch: property.Patch{CustomerID: &customers[1]}}, {Action: provider.Deleted}} {
 		w.Organization, w.CustomerID, w.ID = organization, customers[0], imports[i].ID
 		if _, err := s.Write(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := queryInt(t, c, "SELECT count(*) FROM providers WHERE deleted AND nickname IS NULL OR NOT deleted AND nickname = 'secret'"); n != 2 {
+	if n := queryInt(t, c, "SELECT count(*) FROM providers WHERE deleted AND unheard_of IS NULL OR NOT deleted AND unheard_of = 'secret'"); n != 2 {
 		t.Errorf("%d of 2 records are right; want the value of the one that lives, and no other", n)
 	}
 

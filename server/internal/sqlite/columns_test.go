@@ -13,7 +13,7 @@ func TestUnknownColumn(t *testing.T) {
 	t.Parallel()
 	s, ids := filled(t, 2, Options{})
 	path := one(t, s, "SELECT file FROM pragma_database_list", (*sqlite.Stmt).ColumnText)
-	for _, statement := range []string{"ALTER TABLE providers ADD COLUMN nickname TEXT", "UPDATE providers SET nickname = 'secret'"} {
+	for _, statement := range []string{"ALTER TABLE providers ADD COLUMN unheard_of TEXT", "UPDATE providers SET unheard_of = 'secret'"} {
 		one(t, s, statement, (*sqlite.Stmt).ColumnInt64)
 	}
 	for i, action := range []provider.Action{provider.Updated, provider.Deleted} {
@@ -28,7 +28,7 @@ func TestUnknownColumn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const query = "SELECT group_concat(deleted || ' ' || coalesce(nickname, 'null'), ', ') FROM (SELECT * FROM providers ORDER BY deleted)"
+	const query = "SELECT group_concat(deleted || ' ' || coalesce(unheard_of, 'null'), ', ') FROM (SELECT * FROM providers ORDER BY deleted)"
 	if got := one(t, s, query, (*sqlite.Stmt).ColumnText); got != "0 secret, 1 null" {
 		t.Errorf("the records have %s; want the value of the one that lives, and no other", got)
 	}
