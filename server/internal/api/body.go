@@ -47,7 +47,7 @@ func (binder) Bind(target any, c echo.Context) error {
 	}
 	for name, value := range body.All() {
 		if !wire.Set(patch, name, value) {
-			return errors.New("bind a property that package property does not have; run go generate ./...")
+			return errors.New("bind a property that package property does not have; run go generate")
 		}
 	}
 	return nil
