@@ -19,7 +19,7 @@ var selectAll = `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
 	) AS found ON true
 	WHERE customers.organization_id = $1 ORDER BY customers.id, found.id`
 
-// Export implements [provider.Store]. It is not tried anew: f cannot take back what it was handed.
+// Export implements [provider.Store]. It is not retried: f cannot take back what it was given.
 func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
 	number, err := s.organization(ctx, name)
 	if err != nil {
