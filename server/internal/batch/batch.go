@@ -13,8 +13,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/carecycle/provider-api/server/internal/stack"
 )
 
 // The errors of Do that are not the run's own.
@@ -23,7 +21,6 @@ var (
 	ErrLate     = errors.New("batch: the call waited too long for its run")
 	ErrClosed   = errors.New("batch: closed")
 	ErrUnderway = errors.New("batch: the caller left while its run was under way")
-	ErrPanicked = errors.New("batch: the run panicked")
 )
 
 // Options bound a Batch and let it be watched. The zero value is good.
@@ -36,10 +33,6 @@ type Options struct {
 
 	// Observe, if not nil, is told of every run: how many calls it had and how long it took. The next run waits for it.
 	Observe func(size int, took time.Duration)
-
-	// Panicked, if not nil, is given the place where a run panicked, for the operator's log: a line for each function.
-	// What it panicked with is told to nobody, as it could hold a value of a record.
-	Panicked func(trace string)
 }
 
 // Result is what a run answers to one call.
@@ -79,8 +72,7 @@ type waiter[Q, R any] struct {
 //
 // Run is given calls in the order of their arrival, at least one and at most MaxBatch, and returns exactly one result
 // for each, in that order. It must not keep the calls; its results are read before the next run. It has no context:
-// to bound the time that it takes is its own business. If it panics or miscounts, its calls get ErrPanicked and
-// the next run goes ahead.
+// it bounds its time itself. It must not panic.
 func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 	if o.MaxBatch <= 0 {
 		o.MaxBatch = 256
@@ -104,7 +96,7 @@ func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 // done later, the run goes on all the same, and Do returns an error that is both ErrUnderway and ctx.Err().
 //
 // Errors: those of the run; ErrFull, at once, if MaxQueue calls are waiting; ErrLate after MaxWait; ErrClosed after
-// Close; ErrUnderway; ErrPanicked. With the last two it is not known what was done; with the others, and with ctx.Err()
+// Close; ErrUnderway. With the last one it is not known what was done; with the others, and with ctx.Err()
 // alone, nothing was.
 func (b *Batch[Q, R]) Do(ctx context.Context, call Q) (R, error) {
 	w := b.waiters.Get().(*waiter[Q, R])
@@ -185,13 +177,9 @@ func (b *Batch[Q, R]) serve() {
 	defer close(b.over)
 	for b.start() {
 		begin := time.Now()
-		results := b.results()
+		results := b.run(b.calls)
 		took := time.Since(begin)
 		for i, w := range b.started {
-			if results == nil {
-				w.result <- Result[R]{Err: ErrPanicked}
-				continue
-			}
 			w.result <- results[i]
 		}
 		if b.o.Observe != nil {
@@ -235,18 +223,4 @@ func (b *Batch[Q, R]) start() bool {
 		b.queue = slices.Delete(b.queue, 0, n)
 	}
 	return true
-}
-
-// results calls run, and returns nil if it panicked.
-func (b *Batch[Q, R]) results() []Result[R] {
-	defer func() {
-		if v := recover(); v != nil && b.o.Panicked != nil {
-			b.o.Panicked(stack.Trace())
-		}
-	}()
-	results := b.run(b.calls)
-	if len(results) != len(b.calls) {
-		panic("run must return one result for each call")
-	}
-	return results
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,11 +18,7 @@ import (
 )
 
 // What a run answers to a call: its number in words, but for these.
-const (
-	bad      = -1 // errBad
-	panics   = -2 // the run panics
-	miscount = -3 // the run forgets a result
-)
+const bad = -1 // errBad
 
 var errBad = errors.New("bad call")
 
@@ -33,9 +28,6 @@ func answer(calls []int) []batch.Result[string] {
 		switch c {
 		case bad:
 			results = append(results, batch.Result[string]{Err: errBad})
-		case panics:
-			panic("Jane Doe, 555-0100")
-		case miscount:
 		default:
 			results = append(results, batch.Result[string]{Value: fmt.Sprint("answer ", c)})
 		}
@@ -153,9 +145,6 @@ func TestNeighbours(t *testing.T) {
 	}{
 		{"a bad call fails alone", []int{2, bad, 3}, []error{nil, errBad, nil}},
 		{"all may fail", []int{bad, bad}, []error{errBad, errBad}},
-		{"a panic is every call's error", []int{2, panics, 3}, []error{batch.ErrPanicked, batch.ErrPanicked, batch.ErrPanicked}},
-		{"so is a missing result", []int{2, miscount}, []error{batch.ErrPanicked, batch.ErrPanicked}},
-		{"even if none is left", []int{miscount}, []error{batch.ErrPanicked}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -177,19 +166,6 @@ func TestNeighbours(t *testing.T) {
 				h.close()
 			})
 		})
-	}
-}
-
-func TestPanicTellsThePlaceAndNoValue(t *testing.T) {
-	var trace string
-	b := batch.New(answer, batch.Options{Panicked: func(s string) { trace = s }})
-	_, err := b.Do(t.Context(), panics)
-	b.Close()
-	if !strings.HasPrefix(trace, "github.com/carecycle/provider-api/server/internal/batch_test.answer\n") {
-		t.Errorf("the trace does not start in the function that panicked:\n%s", trace)
-	}
-	if strings.Contains(trace+err.Error(), "Jane") {
-		t.Errorf("the panic's value got out: %v\n%s", err, trace)
 	}
 }
 
@@ -337,7 +313,7 @@ func TestObserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
 		h := newHeld(batch.Options{Observe: func(size int, took time.Duration) { got = append(got, fmt.Sprint(size, " in ", took)) }})
-		h.calls(1, 2, panics)
+		h.calls(1, 2, bad)
 		time.Sleep(time.Millisecond)
 		h.release()
 		time.Sleep(2 * time.Millisecond)
@@ -359,7 +335,6 @@ func TestEveryCallIsAccountedFor(t *testing.T) {
 		}
 		callers := rapid.IntRange(1, 64).Draw(t, "callers")
 		leave := rapid.IntRange(2, 10).Draw(t, "one in so many leaves")
-		panicking := rapid.IntRange(20, 200).Draw(t, "one in so many panics")
 		const each = 50
 
 		ran := make([]int, callers*each) // times that each call was in a run; all are over when it is read
@@ -375,11 +350,6 @@ func TestEveryCallIsAccountedFor(t *testing.T) {
 				ran[c]++
 			}
 			runtime.Gosched()
-			for _, c := range calls {
-				if c%panicking == 0 {
-					panic("as asked")
-				}
-			}
 			return answer(calls)
 		}, o)
 
@@ -410,7 +380,7 @@ func TestEveryCallIsAccountedFor(t *testing.T) {
 				if answer := fmt.Sprint("answer ", c); got.value != answer {
 					t.Errorf("call %d: got %q, want %q", c, got.value, answer)
 				}
-			case errors.Is(got.err, batch.ErrUnderway), got.err == batch.ErrPanicked:
+			case errors.Is(got.err, batch.ErrUnderway):
 				want = 1
 			case got.err != context.Canceled && got.err != batch.ErrFull:
 				t.Errorf("call %d: unexpected error %v", c, got.err)

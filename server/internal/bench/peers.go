@@ -19,6 +19,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
@@ -50,7 +51,7 @@ func unbatched(ctx context.Context, database string) error {
 		return err
 	}
 	recorder := metrics.New()
-	store, err := sqlite.Open(ctx, database, sqlite.Options{Batch: batch.Options{MaxBatch: 1, Observe: recorder.Batch}})
+	store, err := sqlite.Open(ctx, database, sqlite.Options{Batch: writes.Options{Options: batch.Options{MaxBatch: 1, Observe: recorder.Batch}}})
 	if err != nil {
 		return err
 	}

@@ -19,10 +19,10 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/apikey"
-	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
@@ -104,7 +104,7 @@ type store interface {
 }
 
 // open opens the store that a --database names. The folder of the default file is made; a folder that was named must be there.
-func open(ctx context.Context, database string, o batch.Options) (store, error) {
+func open(ctx context.Context, database string, o writes.Options) (store, error) {
 	switch scheme, _, found := strings.Cut(database, "://"); {
 	case scheme == "postgres" && found, scheme == "postgresql" && found:
 		return postgres.Open(ctx, database, postgres.Options{Batch: o})
@@ -121,10 +121,10 @@ func open(ctx context.Context, database string, o batch.Options) (store, error) 
 
 // with opens the store, runs f with it and closes it.
 func with(ctx context.Context, database string, f func(store) error) error {
-	return withObserved(ctx, database, batch.Options{}, f)
+	return withObserved(ctx, database, writes.Options{}, f)
 }
 
-func withObserved(ctx context.Context, database string, o batch.Options, f func(store) error) error {
+func withObserved(ctx context.Context, database string, o writes.Options, f func(store) error) error {
 	s, err := open(ctx, database, o)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/writes"
 )
 
 // The limits of a connection. A request of the contract is small and quick.
@@ -69,8 +70,8 @@ func (s serve) Run(ctx context.Context, c *commands, io streams) error {
 	defer admin.Close()
 
 	recorder := metrics.New()
-	watched := batch.Options{
-		Observe:  recorder.Batch,
+	watched := writes.Options{
+		Options:  batch.Options{Observe: recorder.Batch},
 		Panicked: func(trace string) { log.Error("a transaction panicked", "trace", trace) },
 	}
 	return withObserved(ctx, database, watched, func(st store) error {

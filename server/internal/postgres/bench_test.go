@@ -11,6 +11,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 )
 
@@ -20,7 +21,7 @@ func BenchmarkUpdate(b *testing.B) {
 	dsn := pgtest.Start(b, pgtest.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b)
 	organization, ids := fill(b, dsn, benchRecords)
 	for _, o := range []postgres.Options{
-		{Batch: batch.Options{MaxBatch: 1}, InFlight: 8}, {InFlight: 1}, {InFlight: 2}, {InFlight: 3}, {InFlight: 4}, {InFlight: 8},
+		{Batch: writes.Options{Options: batch.Options{MaxBatch: 1}}, InFlight: 8}, {InFlight: 1}, {InFlight: 2}, {InFlight: 3}, {InFlight: 4}, {InFlight: 8},
 	} {
 		for _, callers := range []int{1, 16, 64, 256} {
 			b.Run(fmt.Sprintf("batch=%d/in-flight=%d/callers=%d", o.Batch.MaxBatch, o.InFlight, callers), func(b *testing.B) {

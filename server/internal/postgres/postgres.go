@@ -22,8 +22,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -53,7 +53,7 @@ const (
 // Options are what a test or a benchmark varies.
 type Options struct {
 	Now      func() time.Time // the clock; nil for the machine's
-	Batch    batch.Options    // of each of the transactions under way
+	Batch    writes.Options   // of each of the transactions under way
 	InFlight int              // most transactions of writes under way at once; 0 means 2
 }
 
@@ -61,7 +61,7 @@ type Options struct {
 type Store struct {
 	now    func() time.Time
 	pool   *pgxpool.Pool
-	writes []*batch.Writes
+	writes []*writes.Writer
 }
 
 // Open connects to the database of a URL, postgres://…, and brings its schema up to date. A URL with several hosts
@@ -88,7 +88,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		o.InFlight = defaultInFlight
 	}
 	for range o.InFlight {
-		s.writes = append(s.writes, batch.NewWrites(s.runWrites, o.Batch))
+		s.writes = append(s.writes, writes.New(s.runWrites, o.Batch))
 	}
 	return s, nil
 }
@@ -160,7 +160,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // writesOf returns the batches that take a record's writes, always the same ones, so that those of a busy record
 // share transactions instead of waiting for each other's.
-func (s *Store) writesOf(id uuid.UUID) *batch.Writes {
+func (s *Store) writesOf(id uuid.UUID) *writes.Writer {
 	return s.writes[binary.BigEndian.Uint64(id[8:])%uint64(len(s.writes))]
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -245,7 +246,7 @@ func TestABadCallFailsAlone(t *testing.T) {
 	dsn := pgtest.New(t)
 	var sizes []int // of the batches
 	observe := func(size int, _ time.Duration) { sizes = append(sizes, size) }
-	x := newFixture(t, dsn, postgres.Options{InFlight: 1, Batch: batch.Options{Observe: observe, MaxWait: time.Hour}})
+	x := newFixture(t, dsn, postgres.Options{InFlight: 1, Batch: writes.Options{Options: batch.Options{Observe: observe, MaxWait: time.Hour}}})
 	calls := make([]func(context.Context), 20)
 	for i := range calls {
 		other := x.another()

@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/carecycle/provider-api/gen/property"
-	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/schema"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -23,8 +23,8 @@ func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider,
 }
 
 // runWrites is the transaction of a batch.
-func (s *Store) runWrites(calls []provider.Write) ([]batch.Result[provider.Provider], error) {
-	results := make([]batch.Result[provider.Provider], len(calls))
+func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
+	results := make([]writes.Result, len(calls))
 	err := s.write(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
 		var t transaction
 		for i := range calls {
@@ -40,7 +40,7 @@ func (s *Store) runWrites(calls []provider.Write) ([]batch.Result[provider.Provi
 			if err != nil && !errors.As(err, &refused) {
 				return err
 			}
-			results[i] = batch.Result[provider.Provider]{Value: next, Err: err}
+			results[i] = writes.Result{Value: next, Err: err}
 		}
 		return t.commit(ctx, c)
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 )
 
@@ -18,7 +19,7 @@ func BenchmarkUpdate(b *testing.B) {
 	for _, maxBatch := range []int{1, 0} {
 		for _, callers := range []int{1, 64} {
 			b.Run(fmt.Sprintf("batch=%d/callers=%d", maxBatch, callers), func(b *testing.B) {
-				s, ids := filled(b, 10_000, Options{Batch: batch.Options{MaxBatch: maxBatch}})
+				s, ids := filled(b, 10_000, Options{Batch: writes.Options{Options: batch.Options{MaxBatch: maxBatch}}})
 				b.ReportAllocs()
 				b.SetParallelism(callers)
 				b.ResetTimer()

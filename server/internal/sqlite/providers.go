@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
-	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/schema"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -24,8 +24,8 @@ func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider,
 }
 
 // runWrites is the transaction of a batch.
-func (s *Store) runWrites(calls []provider.Write) ([]batch.Result[provider.Provider], error) {
-	results := make([]batch.Result[provider.Provider], len(calls))
+func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
+	results := make([]writes.Result, len(calls))
 	err := s.write(context.Background(), func(c *sqlite.Conn) error {
 		now := s.now()
 		for i := range calls {
@@ -34,7 +34,7 @@ func (s *Store) runWrites(calls []provider.Write) ([]batch.Result[provider.Provi
 			if err != nil && !errors.As(err, &refused) {
 				return err
 			}
-			results[i] = batch.Result[provider.Provider]{Value: next, Err: err}
+			results[i] = writes.Result{Value: next, Err: err}
 		}
 		return nil
 	})

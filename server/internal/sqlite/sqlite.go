@@ -16,8 +16,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/writes"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -28,13 +28,13 @@ const busyTimeout = 5 * time.Second
 // Options are what a test or a benchmark varies.
 type Options struct {
 	Now   func() time.Time // the clock; nil for the machine's
-	Batch batch.Options
+	Batch writes.Options
 }
 
 // Store is a SQLite file. It is safe for concurrent use.
 type Store struct {
 	now     func() time.Time
-	writes  *batch.Writes
+	writes  *writes.Writer
 	readers *sqlitex.Pool
 	checks  *checkpointer
 
@@ -77,7 +77,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), s.readers.Close(), writer.Close())
 	}
-	s.writes = batch.NewWrites(s.runWrites, o.Batch)
+	s.writes = writes.New(s.runWrites, o.Batch)
 	return s, nil
 }
 

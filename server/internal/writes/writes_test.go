@@ -1,4 +1,4 @@
-package batch_test
+package writes_test
 
 import (
 	"context"
@@ -12,18 +12,20 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/writes"
 )
 
 // A call that panics, or breaks the transaction, fails alone: its neighbours are tried again without it.
 func TestWritesFailAlone(t *testing.T) {
+	constraint := provider.Broken(errors.New("a constraint"))
 	for name, fail := range map[string]func() error{
 		"panic": func() error { panic("a value") },
-		"error": func() error { return errors.New("a constraint") },
+		"error": func() error { return constraint },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			gate, traces := make(chan struct{}), 0
 			var sizes []int // of the transactions
-			u := batch.NewWrites(func(calls []provider.Write) ([]batch.Result[provider.Provider], error) {
+			u := writes.New(func(calls []provider.Write) ([]writes.Result, error) {
 				sizes = append(sizes, len(calls))
 				<-gate
 				for _, call := range calls {
@@ -33,11 +35,11 @@ func TestWritesFailAlone(t *testing.T) {
 						}
 					}
 				}
-				return make([]batch.Result[provider.Provider], len(calls)), nil
-			}, batch.Options{Panicked: func(trace string) {
+				return make([]writes.Result, len(calls)), nil
+			}, writes.Options{Panicked: func(trace string) {
 				traces++
-				if strings.Contains(trace, "a value") {
-					t.Errorf("%s: the trace shows the panic's value", name)
+				if !strings.HasPrefix(trace, "github.com/carecycle/provider-api/server/internal/writes_test.TestWritesFailAlone") || strings.Contains(trace, "a value") {
+					t.Errorf("%s: the trace does not begin where the panic was, or shows its value:\n%s", name, trace)
 				}
 			}})
 			defer u.Close()
@@ -45,8 +47,12 @@ func TestWritesFailAlone(t *testing.T) {
 			write := func(organization int64) {
 				wait.Go(func() {
 					_, err := u.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: organization})
-					if (err != nil) != (organization == 13) {
-						t.Errorf("%s: organization %d got the error %v", name, organization, err)
+					want := provider.Code("")
+					if organization == 13 {
+						want = provider.Internal // nothing was changed, which is known
+					}
+					if got := codeOf(err); got != want {
+						t.Errorf("%s: organization %d got the error %v, want the code %q", name, organization, err, want)
 					}
 				})
 			}
@@ -72,11 +78,11 @@ func TestWritesFailAlone(t *testing.T) {
 func TestWritesThatDidNotRunAreUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs := 0
-		u := batch.NewWrites(func(calls []provider.Write) ([]batch.Result[provider.Provider], error) {
+		u := writes.New(func(calls []provider.Write) ([]writes.Result, error) {
 			runs += len(calls)
 			time.Sleep(10 * time.Second)
-			return make([]batch.Result[provider.Provider], len(calls)), nil
-		}, batch.Options{MaxWait: 5 * time.Second})
+			return make([]writes.Result, len(calls)), nil
+		}, writes.Options{Options: batch.Options{MaxWait: 5 * time.Second}})
 		defer u.Close()
 		go u.Write(context.Background(), provider.Write{}) // holds the queue up
 		synctest.Wait()
@@ -97,4 +103,21 @@ func TestWritesThatDidNotRunAreUnavailable(t *testing.T) {
 			t.Errorf("%d calls were run, want 1", runs)
 		}
 	})
+}
+
+// A transaction that forgets a result may have made every change.
+func TestMiscount(t *testing.T) {
+	w := writes.New(func([]provider.Write) ([]writes.Result, error) { return nil, nil }, writes.Options{})
+	defer w.Close()
+	if _, err := w.Write(t.Context(), provider.Write{}); codeOf(err) != provider.OutcomeUnknown {
+		t.Errorf("error %v, want an unknown outcome", err)
+	}
+}
+
+func codeOf(err error) provider.Code {
+	var domain *provider.Error
+	if errors.As(err, &domain) {
+		return domain.Code
+	}
+	return ""
 }

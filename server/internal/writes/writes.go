@@ -1,0 +1,106 @@
+// Package writes runs a store's writes in transactions that many callers share.
+//
+// It stands between a store's Write and its transaction, around package batch, and is the one place where a transaction
+// that fails or panics is turned into the error of each of its calls.
+package writes
+
+import (
+	"context"
+	"errors"
+
+	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/stack"
+)
+
+// Options are those of the batches. The zero value is good.
+type Options struct {
+	batch.Options
+
+	// Panicked, if not nil, is given the place where a transaction panicked, for the operator's log: a line for each
+	// function. The panic's value is reported to nobody, as it could be one of a record.
+	Panicked func(trace string)
+}
+
+// Writer is the Write of a [provider.Store] whose transactions each take many writes.
+type Writer struct {
+	batch *batch.Batch[provider.Write, provider.Provider]
+}
+
+// Result is the outcome of one write.
+type Result = batch.Result[provider.Provider]
+
+// Transaction makes the changes of a batch in one transaction and returns a result for each write, once all of it is
+// durable. A write that its record rejects fails alone, in its result. An error means that the transaction failed as a
+// whole: Unavailable and OutcomeUnknown then apply to every write. After any other error, or a panic, nothing was changed;
+// one of the writes may have caused it, so each is given a transaction of its own.
+type Transaction func(writes []provider.Write) ([]Result, error)
+
+// New returns a Writer that hands its writes to run.
+func New(run Transaction, o Options) *Writer {
+	t := transaction{run, o.Panicked}
+	return &Writer{batch.New(t.results, o.Options)}
+}
+
+// Write implements [provider.Store].
+func (w *Writer) Write(ctx context.Context, write provider.Write) (provider.Provider, error) {
+	record, err := w.batch.Do(ctx, write)
+	switch {
+	case errors.Is(err, batch.ErrUnderway):
+		return record, provider.Unknown(err)
+	case errors.Is(err, batch.ErrFull), errors.Is(err, batch.ErrLate), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return record, provider.Busy(err)
+	case errors.Is(err, batch.ErrClosed):
+		return record, provider.Down(err)
+	}
+	return record, err
+}
+
+// Close finishes the writes that wait and rejects new ones.
+func (w *Writer) Close() { w.batch.Close() }
+
+type transaction struct {
+	run      Transaction
+	panicked func(trace string)
+}
+
+// results returns a result for each write, whatever becomes of their transaction.
+func (t transaction) results(writes []provider.Write) []Result {
+	results, err := t.try(writes)
+	if err == nil {
+		return results
+	}
+	results = make([]Result, len(writes))
+	var whole *provider.Error
+	everyones := errors.As(err, &whole) && (whole.Code == provider.Unavailable || whole.Code == provider.OutcomeUnknown)
+	for i := range writes {
+		if len(writes) > 1 && !everyones {
+			results[i] = t.results(writes[i : i+1])[0]
+		} else {
+			results[i].Err = err
+		}
+	}
+	return results
+}
+
+var (
+	errPanicked   = errors.New("the transaction panicked")
+	errMiscounted = errors.New("the transaction has not one result for each write")
+)
+
+// try makes a panic an error. The transaction was rolled back before the panic came here, so nothing was changed.
+func (t transaction) try(writes []provider.Write) (results []Result, err error) {
+	defer func() {
+		if recover() != nil {
+			results, err = nil, provider.Broken(errPanicked)
+			if t.panicked != nil {
+				t.panicked(stack.Trace())
+			}
+		}
+	}()
+	results, err = t.run(writes)
+	if err == nil && len(results) != len(writes) {
+		return nil, provider.Unknown(errMiscounted)
+	}
+	return results, err
+}
