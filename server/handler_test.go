@@ -37,7 +37,7 @@ func newHandlerAt(t testing.TB, database *sqlite.Store, store provider.Store, lo
 	if err != nil {
 		t.Fatal(err)
 	}
-	organization, err := database.Organization(t.Context(), "acme")
+	organization, err := database.EnsureOrganization(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func (f failing) List(context.Context, provider.List) ([]provider.Provider, erro
 	return nil, f.fail()
 }
 
-func (f failing) Events(context.Context, int64, uuid.UUID, uuid.UUID, int64, int) ([]provider.Event, error) {
+func (f failing) History(context.Context, int64, uuid.UUID, uuid.UUID, int64, int) ([]provider.Event, error) {
 	return nil, f.fail()
 }
 

@@ -215,7 +215,7 @@ func (a account) history(r record) []provider.Event {
 		a.t.Fatal(err)
 	}
 	defer store.Close()
-	events, err := store.History(a.t.Context(), uuid.MustParse(r.id))
+	events, err := store.HistoryByID(a.t.Context(), uuid.MustParse(r.id))
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (a *API) DeleteCustomerProvider(ctx context.Context, r gen.DeleteCustomerPr
 func (a *API) ListCustomerProviderHistory(ctx context.Context, r gen.ListCustomerProviderHistoryRequestObject) (gen.ListCustomerProviderHistoryResponseObject, error) {
 	limit := *r.Params.Limit // which has a default
 	before := parseHistoryCursor(r.Params.Cursor)
-	events, err := a.Store.Events(ctx, callerOf(ctx).key.Organization, r.ID, r.ProviderID, before, limit+1)
+	events, err := a.Store.History(ctx, callerOf(ctx).key.Organization, r.ID, r.ProviderID, before, limit+1)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (a *asked) List(_ context.Context, l provider.List) ([]provider.Provider, e
 	return nil, nil
 }
 
-func (a *asked) Events(_ context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
+func (a *asked) History(_ context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
 	a.question = fmt.Sprint(organization, customer, id, before, limit)
 	return nil, nil
 }

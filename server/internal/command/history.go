@@ -23,7 +23,7 @@ type history struct {
 
 func (h history) Run(ctx context.Context, c *commands, std streams) error {
 	return with(ctx, c.Database, func(s store) error {
-		events, err := s.History(ctx, h.ID)
+		events, err := s.HistoryByID(ctx, h.ID)
 		if err != nil {
 			return fmt.Errorf("history: %w", err)
 		}

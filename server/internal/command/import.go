@@ -58,7 +58,7 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 	}
 	return with(ctx, c.Database, func(s store) error {
 		importer.Store = s
-		if importer.Organization, err = s.Organization(ctx, string(i.Organization)); err != nil {
+		if importer.Organization, err = s.EnsureOrganization(ctx, string(i.Organization)); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
 		screen.begin("importing")

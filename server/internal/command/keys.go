@@ -41,7 +41,7 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 		key.ExpiresAt = now.Add(k.Expires)
 	}
 	return with(ctx, c.Database, func(s store) (err error) {
-		if key.Organization, err = s.Organization(ctx, key.OrganizationName); err != nil {
+		if key.Organization, err = s.EnsureOrganization(ctx, key.OrganizationName); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
 		secret, key, err := apikey.Create(ctx, s, key, now)

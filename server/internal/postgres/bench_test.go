@@ -45,7 +45,7 @@ func BenchmarkUpdate(b *testing.B) {
 // BenchmarkRead has many callers read what customers of 20 records each have, and one export all of it.
 func BenchmarkRead(b *testing.B) {
 	s := open(b, pgtest.Start(b, pgtest.Options{}).Database(b), postgres.Options{})
-	organization, err := s.Organization(b.Context(), "bench")
+	organization, err := s.EnsureOrganization(b.Context(), "bench")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func BenchmarkRead(b *testing.B) {
 			return err
 		},
 		"Events": func(customer, id uuid.UUID) error {
-			_, err := s.Events(b.Context(), organization, customer, id, 0, 20)
+			_, err := s.History(b.Context(), organization, customer, id, 0, 20)
 			return err
 		},
 	} {
@@ -98,7 +98,7 @@ func BenchmarkImport(b *testing.B) {
 	for _, chunk := range []int{500, 2000, 5000} {
 		b.Run(fmt.Sprintf("chunk=%d", chunk), func(b *testing.B) {
 			s := open(b, pgtest.Start(b, pgtest.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b), postgres.Options{})
-			organization, err := s.Organization(b.Context(), "bench")
+			organization, err := s.EnsureOrganization(b.Context(), "bench")
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -130,7 +130,7 @@ const benchRecords = 100_000
 func fill(b testing.TB, dsn string, n int) (organization int64, ids []uuid.UUID) {
 	b.Helper()
 	s := open(b, dsn, postgres.Options{})
-	organization, err := s.Organization(b.Context(), "bench")
+	organization, err := s.EnsureOrganization(b.Context(), "bench")
 	if err != nil {
 		b.Fatal(err)
 	}

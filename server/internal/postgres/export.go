@@ -21,7 +21,7 @@ var selectAll = `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
 
 // Export implements [provider.Store]. It is not retried: f cannot take back what it was given.
 func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
-	number, err := s.organization(ctx, name)
+	number, err := s.findOrganization(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -66,8 +66,8 @@ func (r *replicas) Get(ctx context.Context, organization int64, customer, id uui
 func (r *replicas) List(ctx context.Context, l provider.List) ([]provider.Provider, error) {
 	return r.next().List(ctx, l)
 }
-func (r *replicas) Events(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
-	return r.next().Events(ctx, organization, customer, id, before, limit)
+func (r *replicas) History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
+	return r.next().History(ctx, organization, customer, id, before, limit)
 }
 func (r *replicas) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
 	return r.next().Import(ctx, organization, imports, customers)
@@ -75,11 +75,11 @@ func (r *replicas) Import(ctx context.Context, organization int64, imports []pro
 func (r *replicas) Export(ctx context.Context, organization string, f func(uuid.UUID, *provider.Provider) error) error {
 	return r.next().Export(ctx, organization, f)
 }
-func (r *replicas) History(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
-	return r.next().History(ctx, id)
+func (r *replicas) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
+	return r.next().HistoryByID(ctx, id)
 }
-func (r *replicas) Organization(ctx context.Context, name string) (int64, error) {
-	return r.next().Organization(ctx, name)
+func (r *replicas) EnsureOrganization(ctx context.Context, name string) (int64, error) {
+	return r.next().EnsureOrganization(ctx, name)
 }
 func (r *replicas) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
 	return r.next().CreateKey(ctx, key, hash)
@@ -325,7 +325,7 @@ func TestOutage(t *testing.T) {
 			"Export":    func() error { return x.Export(t.Context(), "test", nil) },
 			"KeyByHash": func() error { _, err := x.KeyByHash(t.Context(), hash); return err },
 			"TouchKey":  func() error { return x.TouchKey(t.Context(), key.ID, time.Now()) },
-			"History":   func() error { _, err := x.History(t.Context(), x.record.ID); return err },
+			"History":   func() error { _, err := x.HistoryByID(t.Context(), x.record.ID); return err },
 			"Ping":      func() error { return x.Ping(t.Context()) },
 		} {
 			err := call()
@@ -564,7 +564,7 @@ func TestReadOnly(t *testing.T) {
 		u.RawQuery = q.Encode()
 	})
 	s := open(t, both, postgres.Options{})
-	organization, err := s.Organization(t.Context(), "test")
+	organization, err := s.EnsureOrganization(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -685,7 +685,7 @@ func TestPlansHoldWhenTablesGrow(t *testing.T) {
 		_, got := elsewhere.get()
 		_, listed := elsewhere.list()
 		_, told := elsewhere.events()
-		_, history := elsewhere.History(t.Context(), elsewhere.record.ID)
+		_, history := elsewhere.HistoryByID(t.Context(), elsewhere.record.ID)
 		if err := errors.Join(updated, created, got, listed, told, history); err != nil {
 			t.Fatal(err)
 		}
@@ -741,7 +741,7 @@ func newFixture(t testing.TB, dsn string, o postgres.Options) *fixture {
 	t.Helper()
 	x := &fixture{Store: open(t, dsn, o), t: t}
 	var err error
-	if x.organization, err = x.Organization(t.Context(), "test"); err != nil {
+	if x.organization, err = x.EnsureOrganization(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	return x.another()
@@ -791,7 +791,7 @@ func (x *fixture) list() ([]provider.Provider, error) {
 }
 
 func (x *fixture) events() ([]provider.Event, error) {
-	return x.Events(context.Background(), x.organization, x.record.CustomerID, x.record.ID, 0, 20)
+	return x.History(context.Background(), x.organization, x.record.CustomerID, x.record.ID, 0, 20)
 }
 
 // fill makes n more records for the fixture's customer.
@@ -895,7 +895,7 @@ func TestUnknownColumn(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
 	s := open(t, dsn, postgres.Options{})
-	organization, err := s.Organization(t.Context(), "acme")
+	organization, err := s.EnsureOrganization(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -174,19 +174,19 @@ func scan(row pgx.CollectableRow, p *provider.Provider, before ...any) error {
 	return nil
 }
 
-// Organization implements [provider.Store].
-func (s *Store) Organization(ctx context.Context, name string) (int64, error) {
-	if number, err := s.organization(ctx, name); err != nil || number != 0 {
+// EnsureOrganization implements [provider.Store].
+func (s *Store) EnsureOrganization(ctx context.Context, name string) (int64, error) {
+	if number, err := s.findOrganization(ctx, name); err != nil || number != 0 {
 		return number, err
 	}
 	if _, err := s.execute(ctx, "INSERT INTO organizations (name) VALUES ($1) ON CONFLICT DO NOTHING", name); err != nil {
 		return 0, err
 	}
-	return s.organization(ctx, name)
+	return s.findOrganization(ctx, name)
 }
 
-// organization returns the number of the organization of that name, 0 if there is none.
-func (s *Store) organization(ctx context.Context, name string) (int64, error) {
+// findOrganization returns the number of the organization of that name, 0 if there is none.
+func (s *Store) findOrganization(ctx context.Context, name string) (int64, error) {
 	numbers, err := read(ctx, s, pgx.RowTo[int64], "SELECT id FROM organizations WHERE name = $1", name)
 	if err != nil || len(numbers) == 0 {
 		return 0, err

@@ -13,9 +13,9 @@ import (
 // Every method can also fail with Unavailable, and those that write with OutcomeUnknown. A store's errors hold no value
 // of a record.
 type Store interface {
-	// Write makes, changes or deletes one record and returns it as it stands, once that is durable. Writes to one
-	// record follow one another: none is lost and its versions have no gaps. A caller that gives up after the write
-	// began does not undo it.
+	// Write creates, changes or deletes one record and returns its new state, once that is durable. Writes to one record
+	// follow one another: none is lost and its versions have no gaps. A caller that gives up after the write began does
+	// not undo it.
 	//
 	// Errors: NotFound, PreconditionFailed, UnknownCustomer, and Internal for a new record whose ID is taken.
 	Write(ctx context.Context, w Write) (Provider, error)
@@ -30,28 +30,28 @@ type Store interface {
 	// Errors: NotFound, if there is no such customer.
 	List(ctx context.Context, l List) ([]Provider, error)
 
-	// Events returns the latest events of a record that a customer has, the latest first: up to limit of those with a
+	// History returns the latest events of a record that a customer has, the latest first: up to limit of those with a
 	// version below before, of all if before is 0.
 	//
 	// Errors: NotFound.
-	Events(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]Event, error)
+	History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]Event, error)
 
-	// Import makes or changes records of one organization, in order, and makes their customers and those named beside
-	// them known: all of that durably, or none of it.
+	// Import creates or changes records of one organization, in order, and makes their customers known, and the others
+	// that are named: all of that durably, or none of it.
 	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) error
 
-	// Export hands every customer of an organization to f, with their records one by one, or with nil if they have
-	// none, in the order of their IDs. What it hands over is the state of one moment. It ends with f's first error.
+	// Export calls f with every customer of an organization, in the order of their IDs: once for each of their records, or
+	// with nil if they have none. It shows the state of one moment, and ends with f's first error.
 	//
 	// Errors: NotFound, if there is no organization of that name; f's.
 	Export(ctx context.Context, organization string, f func(customer uuid.UUID, record *Provider) error) error
 
-	// History returns the events of every record that has or had the ID, in whatever organization, oldest first. It is
+	// HistoryByID returns the events of every record that has or had the ID, in whatever organization, oldest first. It is
 	// the operator's view. An unknown ID has an empty history.
-	History(ctx context.Context, id uuid.UUID) ([]Event, error)
+	HistoryByID(ctx context.Context, id uuid.UUID) ([]Event, error)
 
-	// Organization returns the number of the organization of that name, and makes it if there is none.
-	Organization(ctx context.Context, name string) (int64, error)
+	// EnsureOrganization returns the number of the organization of that name, and creates it if there is none.
+	EnsureOrganization(ctx context.Context, name string) (int64, error)
 }
 
 // List is a question for a part of one customer's records. Those that it leaves out do not count for Limit.

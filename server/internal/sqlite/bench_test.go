@@ -43,7 +43,7 @@ func filled(b testing.TB, n int, o Options) (*Store, []uuid.UUID) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	organization, err := s.Organization(b.Context(), "bench")
+	organization, err := s.EnsureOrganization(b.Context(), "bench")
 	if err != nil {
 		b.Fatal(err)
 	}

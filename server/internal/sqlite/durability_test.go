@@ -75,7 +75,7 @@ func updates(path string) error {
 		return err
 	}
 	defer s.Close()
-	organization, err := s.Organization(ctx, "acme")
+	organization, err := s.EnsureOrganization(ctx, "acme")
 	if err != nil {
 		return err
 	}

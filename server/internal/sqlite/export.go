@@ -17,7 +17,7 @@ var selectAll = "SELECT customers.id, " + columns + `
 func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
 	var stopped error // f's error is the caller's, not one of the store
 	err := s.read(ctx, func(c *sqlite.Conn) error {
-		number, err := organization(c, name)
+		number, err := findOrganization(c, name)
 		if err != nil {
 			return err
 		}

@@ -146,7 +146,7 @@ func TestFileIsItsOwnersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.Organization(t.Context(), "acme"); err != nil {
+	if _, err := s.EnsureOrganization(t.Context(), "acme"); err != nil {
 		t.Fatal(err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -168,7 +168,7 @@ func TestManyOpenAtOnce(t *testing.T) {
 		go func() {
 			s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
 			if err == nil {
-				_, err = s.Organization(context.Background(), "acme")
+				_, err = s.EnsureOrganization(context.Background(), "acme")
 				err = errors.Join(err, s.Close())
 			}
 			opened <- err
@@ -189,7 +189,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	organization, err := s.Organization(t.Context(), "acme")
+	organization, err := s.EnsureOrganization(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestDiskFull(t *testing.T) {
 	if refused.Code != provider.Unavailable || refused.RetryAfter <= 0 {
 		t.Errorf("a change on a full disk: %+v", refused)
 	}
-	events, err := s.History(t.Context(), id)
+	events, err := s.HistoryByID(t.Context(), id)
 	if err != nil || len(events) != saved {
 		t.Errorf("%d events and error %v, want %d", len(events), err, saved)
 	}

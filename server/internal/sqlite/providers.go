@@ -372,20 +372,20 @@ func (s *scanner) provider(r *provider.Provider) {
 	}
 }
 
-// Organization implements [provider.Store].
-func (s *Store) Organization(ctx context.Context, name string) (number int64, err error) {
+// EnsureOrganization implements [provider.Store].
+func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, err error) {
 	err = s.write(ctx, func(c *sqlite.Conn) error {
 		if err := execute(c, "INSERT INTO organizations (name) VALUES (?1) ON CONFLICT DO NOTHING", name); err != nil {
 			return err
 		}
-		number, err = organization(c, name)
+		number, err = findOrganization(c, name)
 		return err
 	})
 	return number, err
 }
 
-// organization returns the number of the organization of that name, 0 if there is none.
-func organization(c *sqlite.Conn, name string) (number int64, err error) {
+// findOrganization returns the number of the organization of that name, 0 if there is none.
+func findOrganization(c *sqlite.Conn, name string) (number int64, err error) {
 	err = sqlitex.Execute(c, "SELECT id FROM organizations WHERE name = ?1", &sqlitex.ExecOptions{
 		Args:       []any{name},
 		ResultFunc: func(s *sqlite.Stmt) error { number = s.ColumnInt64(0); return nil },

@@ -418,7 +418,7 @@ func testCancel(t *testing.T, s *suite) {
 			return err
 		},
 		"Events": func(x *tenant, r provider.Provider) error {
-			_, err := s.Events(gone, x.number, r.CustomerID, r.ID, 0, 1)
+			_, err := s.History(gone, x.number, r.CustomerID, r.ID, 0, 1)
 			return err
 		},
 		"Export": func(x *tenant, r provider.Provider) error {
@@ -513,7 +513,7 @@ func testClose(t *testing.T, s *suite) {
 	x.refuse(x.updateOf(record, property.Patch{}), provider.Unavailable)
 	_, getErr := s.Get(t.Context(), x.number, record.CustomerID, record.ID)
 	_, listErr := s.List(t.Context(), provider.List{Organization: x.number, CustomerID: record.CustomerID, Limit: 1})
-	_, eventsErr := s.Events(t.Context(), x.number, record.CustomerID, record.ID, 0, 1)
+	_, eventsErr := s.History(t.Context(), x.number, record.CustomerID, record.ID, 0, 1)
 	exportErr := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { return nil })
 	for method, err := range map[string]error{"get": getErr, "list": listErr, "events": eventsErr, "export": exportErr} {
 		if codeOf(err) != provider.Unavailable {

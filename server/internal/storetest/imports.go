@@ -144,8 +144,8 @@ func testOrganization(t *testing.T, s *suite) {
 	t.Run("a name has one number", func(t *testing.T) {
 		numbers := map[int64]string{}
 		for _, name := range []string{"Clinic", "clinic", "Clinic ", "Klinik “Süd” 😀", "'; DROP TABLE organizations"} {
-			number, err := s.Organization(t.Context(), name)
-			again, errAgain := s.Organization(t.Context(), name)
+			number, err := s.EnsureOrganization(t.Context(), name)
+			again, errAgain := s.EnsureOrganization(t.Context(), name)
 			if err := errors.Join(err, errAgain); err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,7 @@ func testOrganization(t *testing.T, s *suite) {
 		for i := range numbers {
 			all.Go(func() {
 				var err error
-				if numbers[i], err = s.Organization(t.Context(), name); err != nil {
+				if numbers[i], err = s.EnsureOrganization(t.Context(), name); err != nil {
 					t.Error(err)
 				}
 			})

@@ -261,7 +261,7 @@ func testExport(t *testing.T, s *suite) {
 
 	t.Run("of an organization without customers, nothing", func(t *testing.T) {
 		x := &tenant{suite: s, t: t, name: uuid.NewString()}
-		if _, err := s.Organization(t.Context(), x.name); err != nil {
+		if _, err := s.EnsureOrganization(t.Context(), x.name); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "customers", len(x.export()), 0)

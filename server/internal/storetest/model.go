@@ -17,7 +17,7 @@ func testModel(t *testing.T, s *suite) {
 	rapid.Check(t, func(r *rapid.T) {
 		m := &model{records: map[place]*provider.Provider{}, events: map[place][]provider.Event{}, customers: map[place]bool{}}
 		for range 2 {
-			number, err := s.Organization(t.Context(), "organization "+uuid.NewString())
+			number, err := s.EnsureOrganization(t.Context(), "organization "+uuid.NewString())
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -98,7 +98,7 @@ func testModel(t *testing.T, s *suite) {
 				w := drawWrite(r, m, "")
 				before, limit := rapid.Int64Range(0, 6).Draw(r, "before"), rapid.IntRange(1, 4).Draw(r, "limit")
 				_, wantCode := m.find(w)
-				got, err := s.Events(t.Context(), w.Organization, w.CustomerID, w.ID, before, limit)
+				got, err := s.History(t.Context(), w.Organization, w.CustomerID, w.ID, before, limit)
 				if codeOf(err) != wantCode {
 					r.Fatalf("events: error %v, want %q", err, wantCode)
 				}
@@ -304,7 +304,7 @@ func (m *model) compare(t *testing.T, r *rapid.T, s *suite) {
 			equal(r, "record", got, *record)
 		}
 		slices.SortStableFunc(want, func(a, b provider.Event) int { return a.At.Compare(b.At) })
-		got, err := s.History(t.Context(), id)
+		got, err := s.HistoryByID(t.Context(), id)
 		if err != nil {
 			r.Fatalf("history: %v", err)
 		}

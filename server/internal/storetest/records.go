@@ -181,10 +181,10 @@ func testDelete(t *testing.T, s *suite) {
 	})
 }
 
-func testEvents(t *testing.T, s *suite) {
+func testHistory(t *testing.T, s *suite) {
 	events := func(x *tenant, r provider.Provider, before int64, limit int) []provider.Event {
 		t.Helper()
-		events, err := s.Events(t.Context(), x.number, r.CustomerID, r.ID, before, limit)
+		events, err := s.History(t.Context(), x.number, r.CustomerID, r.ID, before, limit)
 		if err != nil {
 			t.Fatalf("events: %v", err)
 		}

@@ -41,8 +41,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"Delete", testDelete},
 		{"IfMatch", testIfMatch},
 		{"List", testList},
-		{"Events", testEvents},
 		{"History", testHistory},
+		{"HistoryByID", testHistoryByID},
 		{"Tenancy", testTenancy},
 		{"Text", testText},
 		{"Clock", testClock},
@@ -116,7 +116,7 @@ type tenant struct {
 func (s *suite) tenant(t testing.TB) *tenant {
 	t.Helper()
 	name := "organization " + uuid.NewString()
-	number, err := s.Organization(t.Context(), name)
+	number, err := s.EnsureOrganization(t.Context(), name)
 	if err != nil {
 		t.Fatalf("make an organization: %v", err)
 	}
@@ -212,7 +212,7 @@ func (x *tenant) find(customer, id uuid.UUID) provider.Provider {
 func (x *tenant) notFound(customer, id uuid.UUID) {
 	x.t.Helper()
 	_, getErr := x.Get(x.t.Context(), x.number, customer, id)
-	_, eventsErr := x.Events(x.t.Context(), x.number, customer, id, 0, 10)
+	_, eventsErr := x.History(x.t.Context(), x.number, customer, id, 0, 10)
 	at := provider.Provider{ID: id, CustomerID: customer}
 	_, updateErr := x.Write(x.t.Context(), x.updateOf(at, patchOfAll(false)))
 	_, noUpdateErr := x.Write(x.t.Context(), x.updateOf(at, property.Patch{}))
@@ -244,7 +244,7 @@ func (x *tenant) unchanged(was provider.Provider) {
 
 func (x *tenant) history(id uuid.UUID) []provider.Event {
 	x.t.Helper()
-	events, err := x.History(x.t.Context(), id)
+	events, err := x.HistoryByID(x.t.Context(), id)
 	if err != nil {
 		x.t.Fatalf("history: %v", err)
 	}

@@ -252,7 +252,7 @@ func (x *tenant) remade(r provider.Provider, version int64) provider.Provider {
 	return next
 }
 
-func testHistory(t *testing.T, s *suite) {
+func testHistoryByID(t *testing.T, s *suite) {
 	t.Run("it tells who changed what, when, from what to what", func(t *testing.T) {
 		x := s.tenant(t)
 		made := s.clock.move(time.Second)

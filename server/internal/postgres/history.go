@@ -22,8 +22,8 @@ const (
 		ORDER BY at, organizations.id, version`
 )
 
-// Events implements [provider.Store].
-func (s *Store) Events(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
+// History implements [provider.Store].
+func (s *Store) History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
 	if before == 0 {
 		before = math.MaxInt64
 	}
@@ -44,8 +44,8 @@ func (s *Store) Events(ctx context.Context, organization int64, customer, id uui
 	return events, nil
 }
 
-// History implements [provider.Store].
-func (s *Store) History(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
+// HistoryByID implements [provider.Store].
+func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
 	return read(ctx, s, scanEventOf(id), selectHistory, [16]byte(id))
 }
 

@@ -30,8 +30,8 @@ const (
 		SELECT version, at, action, key_id, request_id, changes FROM history ORDER BY at, organization_id, version`
 )
 
-// Events implements [provider.Store]. Its two statements need no transaction: the events before another never change.
-func (s *Store) Events(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) (events []provider.Event, err error) {
+// History implements [provider.Store]. Its two statements need no transaction: the events before another never change.
+func (s *Store) History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) (events []provider.Event, err error) {
 	if before == 0 {
 		before = math.MaxInt64
 	}
@@ -46,8 +46,8 @@ func (s *Store) Events(ctx context.Context, organization int64, customer, id uui
 	return events, err
 }
 
-// History implements [provider.Store].
-func (s *Store) History(ctx context.Context, id uuid.UUID) (events []provider.Event, err error) {
+// HistoryByID implements [provider.Store].
+func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) (events []provider.Event, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		events, err = readEvents(c, id, selectHistory, id[:])
 		return err
