@@ -1,9 +1,9 @@
-// Package api answers the contract's operations: it implements the interface that is generated from openapi.yaml.
+// Package api handles the requests of the public listener: it implements the interface that is generated from openapi.yaml.
 //
-// Every request gets a request ID, a line in the access log, and recovery from panics (observe.go). On the routes of the
-// contract the API key and its limits follow (authenticate.go), then validation (package validate, body.go), the generated
-// wrapper, which binds the body (body.go), and a handler (one file for each resource), which calls a store. An error
-// anywhere becomes a response in one place (errors.go).
+// Every request gets a request ID (request.go), a line in the access log (accesslog.go), and recovery from panics
+// (recover.go). On the routes of the contract the API key and its limits follow (authenticate.go), then validation
+// (package validate), the generated wrapper, which binds the body (body.go), and a handler (one file for each resource),
+// which calls a store. An error anywhere becomes a response in one place (errors.go).
 //
 // To add an operation, add it to openapi.yaml and run go generate ./...: API no longer implements
 // gen.StrictServerInterface, and the compiler names the method to write.
@@ -53,39 +53,53 @@ func New(config Config) (http.Handler, error) {
 	e.HTTPErrorHandler = a.handleError
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Pre(decodePath)
-	e.Use(a.identify, a.observe, a.recover)
-
-	validators, err := validate.Operations(config.Contract)
+	e.Use(a.assignRequestID, a.accessLog, recoverPanics)
+	middlewares, err := a.operationMiddlewares()
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
-	guards := map[string][]echo.MiddlewareFunc{}
-	for path, item := range config.Contract.Paths.Map() {
+	gen.RegisterHandlersWithOptions(e, gen.NewStrictHandler(a, nil), gen.RegisterHandlersOptions{OperationMiddlewares: middlewares})
+	closeParameters(e)
+
+	read := []string{http.MethodGet, http.MethodHead}
+	for _, path := range []string{"/docs", "/docs/*", "/openapi.yaml", "/openapi.json"} {
+		e.Match(read, path, echo.WrapHandler(config.Docs))
+	}
+	e.Match(read, "/livez", handleLive)
+	e.Match(read, "/readyz", a.handleReady)
+	return e, nil
+}
+
+// operationMiddlewares returns what stands in front of the handler of each operation of the contract, by operationId.
+func (a *API) operationMiddlewares() (map[string][]echo.MiddlewareFunc, error) {
+	validators, err := validate.Operations(a.Contract)
+	if err != nil {
+		return nil, err
+	}
+	middlewares := map[string][]echo.MiddlewareFunc{}
+	for path, item := range a.Contract.Paths.Map() {
 		for method, operation := range item.Operations() {
-			permission, err := permission(operation)
+			permission, err := requiredPermission(operation)
 			if err != nil {
-				return nil, fmt.Errorf("read the contract: operation %s %s: %w", method, path, err)
+				return nil, fmt.Errorf("operation %s %s: %w", method, path, err)
 			}
 			id := operation.OperationID
-			guards[id] = []echo.MiddlewareFunc{a.authenticate(id, permission), a.validate(validators[id])}
+			middlewares[id] = []echo.MiddlewareFunc{a.authenticate(id, permission), a.validate(validators[id])}
 		}
 	}
-	gen.RegisterHandlersWithOptions(e, gen.NewStrictHandler(a, nil), gen.RegisterHandlersOptions{OperationMiddlewares: guards})
+	return middlewares, nil
+}
+
+// closeParameters keeps a parameter at the end of a route from matching what follows a slash, which Echo would have it do
+// where no route lies below.
+func closeParameters(e *echo.Echo) {
 	routes := e.Routes()
 	for _, route := range routes {
 		below := slices.ContainsFunc(routes, func(r *echo.Route) bool { return strings.HasPrefix(r.Path, route.Path+"/") })
 		if strings.HasPrefix(path.Base(route.Path), ":") && !below {
-			// Echo lets a parameter at the end of a route take all that follows, unless something lies below it.
 			e.RouteNotFound(route.Path+"/*", echo.NotFoundHandler)
 		}
 	}
-
-	for _, path := range []string{"/docs", "/docs/*", "/openapi.yaml", "/openapi.json"} {
-		e.Match([]string{http.MethodGet, http.MethodHead}, path, echo.WrapHandler(config.Docs))
-	}
-	e.Match([]string{http.MethodGet, http.MethodHead}, "/livez", ok)
-	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", a.ready)
-	return e, nil
 }
 
 // decodePath has Echo route by the decoded path: %61 is a (RFC 3986, 6.2.2.2). An encoded slash is no slash, and no
@@ -101,9 +115,9 @@ func decodePath(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// permission returns what the contract says that an operation's key must be allowed to do. An operation that does not
-// say it is refused at the start, lest it be open to every key.
-func permission(operation *openapi3.Operation) (apikey.Permission, error) {
+// requiredPermission returns the permission that the contract requires for an operation. An operation that names none is
+// an error, so that it is not open to every key.
+func requiredPermission(operation *openapi3.Operation) (apikey.Permission, error) {
 	name, ok := operation.Extensions["x-required-permission"].(string)
 	if !ok {
 		return "", errors.New("it lacks x-required-permission")
@@ -111,13 +125,13 @@ func permission(operation *openapi3.Operation) (apikey.Permission, error) {
 	return apikey.ParsePermission(name)
 }
 
-func ok(c echo.Context) error {
+func handleLive(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
-func (a *API) ready(c echo.Context) error {
+func (a *API) handleReady(c echo.Context) error {
 	if err := a.Ready(c.Request().Context()); err != nil {
 		return provider.Down(err)
 	}
-	return ok(c)
+	return handleLive(c)
 }

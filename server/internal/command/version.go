@@ -1,20 +1,9 @@
 package command
 
 import (
-	"context"
 	"fmt"
 	"runtime/debug"
 )
-
-type migrate struct{}
-
-// Run does no more than open the store, which migrates it.
-func (migrate) Run(ctx context.Context, c *commands, io streams) error {
-	return with(ctx, c.Database, func(store) error {
-		_, err := fmt.Fprintln(io.err, "the schema is up to date")
-		return err
-	})
-}
 
 type version struct{}
 

@@ -1,0 +1,34 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+
+	"github.com/carecycle/provider-api/server/internal/stack"
+	"github.com/labstack/echo/v4"
+)
+
+// recoverPanics turns a panic into an error that says where it came from. It holds the panic's value only if that is the
+// runtime's own.
+func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch value := recover().(type) {
+			case nil:
+			case runtime.Error:
+				err = &panicked{value.Error(), stack.Trace()}
+			default:
+				if value == http.ErrAbortHandler {
+					panic(value)
+				}
+				err = &panicked{fmt.Sprintf("%T", value), stack.Trace()}
+			}
+		}()
+		return next(c)
+	}
+}
+
+type panicked struct{ what, trace string }
+
+func (p *panicked) Error() string { return "panic: " + p.what + "\n" + p.trace }
