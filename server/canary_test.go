@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/await"
@@ -128,16 +129,16 @@ func TestCanaryInFailure(t *testing.T) {
 	}{
 		"an error":              {500, func() error { return errors.New(canary) }},
 		"a wrapped error":       {500, func() error { return fmt.Errorf("save %s: %w", canaryID, errors.Join(io.EOF, errors.New(canary))) }},
-		"a fault":               {500, func() error { return provider.Broken(down) }},
+		"a fault":               {500, func() error { return provider.Internal(down) }},
 		"a panic of text":       {500, func() error { panic(canary) }},
 		"a panic of an error":   {500, func() error { panic(errors.New(canary)) }},
 		"a panic of a record":   {500, func() error { panic(provider.Provider{Values: property.Values{property.Notes: property.Text(canary)}}) }},
 		"a panic of a slice":    {500, func() error { panic([]string{canary}) }},
 		"a panic of Go's":       {500, func() error { return []error{nil}[len(canary)] }},
 		"a panic of Go's, too":  {500, func() error { return any(canary).(error) }},
-		"busy":                  {503, func() error { return provider.Busy(down) }},
-		"down":                  {503, func() error { return provider.Down(down) }},
-		"of an unknown outcome": {503, func() error { return fmt.Errorf("%s: %w", canary, provider.Unknown(down)) }},
+		"busy":                  {503, func() error { return provider.Unavailable(time.Second, down) }},
+		"down":                  {503, func() error { return provider.Unavailable(5*time.Second, down) }},
+		"of an unknown outcome": {503, func() error { return fmt.Errorf("%s: %w", canary, provider.OutcomeUnknown(down)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

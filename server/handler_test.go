@@ -151,9 +151,9 @@ func TestClientLeaves(t *testing.T) {
 		err  error
 		want string
 	}{
-		{provider.Busy(context.Canceled), `"level":"INFO","msg":"request","status":499`},
-		{provider.Unknown(context.Canceled), `"level":"INFO","msg":"request","status":499`},
-		{provider.Busy(context.DeadlineExceeded), `"level":"ERROR","msg":"request","status":503`},
+		{provider.Unavailable(time.Second, context.Canceled), `"level":"INFO","msg":"request","status":499`},
+		{provider.OutcomeUnknown(context.Canceled), `"level":"INFO","msg":"request","status":499`},
+		{provider.Unavailable(time.Second, context.DeadlineExceeded), `"level":"ERROR","msg":"request","status":503`},
 		{io.ErrUnexpectedEOF, `"level":"ERROR","msg":"request","status":500`},
 	} {
 		ctx, leave := context.WithCancel(t.Context())

@@ -18,6 +18,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -131,7 +132,7 @@ func handleLive(c echo.Context) error {
 
 func (a *API) handleReady(c echo.Context) error {
 	if err := a.Ready(c.Request().Context()); err != nil {
-		return provider.Down(err)
+		return provider.Unavailable(5*time.Second, err)
 	}
 	return handleLive(c)
 }

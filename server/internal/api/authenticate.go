@@ -42,7 +42,7 @@ func (a *API) verify(c echo.Context) (*apikey.Key, error) {
 		}
 	}
 	if !errors.Is(err, apikey.ErrInvalid) {
-		return nil, provider.Down(err)
+		return nil, provider.Unavailable(5*time.Second, err)
 	}
 	if wait, ok := a.Limiter.Failed(c.RealIP()); !ok {
 		return nil, rateLimited(wait)

@@ -34,9 +34,9 @@ var errUnauthorized = &problem{status: http.StatusUnauthorized, code: "UNAUTHORI
 func problemOf(err error) *problem {
 	var (
 		own       *problem
-		faults    validate.Faults
-		malformed validate.Malformed
-		mediaType validate.MediaType
+		faults    validate.ValidationError
+		malformed validate.MalformedError
+		mediaType validate.MediaTypeError
 		tooLarge  *http.MaxBytesError
 		store     *provider.Error
 		framework *echo.HTTPError
@@ -62,19 +62,20 @@ func problemOf(err error) *problem {
 
 func storeProblem(err *provider.Error) *problem {
 	switch err.Code {
-	case provider.NotFound:
+	case provider.CodeNotFound:
 		return &problem{status: http.StatusNotFound, code: "NOT_FOUND", message: err.Message}
-	case provider.PreconditionFailed:
-		return &problem{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED", message: err.Message}
-	case provider.UnknownCustomer:
-		faults := validate.Faults{{
+	case provider.CodePreconditionFailed:
+		return &problem{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED",
+			message: "The provider has changed since the version in If-Match. Nothing was changed; read the ETag again and decide again."}
+	case provider.CodeUnknownCustomer:
+		faults := validate.ValidationError{{
 			Path: []string{"customerId"}, Code: "unknown_customer", Message: "customerId must be an existing customer.",
 			Expected: "the ID of an existing customer", Received: "another UUID",
 		}}
 		return problemOf(faults)
-	case provider.Unavailable:
+	case provider.CodeUnavailable:
 		return &problem{status: http.StatusServiceUnavailable, code: "SERVICE_UNAVAILABLE", message: err.Message, retryAfter: err.RetryAfter}
-	case provider.OutcomeUnknown:
+	case provider.CodeOutcomeUnknown:
 		return &problem{status: http.StatusServiceUnavailable, code: "OUTCOME_UNKNOWN", message: err.Message, retryAfter: err.RetryAfter}
 	}
 	return problemOf(nil)

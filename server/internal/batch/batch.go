@@ -17,10 +17,10 @@ import (
 
 // The errors of Do that are not the run's own.
 var (
-	ErrFull     = errors.New("batch: too many calls are waiting")
-	ErrLate     = errors.New("batch: the call waited too long for its run")
-	ErrClosed   = errors.New("batch: closed")
-	ErrUnderway = errors.New("batch: the caller left while its run was under way")
+	ErrFull      = errors.New("batch: too many calls are waiting")
+	ErrTimeout   = errors.New("batch: the call waited too long for its run")
+	ErrClosed    = errors.New("batch: closed")
+	ErrAbandoned = errors.New("batch: the caller left while its run was under way")
 )
 
 // Options bound a Batch and let it be watched. The zero value is good.
@@ -93,10 +93,10 @@ func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 // Do has the call run and returns its own result, whatever becomes of its neighbours.
 //
 // A caller may leave. If ctx is done before the run starts, the call is dropped and Do returns ctx.Err(). If ctx is
-// done later, the run goes on all the same, and Do returns an error that is both ErrUnderway and ctx.Err().
+// done later, the run goes on all the same, and Do returns an error that is both ErrAbandoned and ctx.Err().
 //
-// Errors: those of the run; ErrFull, at once, if MaxQueue calls are waiting; ErrLate after MaxWait; ErrClosed after
-// Close; ErrUnderway. With the last one it is not known what was done; with the others, and with ctx.Err()
+// Errors: those of the run; ErrFull, at once, if MaxQueue calls are waiting; ErrTimeout after MaxWait; ErrClosed after
+// Close; ErrAbandoned. With the last one it is not known what was done; with the others, and with ctx.Err()
 // alone, nothing was.
 func (b *Batch[Q, R]) Do(ctx context.Context, call Q) (R, error) {
 	w := b.waiters.Get().(*waiter[Q, R])
@@ -120,7 +120,7 @@ func (b *Batch[Q, R]) Do(ctx context.Context, call Q) (R, error) {
 		b.recycle(w)
 		return r.Value, r.Err
 	default: // the run still holds w, which must not be used again
-		return *new(R), fmt.Errorf("%w: %w", ErrUnderway, ctx.Err())
+		return *new(R), fmt.Errorf("%w: %w", ErrAbandoned, ctx.Err())
 	}
 }
 
@@ -214,7 +214,7 @@ func (b *Batch[Q, R]) start() bool {
 			}
 			w.started = true
 			if time.Since(w.since) > b.o.MaxWait {
-				w.result <- Result[R]{Err: ErrLate}
+				w.result <- Result[R]{Err: ErrTimeout}
 				continue
 			}
 			b.started = append(b.started, w)

@@ -206,7 +206,7 @@ func TestLeaving(t *testing.T) {
 			next := h.call(context.Background(), 2)
 			time.Sleep(time.Second)
 			synctest.Wait()
-			wantOutcome(t, gone, "", batch.ErrUnderway)
+			wantOutcome(t, gone, "", batch.ErrAbandoned)
 			wantOutcome(t, gone, "", context.DeadlineExceeded)
 			h.release()
 			h.release()
@@ -380,7 +380,7 @@ func TestEveryCallIsAccountedFor(t *testing.T) {
 				if answer := fmt.Sprint("answer ", c); got.value != answer {
 					t.Errorf("call %d: got %q, want %q", c, got.value, answer)
 				}
-			case errors.Is(got.err, batch.ErrUnderway):
+			case errors.Is(got.err, batch.ErrAbandoned):
 				want = 1
 			case got.err != context.Canceled && got.err != batch.ErrFull:
 				t.Errorf("call %d: unexpected error %v", c, got.err)

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -67,8 +66,7 @@ func demoRecords(ctx context.Context, s store, organization int64) error {
 	}
 	for _, one := range examples {
 		_, err := s.Write(ctx, provider.Write{Action: provider.Updated, Organization: organization, CustomerID: *one.Patch.CustomerID, ID: one.ID})
-		var refused *provider.Error
-		if errors.As(err, &refused) && refused.Code == provider.NotFound {
+		if provider.CodeOf(err) == provider.CodeNotFound {
 			err = s.Import(ctx, organization, []provider.Import{one}, nil)
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/signal"
 	"syscall"
@@ -20,8 +19,7 @@ func (e exports) Run(ctx context.Context, c *commands, std streams) error {
 	defer signal.Reset(syscall.SIGPIPE)
 	return with(ctx, c.Database, func(s store) error {
 		err := ndjson.Export(ctx, s, string(e.Organization), std.out)
-		var refused *provider.Error
-		if errors.As(err, &refused) && refused.Code == provider.NotFound {
+		if provider.CodeOf(err) == provider.CodeNotFound {
 			return fmt.Errorf("export: there is no organization %q in this database; check --organization and --database", e.Organization)
 		}
 		if err != nil {

@@ -311,11 +311,11 @@ func decode(object validate.Checked) (*parsedLine, error) {
 		if name == "id" {
 			id, ok := wire.ParseUUID(value)
 			if !ok {
-				return nil, validate.Malformed("it cannot be read")
+				return nil, validate.MalformedError("it cannot be read")
 			}
 			parsed.id = &id
 		} else if !wire.Set(&parsed.patch, name, value) {
-			return nil, validate.Malformed("it cannot be read")
+			return nil, validate.MalformedError("it cannot be read")
 		}
 	}
 	return parsed, nil
@@ -331,7 +331,7 @@ func (i *Importer) idOf(line []byte) uuid.UUID {
 }
 
 func reason(err error) string {
-	var faults validate.Faults
+	var faults validate.ValidationError
 	text := ""
 	if !errors.As(err, &faults) {
 		text = err.Error()

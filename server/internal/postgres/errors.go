@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -60,15 +61,15 @@ func failure(err error, closed bool) error {
 	code, _ := cause.(sqlState)
 	switch {
 	case closed && cause == errNoAnswer: // another attempt would wait as long
-		return provider.Down(cause)
+		return provider.Unavailable(5*time.Second, cause)
 	case closed, code == readOnly:
-		return provider.Down(useless{cause})
+		return provider.Unavailable(5*time.Second, useless{cause})
 	case slices.Contains([]sqlState{serializationFailure, deadlock, lockNotAvailable, queryCanceled}, code):
-		return provider.Busy(cause)
+		return provider.Unavailable(time.Second, cause)
 	case slices.Contains([]string{"08", "53", "57", "58"}, code.class()): // connection, resources such as the disk's space, the operator, the system
-		return provider.Down(cause)
+		return provider.Unavailable(5*time.Second, cause)
 	}
-	return provider.Broken(cause)
+	return provider.Internal(cause)
 }
 
 // commitFailure is for the errors of what ends with a commit: once it was sent, a lost connection leaves it open
@@ -79,7 +80,7 @@ func commitFailure(c *pgx.Conn, err error) error {
 	}
 	cause := cause(err)
 	if c.IsClosed() && !pgconn.SafeToRetry(err) || cause == completionUnknown || cause == outcomeUnknown {
-		return provider.Unknown(cause)
+		return provider.OutcomeUnknown(cause)
 	}
 	return err
 }

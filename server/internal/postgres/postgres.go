@@ -264,7 +264,7 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case limited.Err() != nil:
-		return nil, provider.Busy(errNoConnection)
+		return nil, provider.Unavailable(time.Second, errNoConnection)
 	}
-	return nil, provider.Down(cause(err))
+	return nil, provider.Unavailable(5*time.Second, cause(err))
 }

@@ -196,11 +196,11 @@ func TestCollisions(t *testing.T) {
 	}{
 		{"40001", 3, "", 4},
 		{"40P01", 3, "", 4},
-		{"40001", 1000, provider.Unavailable, 8},
-		{"40P01", 1000, provider.Unavailable, 8},
-		{"23514", 1, provider.Internal, 1},
-		{"53100", 1, provider.Unavailable, 1},
-		{"57014", 1, provider.Unavailable, 1},
+		{"40001", 1000, provider.CodeUnavailable, 8},
+		{"40P01", 1000, provider.CodeUnavailable, 8},
+		{"23514", 1, provider.CodeInternal, 1},
+		{"53100", 1, provider.CodeUnavailable, 1},
+		{"57014", 1, provider.CodeUnavailable, 1},
 	} {
 		t.Run(fmt.Sprint(c.state, " ", c.raised, " times"), func(t *testing.T) {
 			t.Parallel()
@@ -213,7 +213,7 @@ func TestCollisions(t *testing.T) {
 				RETURN NEW;
 			END $$; CREATE TRIGGER raise BEFORE UPDATE ON providers FOR EACH ROW EXECUTE FUNCTION raise()`)
 			record, err := x.update(text("secret"))
-			if codeOf(err) != c.want {
+			if storetest.CodeOf(err) != c.want {
 				t.Fatalf("error %v, want %q", err, c.want)
 			}
 			if n := queryInt(t, connect(t, dsn), "SELECT last_value FROM raised"); n != c.attempts { // a sequence counts what is undone, too
@@ -226,7 +226,7 @@ func TestCollisions(t *testing.T) {
 				return
 			}
 			var domain *provider.Error
-			if errors.As(err, &domain); domain.Code == provider.Unavailable && domain.RetryAfter == 0 {
+			if errors.As(err, &domain); domain.Code == provider.CodeUnavailable && domain.RetryAfter == 0 {
 				t.Errorf("error %v, want one with RetryAfter", err)
 			}
 			if shown := fmt.Sprintf("%v %+v %#v", err, err, domain.Cause); strings.Contains(shown, "secret") || !strings.Contains(shown, c.state) {
@@ -256,8 +256,8 @@ func TestABadCallFailsAlone(t *testing.T) {
 				notes = "\x00 is no character to PostgreSQL"
 			}
 			record, err := other.Write(ctx, other.updateOf(text(notes)))
-			if i == 7 && (codeOf(err) != provider.Internal || strings.Contains(err.Error(), "character")) {
-				t.Errorf("the bad call: error %v, want one of code %s without values", err, provider.Internal)
+			if i == 7 && (storetest.CodeOf(err) != provider.CodeInternal || strings.Contains(err.Error(), "character")) {
+				t.Errorf("the bad call: error %v, want one of code %s without values", err, provider.CodeInternal)
 			} else if i != 7 && (err != nil || record.Version != 2) {
 				t.Errorf("a good call: version %d, error %v", record.Version, err)
 			}
@@ -330,8 +330,8 @@ func TestOutage(t *testing.T) {
 		} {
 			err := call()
 			var domain *provider.Error
-			if !errors.As(err, &domain) || domain.Code != provider.Unavailable || domain.RetryAfter == 0 {
-				t.Errorf("%s without a server: error %v, want one of code %s with RetryAfter", name, err, provider.Unavailable)
+			if !errors.As(err, &domain) || domain.Code != provider.CodeUnavailable || domain.RetryAfter == 0 {
+				t.Errorf("%s without a server: error %v, want one of code %s with RetryAfter", name, err, provider.CodeUnavailable)
 			} else if strings.HasSuffix(domain.Cause.Error(), " in time") {
 				t.Errorf("%s without a server: %v, want an error that no timeout caused", name, domain.Cause)
 			}
@@ -415,8 +415,8 @@ func unknown(t *testing.T, x *fixture) {
 	t.Helper()
 	_, err := x.update(text("lost"))
 	var domain *provider.Error
-	if !errors.As(err, &domain) || domain.Code != provider.OutcomeUnknown || domain.RetryAfter == 0 {
-		t.Fatalf("error %v, want one of code %s with RetryAfter", err, provider.OutcomeUnknown)
+	if !errors.As(err, &domain) || domain.Code != provider.CodeOutcomeUnknown || domain.RetryAfter == 0 {
+		t.Fatalf("error %v, want one of code %s with RetryAfter", err, provider.CodeOutcomeUnknown)
 	}
 }
 
@@ -498,8 +498,8 @@ func TestABrokenExportIsNotBegunAnew(t *testing.T) {
 		seen[record.ID] = true
 		return nil
 	})
-	if codeOf(err) != provider.Unavailable || len(seen) == 1+exported {
-		t.Errorf("%d records, error %v; want fewer than all and one of code %s", len(seen), err, provider.Unavailable)
+	if storetest.CodeOf(err) != provider.CodeUnavailable || len(seen) == 1+exported {
+		t.Errorf("%d records, error %v; want fewer than all and one of code %s", len(seen), err, provider.CodeUnavailable)
 	}
 }
 
@@ -580,8 +580,8 @@ func TestReadOnly(t *testing.T) {
 	}
 
 	role(admin, "on")
-	if _, err := y.update(text("while none can be written to")); codeOf(err) != provider.Unavailable {
-		t.Errorf("while no server can be written to: error %v, want one of code %s", err, provider.Unavailable)
+	if _, err := y.update(text("while none can be written to")); storetest.CodeOf(err) != provider.CodeUnavailable {
+		t.Errorf("while no server can be written to: error %v, want one of code %s", err, provider.CodeUnavailable)
 	}
 	role(otherAdmin, "off")
 	if record, err := y.update(text("on the new primary")); err != nil || record.Version != 2 {
@@ -630,8 +630,8 @@ func TestALockedRecordIsBusy(t *testing.T) {
 func wantBusy(t *testing.T, err error, cause string) {
 	t.Helper()
 	var domain *provider.Error
-	if !errors.As(err, &domain) || domain.Code != provider.Unavailable || !strings.Contains(domain.Cause.Error(), cause) {
-		t.Errorf("error %v, want one of code %s, because of %s", err, provider.Unavailable, cause)
+	if !errors.As(err, &domain) || domain.Code != provider.CodeUnavailable || !strings.Contains(domain.Cause.Error(), cause) {
+		t.Errorf("error %v, want one of code %s, because of %s", err, provider.CodeUnavailable, cause)
 	}
 }
 
@@ -809,17 +809,6 @@ func (x *fixture) fill(n int) {
 
 func text(s string) property.Patch {
 	return property.Patch{Values: property.Values{property.Notes: property.Text(s)}}
-}
-
-func codeOf(err error) provider.Code {
-	var domain *provider.Error
-	switch {
-	case err == nil:
-		return ""
-	case errors.As(err, &domain):
-		return domain.Code
-	}
-	return provider.Code(err.Error())
 }
 
 func open(t testing.TB, dsn string, o postgres.Options) *postgres.Store {

@@ -53,7 +53,7 @@ type Event struct {
 func (w *Write) Apply(current *Provider, now time.Time) (Provider, *Event, error) {
 	if w.Action == Created {
 		if current != nil {
-			return Provider{}, nil, Broken(nil)
+			return Provider{}, nil, Internal(nil)
 		}
 		next, event := create(w.ID, w.CustomerID, nil, &w.Patch, w.By, now)
 		return next, event, nil

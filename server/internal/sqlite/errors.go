@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"zombiezen.com/go/sqlite"
@@ -17,17 +18,17 @@ func failure(err error) error {
 	cause := fmt.Errorf("sqlite: %v", code)
 	switch code.ToPrimary() {
 	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultInterrupt:
-		return provider.Busy(cause)
+		return provider.Unavailable(time.Second, cause)
 	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem, sqlite.ResultCorrupt, sqlite.ResultNotADB:
-		return provider.Down(cause)
+		return provider.Unavailable(5*time.Second, cause)
 	}
-	return provider.Broken(cause)
+	return provider.Internal(cause)
 }
 
 // commitFailure is failure for a COMMIT: an input or output error leaves it open whether the transaction is on disk.
 func commitFailure(err error) error {
 	if code := sqlite.ErrCode(err); code.ToPrimary() == sqlite.ResultIOErr {
-		return provider.Unknown(fmt.Errorf("sqlite: %v", code))
+		return provider.OutcomeUnknown(fmt.Errorf("sqlite: %v", code))
 	}
 	return failure(err)
 }

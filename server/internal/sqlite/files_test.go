@@ -221,7 +221,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		saved++
 	}
-	if refused.Code != provider.Unavailable || refused.RetryAfter <= 0 {
+	if refused.Code != provider.CodeUnavailable || refused.RetryAfter <= 0 {
 		t.Errorf("a change on a full disk: %+v", refused)
 	}
 	events, err := s.HistoryByID(t.Context(), id)

@@ -30,8 +30,7 @@ func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
 		now := s.now()
 		for i := range calls {
 			next, err := runWrite(c, &calls[i], now)
-			var refused *provider.Error
-			if err != nil && !errors.As(err, &refused) {
+			if err != nil && provider.CodeOf(err) == "" {
 				return err
 			}
 			results[i] = writes.Result{Value: next, Err: err}

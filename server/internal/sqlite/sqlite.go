@@ -178,9 +178,9 @@ func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {
 	switch {
 	case ctx.Err() != nil:
 		s.readers.Put(c) // nil, if there is none
-		return provider.Busy(ctx.Err())
+		return provider.Unavailable(time.Second, ctx.Err())
 	case err != nil:
-		return provider.Down(err)
+		return provider.Unavailable(5*time.Second, err)
 	}
 	defer s.readers.Put(c)
 	return failure(f(c))

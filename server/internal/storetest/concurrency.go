@@ -75,10 +75,10 @@ func testConcurrency(t *testing.T, s *suite) {
 			for range callers {
 				all.Go(func() {
 					next, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, uuid.NewString()), record.Version))
-					switch codeOf(err) {
+					switch CodeOf(err) {
 					case "":
 						won <- next
-					case provider.PreconditionFailed:
+					case provider.CodePreconditionFailed:
 					default:
 						t.Errorf("update: %v", err)
 					}
@@ -164,10 +164,10 @@ func testConcurrency(t *testing.T, s *suite) {
 						w = x.deleteOf(record, 1)
 					}
 					next, err := s.Write(t.Context(), w)
-					switch codeOf(err) {
+					switch CodeOf(err) {
 					case "":
 						won <- next
-					case provider.PreconditionFailed, provider.NotFound:
+					case provider.CodePreconditionFailed, provider.CodeNotFound:
 					default:
 						t.Errorf("%s: %v", w.Action, err)
 					}
@@ -229,16 +229,16 @@ func testConcurrency(t *testing.T, s *suite) {
 				call{x.updateOf(good, city, 1), "", next},
 				call{x.updateOf(moving, move), "", moved},
 				call{x.updateOf(bad, property.Patch{}), "", bad},
-				call{x.updateOf(bad, patchOfAll(false), 2), provider.PreconditionFailed, bad},
-				call{x.updateOf(bad, property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.City: city.Values[property.City]}}), provider.UnknownCustomer, bad},
-				call{x.updateOf(bad, property.Patch{CustomerID: new(other.customer), Values: property.Values{property.City: city.Values[property.City]}}), provider.UnknownCustomer, bad},
-				call{x.updateOf(unknown, city), provider.NotFound, bad},
-				call{x.updateOf(others, city), provider.NotFound, bad},
-				call{other.updateOf(bad, city), provider.NotFound, bad},
-				call{x.createOf(uuid.New(), city), provider.NotFound, bad},
-				call{x.createOf(other.customer, city), provider.NotFound, bad},
-				call{x.deleteOf(bad, 2), provider.PreconditionFailed, bad},
-				call{other.deleteOf(bad), provider.NotFound, bad},
+				call{x.updateOf(bad, patchOfAll(false), 2), provider.CodePreconditionFailed, bad},
+				call{x.updateOf(bad, property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.City: city.Values[property.City]}}), provider.CodeUnknownCustomer, bad},
+				call{x.updateOf(bad, property.Patch{CustomerID: new(other.customer), Values: property.Values{property.City: city.Values[property.City]}}), provider.CodeUnknownCustomer, bad},
+				call{x.updateOf(unknown, city), provider.CodeNotFound, bad},
+				call{x.updateOf(others, city), provider.CodeNotFound, bad},
+				call{other.updateOf(bad, city), provider.CodeNotFound, bad},
+				call{x.createOf(uuid.New(), city), provider.CodeNotFound, bad},
+				call{x.createOf(other.customer, city), provider.CodeNotFound, bad},
+				call{x.deleteOf(bad, 2), provider.CodePreconditionFailed, bad},
+				call{other.deleteOf(bad), provider.CodeNotFound, bad},
 			)
 		}
 		rand.Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })
@@ -246,7 +246,7 @@ func testConcurrency(t *testing.T, s *suite) {
 		for _, c := range calls {
 			all.Go(func() {
 				got, err := s.Write(t.Context(), c.update)
-				if codeOf(err) != c.want {
+				if CodeOf(err) != c.want {
 					t.Errorf("error %v, want %q", err, c.want)
 				} else if err == nil {
 					equal(t, "record", got, c.record)
@@ -281,7 +281,7 @@ func testConcurrency(t *testing.T, s *suite) {
 					asked := provider.Provider{ID: c.id, CustomerID: c.customers[rand.IntN(2)]}
 					patch := property.Patch{CustomerID: new(c.customers[rand.IntN(2)]), Values: property.Values{property.Notes: property.Text(uuid.NewString())}}
 					_, err := s.Write(t.Context(), c.tenant.updateOf(asked, patch))
-					if code := codeOf(err); code != "" && code != provider.NotFound {
+					if code := CodeOf(err); code != "" && code != provider.CodeNotFound {
 						t.Errorf("update: %v", err)
 					}
 				}
@@ -427,7 +427,7 @@ func testCancel(t *testing.T, s *suite) {
 	} {
 		t.Run(name+" for a caller who left ends", func(t *testing.T) {
 			x := s.tenant(t)
-			if err := call(x, x.make(property.Patch{})); codeOf(err) != provider.Unavailable && !errors.Is(err, context.Canceled) {
+			if err := call(x, x.make(property.Patch{})); CodeOf(err) != provider.CodeUnavailable && !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want one that says that it ended", err)
 			}
 		})
@@ -501,7 +501,7 @@ func testClose(t *testing.T, s *suite) {
 	for n := range 64 {
 		all.Go(func() {
 			_, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
-			if code := codeOf(err); code != "" && code != provider.Unavailable {
+			if code := CodeOf(err); code != "" && code != provider.CodeUnavailable {
 				t.Errorf("update while the store closes: %v", err)
 			}
 		})
@@ -510,13 +510,13 @@ func testClose(t *testing.T, s *suite) {
 		t.Errorf("close: %v", err)
 	}
 	all.Wait()
-	x.refuse(x.updateOf(record, property.Patch{}), provider.Unavailable)
+	x.refuse(x.updateOf(record, property.Patch{}), provider.CodeUnavailable)
 	_, getErr := s.Get(t.Context(), x.number, record.CustomerID, record.ID)
 	_, listErr := s.List(t.Context(), provider.List{Organization: x.number, CustomerID: record.CustomerID, Limit: 1})
 	_, eventsErr := s.History(t.Context(), x.number, record.CustomerID, record.ID, 0, 1)
 	exportErr := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { return nil })
 	for method, err := range map[string]error{"get": getErr, "list": listErr, "events": eventsErr, "export": exportErr} {
-		if codeOf(err) != provider.Unavailable {
+		if CodeOf(err) != provider.CodeUnavailable {
 			t.Errorf("%s from a closed store: error %v, want unavailable", method, err)
 		}
 	}

@@ -46,7 +46,7 @@ func testImport(t *testing.T, s *suite) {
 		x.imports(provider.Import{ID: record.ID, Patch: patch})
 		equal(t, "record", x.find(want.CustomerID, want.ID), want)
 		equal(t, "event", x.history(record.ID)[1], provider.Event{ProviderID: record.ID, Version: 2, At: want.UpdatedAt, Action: provider.Updated, Changes: changes})
-		x.refuse(x.updateOf(record, property.Patch{}), provider.NotFound) // it has moved
+		x.refuse(x.updateOf(record, property.Patch{}), provider.CodeNotFound) // it has moved
 	})
 
 	t.Run("again, it writes nothing", func(t *testing.T) {

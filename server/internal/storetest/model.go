@@ -71,7 +71,7 @@ func testModel(t *testing.T, s *suite) {
 				w := drawWrite(r, m, "")
 				want, wantCode := m.find(w)
 				got, err := s.Get(t.Context(), w.Organization, w.CustomerID, w.ID)
-				if codeOf(err) != wantCode {
+				if CodeOf(err) != wantCode {
 					r.Fatalf("get: error %v, want %q", err, wantCode)
 				}
 				if err == nil {
@@ -89,7 +89,7 @@ func testModel(t *testing.T, s *suite) {
 				l.CustomerID = rapid.SampledFrom(m.customerIDs).Draw(r, "customer")
 				want, wantCode := m.list(l)
 				got, err := s.List(t.Context(), l)
-				if codeOf(err) != wantCode {
+				if CodeOf(err) != wantCode {
 					r.Fatalf("list: error %v, want %q", err, wantCode)
 				}
 				equal(r, "list", got, want)
@@ -99,7 +99,7 @@ func testModel(t *testing.T, s *suite) {
 				before, limit := rapid.Int64Range(0, 6).Draw(r, "before"), rapid.IntRange(1, 4).Draw(r, "limit")
 				_, wantCode := m.find(w)
 				got, err := s.History(t.Context(), w.Organization, w.CustomerID, w.ID, before, limit)
-				if codeOf(err) != wantCode {
+				if CodeOf(err) != wantCode {
 					r.Fatalf("events: error %v, want %q", err, wantCode)
 				}
 				var want []provider.Event
@@ -175,14 +175,14 @@ func (m *model) create(at place, patch property.Patch, by provider.Actor, now ti
 func (m *model) find(w provider.Write) (*provider.Provider, provider.Code) {
 	record := m.records[place{w.Organization, w.ID}]
 	if record == nil || record.Deleted || record.CustomerID != w.CustomerID {
-		return nil, provider.NotFound
+		return nil, provider.CodeNotFound
 	}
 	return record, ""
 }
 
 func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
 	if !m.customers[place{l.Organization, l.CustomerID}] {
-		return nil, provider.NotFound
+		return nil, provider.CodeNotFound
 	}
 	var records []provider.Provider
 	for at, record := range m.records {
@@ -197,7 +197,7 @@ func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
 func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write) {
 	wantCode := m.apply(w, s.clock.now())
 	got, err := s.Write(t.Context(), w)
-	if codeOf(err) != wantCode {
+	if CodeOf(err) != wantCode {
 		r.Fatalf("%s: error %v, want %q", w.Action, err, wantCode)
 	}
 	if err != nil {
@@ -214,7 +214,7 @@ func (m *model) apply(w provider.Write, now time.Time) provider.Code {
 	at := place{w.Organization, w.ID}
 	if w.Action == provider.Created {
 		if !m.customers[place{w.Organization, w.CustomerID}] {
-			return provider.NotFound
+			return provider.CodeNotFound
 		}
 		m.ids = append(m.ids, w.ID)
 		w.Patch.CustomerID = &w.CustomerID
@@ -226,14 +226,14 @@ func (m *model) apply(w provider.Write, now time.Time) provider.Code {
 		return code
 	}
 	if w.IfMatch != nil && !slices.Contains(w.IfMatch, record.Version) {
-		return provider.PreconditionFailed
+		return provider.CodePreconditionFailed
 	}
 	if w.Action == provider.Deleted {
 		m.delete(at, *record, w.By, now)
 		return ""
 	}
 	if to := w.Patch.CustomerID; to != nil && *to != record.CustomerID && !m.customers[place{w.Organization, *to}] {
-		return provider.UnknownCustomer
+		return provider.CodeUnknownCustomer
 	}
 	m.change(at, *record, provider.Updated, w.Patch, w.By, now)
 	return ""
@@ -295,7 +295,7 @@ func (m *model) compare(t *testing.T, r *rapid.T, s *suite) {
 			}
 			got, err := s.Get(t.Context(), organization, record.CustomerID, id)
 			if record.Deleted {
-				equal(r, "error of a deleted record", codeOf(err), provider.NotFound)
+				equal(r, "error of a deleted record", CodeOf(err), provider.CodeNotFound)
 				continue
 			}
 			if err != nil {

@@ -62,7 +62,7 @@ func testCreate(t *testing.T, s *suite) {
 		for _, id := range []uuid.UUID{record.ID, deleted.ID} {
 			w := x.createOf(x.customer, patchOfAll(false))
 			w.ID = id
-			x.refuse(w, provider.Internal)
+			x.refuse(w, provider.CodeInternal)
 		}
 		x.unchanged(record)
 		x.notFound(deleted.CustomerID, deleted.ID)

@@ -124,7 +124,7 @@ func testUpdate(t *testing.T, s *suite) {
 			"unknown customer":     x.updateOf(unknownCustomer, patchOfAll(true)),
 			"unknown organization": unknownOrganization,
 		} {
-			if _, err := s.Write(t.Context(), u); codeOf(err) != provider.NotFound {
+			if _, err := s.Write(t.Context(), u); CodeOf(err) != provider.CodeNotFound {
 				t.Errorf("%s: error %v, want not found", name, err)
 			}
 			if _, err := s.Get(t.Context(), u.Organization, u.CustomerID, u.ID); err != provider.ErrNotFound {
@@ -154,7 +154,7 @@ func testMove(t *testing.T, s *suite) {
 
 		back := x.update(moved, property.Patch{CustomerID: new(record.CustomerID)})
 		equal(t, "customer", back.CustomerID, record.CustomerID)
-		x.refuse(x.updateOf(moved, property.Patch{}), provider.NotFound)
+		x.refuse(x.updateOf(moved, property.Patch{}), provider.CodeNotFound)
 		x.unchanged(back)
 	})
 
@@ -176,7 +176,7 @@ func testMove(t *testing.T, s *suite) {
 		x := s.tenant(t)
 		stranger := provider.Provider{ID: uuid.New(), CustomerID: x.customer}
 		for _, customer := range []uuid.UUID{uuid.New(), x.customerElsewhere()} {
-			x.refuse(x.updateOf(stranger, property.Patch{CustomerID: new(customer)}), provider.NotFound)
+			x.refuse(x.updateOf(stranger, property.Patch{CustomerID: new(customer)}), provider.CodeNotFound)
 		}
 	})
 }
@@ -191,12 +191,12 @@ func testIfMatch(t *testing.T, s *suite) {
 		{name: "none is given", ifMatch: nil},
 		{name: "the version", ifMatch: []int64{3}},
 		{name: "several, one of them the version", ifMatch: []int64{1, 3, 7}},
-		{name: "an older version", ifMatch: []int64{2}, want: provider.PreconditionFailed},
-		{name: "a version to come", ifMatch: []int64{4}, want: provider.PreconditionFailed},
-		{name: "several, none of them the version", ifMatch: []int64{1, 2, 4}, want: provider.PreconditionFailed},
-		{name: "an empty list matches none", ifMatch: []int64{}, want: provider.PreconditionFailed},
-		{name: "what is not found has no version", ifMatch: []int64{1}, unknown: true, want: provider.NotFound},
-		{name: "what is not found has no version, not even of none", ifMatch: []int64{}, unknown: true, want: provider.NotFound},
+		{name: "an older version", ifMatch: []int64{2}, want: provider.CodePreconditionFailed},
+		{name: "a version to come", ifMatch: []int64{4}, want: provider.CodePreconditionFailed},
+		{name: "several, none of them the version", ifMatch: []int64{1, 2, 4}, want: provider.CodePreconditionFailed},
+		{name: "an empty list matches none", ifMatch: []int64{}, want: provider.CodePreconditionFailed},
+		{name: "what is not found has no version", ifMatch: []int64{1}, unknown: true, want: provider.CodeNotFound},
+		{name: "what is not found has no version, not even of none", ifMatch: []int64{}, unknown: true, want: provider.CodeNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := s.tenant(t)
@@ -212,7 +212,7 @@ func testIfMatch(t *testing.T, s *suite) {
 				u := x.updateOf(asked, patch)
 				u.IfMatch = c.ifMatch
 				got, err := s.Write(t.Context(), u)
-				if codeOf(err) != c.want {
+				if CodeOf(err) != c.want {
 					t.Fatalf("error %v, want %q", err, c.want)
 				}
 				if err == nil {
@@ -229,7 +229,7 @@ func testIfMatch(t *testing.T, s *suite) {
 			w := x.deleteOf(asked)
 			w.IfMatch = c.ifMatch
 			got, err := s.Write(t.Context(), w)
-			if codeOf(err) != c.want {
+			if CodeOf(err) != c.want {
 				t.Fatalf("delete: error %v, want %q", err, c.want)
 			}
 			if err == nil {
@@ -287,8 +287,8 @@ func testHistoryByID(t *testing.T, s *suite) {
 	t.Run("a refused change has none", func(t *testing.T) {
 		x := s.tenant(t)
 		record := x.make(property.Patch{})
-		x.refuse(x.updateOf(record, property.Patch{CustomerID: new(uuid.New())}), provider.UnknownCustomer)
-		x.refuse(x.updateOf(record, patchOfAll(true), 9), provider.PreconditionFailed)
+		x.refuse(x.updateOf(record, property.Patch{CustomerID: new(uuid.New())}), provider.CodeUnknownCustomer)
+		x.refuse(x.updateOf(record, patchOfAll(true), 9), provider.CodePreconditionFailed)
 		equal(t, "events", len(x.history(record.ID)), 1)
 	})
 

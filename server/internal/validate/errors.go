@@ -7,15 +7,15 @@ import (
 	"github.com/carecycle/provider-api/gen"
 )
 
-// Faults is everything in a request that breaks the contract, sorted by path: the contract's VALIDATION_ERROR.
+// ValidationError is everything in a request that breaks the contract, sorted by path: the contract's VALIDATION_ERROR.
 // It holds no submitted value.
-type Faults []gen.FieldError
+type ValidationError []gen.FieldError
 
 // maxFaults bounds how many faults are told: a body of nothing but mistakes would otherwise be answered with megabytes.
 const maxFaults = 100
 
 // Error returns a summary for a person.
-func (f Faults) Error() string {
+func (f ValidationError) Error() string {
 	switch {
 	case len(f) == 1:
 		return "The request has a fault: " + f[0].Message
@@ -26,23 +26,23 @@ func (f Faults) Error() string {
 }
 
 // Listed returns the faults that an answer lists: all of them, up to a hundred.
-func (f Faults) Listed() []gen.FieldError { return f[:min(len(f), maxFaults)] }
+func (f ValidationError) Listed() []gen.FieldError { return f[:min(len(f), maxFaults)] }
 
-func (f Faults) sorted() Faults {
+func (f ValidationError) sorted() ValidationError {
 	slices.SortStableFunc(f, func(a, b gen.FieldError) int { return slices.Compare(a.Path, b.Path) })
 	return f
 }
 
-// Malformed says that a body is not one JSON value: the contract's BAD_REQUEST. The text is for the caller and holds
+// MalformedError says that a body is not one JSON value: the contract's BAD_REQUEST. The text is for the caller and holds
 // no submitted value.
-type Malformed string
+type MalformedError string
 
 // Error returns the text.
-func (m Malformed) Error() string { return string(m) }
+func (m MalformedError) Error() string { return string(m) }
 
-// MediaType says that a body is not announced as plain JSON: the contract's UNSUPPORTED_MEDIA_TYPE. The text is for
+// MediaTypeError says that a body is not announced as plain JSON: the contract's UNSUPPORTED_MEDIA_TYPE. The text is for
 // the caller and holds no submitted value.
-type MediaType string
+type MediaTypeError string
 
 // Error returns the text.
-func (m MediaType) Error() string { return string(m) }
+func (m MediaTypeError) Error() string { return string(m) }

@@ -19,26 +19,26 @@ import (
 const maxDepth = 32
 
 // parse reads data as one JSON value, in the types that kin-openapi visits. It is strict where encoding/json is not:
-// names are kept as they are written, and invalid UTF-8, lone surrogates and data after the value make it Malformed.
+// names are kept as they are written, and invalid UTF-8, lone surrogates and data after the value make it MalformedError.
 // What is JSON and yet must not be stored, a name given twice and the NUL character, is returned as faults, beside the value.
-func parse(data []byte) (any, Faults, error) {
+func parse(data []byte) (any, ValidationError, error) {
 	p := newParser(data)
 	value, err := p.value(nil)
 	if err == io.EOF {
-		return nil, nil, Malformed("The body is empty; send a JSON object.")
+		return nil, nil, MalformedError("The body is empty; send a JSON object.")
 	}
 	if err != nil {
 		return nil, nil, malformed(err)
 	}
 	if _, err := p.dec.ReadToken(); err != io.EOF {
-		return nil, nil, Malformed("The body must be one JSON value; something follows it.")
+		return nil, nil, MalformedError("The body must be one JSON value; something follows it.")
 	}
 	return value, p.faults, nil
 }
 
 type parser struct {
 	dec    *jsontext.Decoder
-	faults Faults
+	faults ValidationError
 }
 
 func newParser(data []byte) *parser {
@@ -65,7 +65,7 @@ func (p *parser) value(path []string) (any, error) {
 		return s, nil
 	}
 	if len(path) == maxDepth {
-		return nil, Malformed(fmt.Sprintf("The body nests deeper than %d levels.", maxDepth))
+		return nil, MalformedError(fmt.Sprintf("The body nests deeper than %d levels.", maxDepth))
 	}
 	if token.Kind() == '[' {
 		list := []any{}
@@ -105,11 +105,11 @@ func malformed(err error) error {
 	case !errors.As(err, &syntactic):
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return Malformed(fmt.Sprintf("The body is not JSON: it ends too early, after byte %d.", syntactic.ByteOffset))
+		return MalformedError(fmt.Sprintf("The body is not JSON: it ends too early, after byte %d.", syntactic.ByteOffset))
 	case strings.Contains(syntactic.Err.Error(), "UTF-8"), strings.Contains(syntactic.Err.Error(), "surrogate"):
-		return Malformed(fmt.Sprintf("The body is not JSON: it has text that is not Unicode after byte %d%s.", syntactic.ByteOffset, within(syntactic.JSONPointer)))
+		return MalformedError(fmt.Sprintf("The body is not JSON: it has text that is not Unicode after byte %d%s.", syntactic.ByteOffset, within(syntactic.JSONPointer)))
 	}
-	return Malformed(fmt.Sprintf("The body is not JSON: the fault is after byte %d%s.", syntactic.ByteOffset, within(syntactic.JSONPointer)))
+	return MalformedError(fmt.Sprintf("The body is not JSON: the fault is after byte %d%s.", syntactic.ByteOffset, within(syntactic.JSONPointer)))
 }
 
 func within(pointer jsontext.Pointer) string {

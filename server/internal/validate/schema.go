@@ -47,7 +47,7 @@ var options = []openapi3.SchemaValidationOption{
 
 // Check returns the text and its members if it is one JSON value that the schema allows.
 //
-// Errors: Malformed, Faults.
+// Errors: MalformedError, ValidationError.
 func (s *Schema) Check(text []byte) (Checked, error) {
 	if members, ok := s.quick.accepts(text); ok {
 		return Checked{text, members}, nil
@@ -75,14 +75,14 @@ func (s *Schema) check(text []byte) error {
 
 // translate puts kin-openapi's errors into the contract's form. Each is said anew from its rule and its place,
 // because kin-openapi's own words quote the submitted value.
-func translate(path []string, err error) Faults {
+func translate(path []string, err error) ValidationError {
 	var all openapi3.MultiError
 	if multi, ok := err.(openapi3.MultiError); ok {
 		all = multi
 	} else {
 		all = openapi3.MultiError{err}
 	}
-	var faults Faults
+	var faults ValidationError
 	unknownTold := map[string]bool{}
 	for _, err := range all {
 		var broken *openapi3.SchemaError
@@ -153,9 +153,9 @@ func invalidUUID(path []string, received string) gen.FieldError {
 	return fault(path, "invalid_uuid", "must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a", "UUID", received)
 }
 
-func unknown(path []string, broken *openapi3.SchemaError) Faults {
+func unknown(path []string, broken *openapi3.SchemaError) ValidationError {
 	object, _ := broken.Value.(map[string]any)
-	var faults Faults
+	var faults ValidationError
 	for name := range object {
 		if broken.Schema.Properties[name] != nil {
 			continue

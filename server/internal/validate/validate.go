@@ -85,7 +85,7 @@ func newOperation(contract *openapi3.T, path, method string, item *openapi3.Path
 // They share the bytes of the buffer, which Check resets first. A query parameter that is left out gets the contract's
 // default.
 //
-// Errors: Faults, Malformed, MediaType, and http.MaxBytesError.
+// Errors: ValidationError, MalformedError, MediaTypeError, and http.MaxBytesError.
 func (o *Operation) Check(c echo.Context, buffer *bytes.Buffer) (Checked, error) {
 	if o.body != nil {
 		if err := read(c, buffer); err != nil {
@@ -93,14 +93,14 @@ func (o *Operation) Check(c echo.Context, buffer *bytes.Buffer) (Checked, error)
 		}
 	}
 	if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil && o.hasQuery() {
-		return Checked{}, Malformed("The query cannot be read; check its percent signs.")
+		return Checked{}, MalformedError("The query cannot be read; check its percent signs.")
 	}
 	faults := append(o.checkParameters(c), o.checkQuery(c)...)
 	var body Checked
 	if o.body != nil {
 		var err error
 		body, err = o.body.Check(buffer.Bytes())
-		if bodyFaults, ok := err.(Faults); ok {
+		if bodyFaults, ok := err.(ValidationError); ok {
 			faults = append(faults, bodyFaults...)
 		} else if err != nil {
 			return Checked{}, err
@@ -122,7 +122,7 @@ func (o *Operation) setDefaults(c echo.Context) {
 	}
 }
 
-func (o *Operation) checkParameters(c echo.Context) Faults {
+func (o *Operation) checkParameters(c echo.Context) ValidationError {
 	if !slices.ContainsFunc(o.parameters, func(p *openapi3.Parameter) bool { return !plainlyValid(c, p) }) {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (o *Operation) checkParameters(c echo.Context) Faults {
 		Request: request, PathParams: values, Route: o.route,
 		Options: &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true, SchemaValidationOptions: options},
 	}
-	var faults Faults
+	var faults ValidationError
 	for _, parameter := range o.parameters {
 		if lines := request.Header.Values(parameter.Name); parameter.In == openapi3.ParameterInHeader && len(lines) > 1 {
 			request.Header.Set(parameter.Name, strings.Join(lines, ", ")) // RFC 9110, 5.3: the same list, in several lines
@@ -163,7 +163,7 @@ func (o *Operation) hasQuery() bool {
 // checkQuery finds what kin-openapi lets pass: a parameter that the contract does not know, which would be a filter that
 // does not filter, one that is given twice, and booleans and numbers that JSON writes otherwise. An operation without query
 // parameters ignores them all.
-func (o *Operation) checkQuery(c echo.Context) (faults Faults) {
+func (o *Operation) checkQuery(c echo.Context) (faults ValidationError) {
 	if c.Request().URL.RawQuery == "" || !o.hasQuery() {
 		return nil
 	}
@@ -204,16 +204,16 @@ func oddlyWritten(schema *openapi3.SchemaRef, value string) bool {
 	return false
 }
 
-func parameterFaults(parameter *openapi3.Parameter, err error) Faults {
+func parameterFaults(parameter *openapi3.Parameter, err error) ValidationError {
 	path := []string{parameter.Name}
 	var refused *openapi3filter.RequestError
 	if errors.As(err, &refused) && parameter.Schema != nil {
 		var broken *openapi3.SchemaError
 		if !errors.As(refused.Err, &broken) { // it is empty, or cannot be read as its type
 			if parameter.Schema.Value.Format == "uuid" {
-				return Faults{invalidUUID(path, "something else")}
+				return ValidationError{invalidUUID(path, "something else")}
 			}
-			return Faults{wrongType(parameter)}
+			return ValidationError{wrongType(parameter)}
 		}
 		return translate(path, refused.Err)
 	}
@@ -252,7 +252,7 @@ func read(c echo.Context, text *bytes.Buffer) error {
 	_, err := text.ReadFrom(http.MaxBytesReader(c.Response(), request.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	if err != nil && !errors.As(err, &tooLarge) {
-		return Malformed("The body did not arrive whole.")
+		return MalformedError("The body did not arrive whole.")
 	}
 	if err == nil {
 		request.Body = http.NoBody
@@ -262,7 +262,7 @@ func read(c echo.Context, text *bytes.Buffer) error {
 
 func checkMediaType(header http.Header) error {
 	if encoding := strings.Join(header.Values("Content-Encoding"), ","); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return MediaType("Send the body as it is, without Content-Encoding.")
+		return MediaTypeError("Send the body as it is, without Content-Encoding.")
 	}
 	if types := header.Values("Content-Type"); len(types) == 1 && types[0] == "application/json" {
 		return nil
@@ -270,7 +270,7 @@ func checkMediaType(header http.Header) error {
 	media, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
 	charset, hasCharset := parameters["charset"]
 	if err != nil || media != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") || len(header.Values("Content-Type")) != 1 {
-		return MediaType("Send the body as JSON in UTF-8, with the header Content-Type: application/json.")
+		return MediaTypeError("Send the body as JSON in UTF-8, with the header Content-Type: application/json.")
 	}
 	return nil
 }

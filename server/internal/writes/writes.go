@@ -7,6 +7,7 @@ package writes
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -46,12 +47,12 @@ func New(run Transaction, o Options) *Writer {
 func (w *Writer) Write(ctx context.Context, write provider.Write) (provider.Provider, error) {
 	record, err := w.batch.Do(ctx, write)
 	switch {
-	case errors.Is(err, batch.ErrUnderway):
-		return record, provider.Unknown(err)
-	case errors.Is(err, batch.ErrFull), errors.Is(err, batch.ErrLate), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return record, provider.Busy(err)
+	case errors.Is(err, batch.ErrAbandoned):
+		return record, provider.OutcomeUnknown(err)
+	case errors.Is(err, batch.ErrFull), errors.Is(err, batch.ErrTimeout), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return record, provider.Unavailable(time.Second, err)
 	case errors.Is(err, batch.ErrClosed):
-		return record, provider.Down(err)
+		return record, provider.Unavailable(5*time.Second, err)
 	}
 	return record, err
 }
@@ -71,8 +72,8 @@ func (t transaction) results(writes []provider.Write) []Result {
 		return results
 	}
 	results = make([]Result, len(writes))
-	var whole *provider.Error
-	everyones := errors.As(err, &whole) && (whole.Code == provider.Unavailable || whole.Code == provider.OutcomeUnknown)
+	code := provider.CodeOf(err)
+	everyones := code == provider.CodeUnavailable || code == provider.CodeOutcomeUnknown
 	for i := range writes {
 		if len(writes) > 1 && !everyones {
 			results[i] = t.results(writes[i : i+1])[0]
@@ -92,7 +93,7 @@ var (
 func (t transaction) try(writes []provider.Write) (results []Result, err error) {
 	defer func() {
 		if recover() != nil {
-			results, err = nil, provider.Broken(errPanicked)
+			results, err = nil, provider.Internal(errPanicked)
 			if t.panicked != nil {
 				t.panicked(stack.Trace())
 			}
@@ -100,7 +101,7 @@ func (t transaction) try(writes []provider.Write) (results []Result, err error) 
 	}()
 	results, err = t.run(writes)
 	if err == nil && len(results) != len(writes) {
-		return nil, provider.Unknown(errMiscounted)
+		return nil, provider.OutcomeUnknown(errMiscounted)
 	}
 	return results, err
 }
