@@ -22,7 +22,7 @@ func TestIfMatch(t *testing.T) {
 	update := changes{"city": "city"}
 	matched := fact{status: http.StatusOK, changes: update}
 	stale := fact{status: http.StatusPreconditionFailed, body: problem("PRECONDITION_FAILED",
-		"The provider has changed since the version in If-Match. Nothing was changed; read the ETag anew and decide again.")}
+		"The provider has changed since the version in If-Match. Nothing was changed; read the ETag again and decide again.")}
 	malformed := fact{status: http.StatusUnprocessableEntity, faults: []fault{malformedIfMatch()}}
 	absent := fact{request: request{Path: pathOf(uuid.NewString(), uuid.NewString())}, status: http.StatusNotFound, body: noSuchProvider}
 	given := func(name string, wanted fact, lines ...string) fact {
