@@ -4,12 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 
-	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -46,27 +44,11 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	if version > newest {
 		return fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newest)
 	}
-	if version < newest { // rarely; otherwise there is no lock to wait for
-		if _, err := migrator.Up(ctx); err != nil {
-			return err
-		}
+	if version == newest { // as nearly always; then there is no lock to wait for
+		return nil
 	}
-	return checkColumns(ctx, db)
-}
-
-// checkColumns fails if the table of providers lacks a property of the contract.
-func checkColumns(ctx context.Context, db *sql.DB) error {
-	var text []byte
-	err := db.QueryRowContext(ctx, `SELECT json_object_agg(attname, format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END)
-		FROM pg_attribute WHERE attrelid = 'providers'::regclass AND attnum > 0 AND NOT attisdropped`).Scan(&text)
-	if err != nil {
-		return err
-	}
-	columns := map[string]string{}
-	if err := json.Unmarshal(text, &columns); err != nil {
-		return err
-	}
-	return schema.PostgreSQL.Check(columns)
+	_, err = migrator.Up(ctx)
+	return err
 }
 
 // schemaVersion returns the newest migration that the database has seen, 0 if none.

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -62,6 +63,7 @@ type Store struct {
 	now    func() time.Time
 	pool   *pgxpool.Pool
 	writes []*writes.Writer
+	others others
 }
 
 // Open connects to the database of a URL, postgres://…, and brings its schema up to date. A URL with several hosts
@@ -82,6 +84,14 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		s.now = time.Now
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
+	}
+	columns, err := s.columns(ctx)
+	if err == nil {
+		err = schema.PostgreSQL.Check(columns)
+	}
+	if err != nil {
+		s.pool.Close()
 		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
 	}
 	if o.InFlight <= 0 {

@@ -626,6 +626,45 @@ func TestALockedRecordIsBusy(t *testing.T) {
 	}
 }
 
+// An import that waits for a deletion of one of its records sees that it was deleted, and does not have to try again.
+func TestAnImportWaitsForADeletion(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{})
+	holder, observer := connect(t, dsn), connect(t, dsn)
+	execute(t, holder, `CREATE SEQUENCE inserted; CREATE FUNCTION count_insert() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM nextval('inserted'); RETURN NEW; END $$;
+		CREATE TRIGGER count_insert BEFORE INSERT ON provider_events FOR EACH ROW EXECUTE FUNCTION count_insert()`)
+	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
+	waiting := func(n int) {
+		await.State(t, fmt.Sprint(n, " transactions wait for the record"), func() bool {
+			return queryInt(t, observer, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == n
+		})
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		w := provider.Write{Action: provider.Deleted, Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID}
+		if _, err := x.Write(context.Background(), w); err != nil {
+			t.Errorf("delete: %v", err)
+		}
+	})
+	waiting(1)
+	both.Go(func() {
+		if err := x.Import(context.Background(), x.organization, []provider.Import{x.importOf(x.record.ID)}, nil); err != nil {
+			t.Errorf("import: %v", err)
+		}
+	})
+	waiting(2)
+	execute(t, holder, "COMMIT")
+	both.Wait()
+	if record, err := x.get(); err != nil || record.Version != 3 {
+		t.Errorf("version %d, %v; want the third, after the deletion", record.Version, err)
+	}
+	if n := queryInt(t, observer, "SELECT last_value FROM inserted"); n != 2 { // a sequence counts what is undone, too
+		t.Errorf("%d events were inserted, want 2: one of them had to be tried again", n)
+	}
+}
+
 // wantBusy expects an error of code Unavailable with that in its cause.
 func wantBusy(t *testing.T, err error, cause string) {
 	t.Helper()

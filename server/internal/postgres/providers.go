@@ -23,9 +23,13 @@ func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider,
 
 // runWrites is the transaction of a batch.
 func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
+	clearOthers, err := s.clearOthers(context.Background(), calls)
+	if err != nil {
+		return nil, err
+	}
 	results := make([]writes.Result, len(calls))
-	err := s.write(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
-		var t transaction
+	err = s.write(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
+		t := transaction{clearOthers: clearOthers}
 		for i := range calls {
 			t.of(calls[i].Organization).wantFor(&calls[i])
 		}

@@ -19,7 +19,10 @@ import (
 )
 
 // transaction is what one has to do: the records of some organizations, in the order of their numbers.
-type transaction struct{ organizations []*records }
+type transaction struct {
+	organizations []*records
+	clearOthers   string // of a deleted record, by its organization and its ID; empty if there is nothing to clear
+}
 
 // records are those of one organization that a transaction locks and reads, and then writes.
 type records struct {
@@ -118,12 +121,12 @@ func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
+		b.Queue(saveProviders, r.saving()...)
 		for id, one := range r.wanted {
-			if one.changed && one.current.Deleted { // nothing of it stays, whatever columns a newer program has added
-				b.Queue("DELETE FROM providers WHERE organization_id = $1 AND id = $2", r.organization, [16]byte(id))
+			if t.clearOthers != "" && one.changed && one.current.Deleted {
+				b.Queue(t.clearOthers, r.organization, [16]byte(id))
 			}
 		}
-		b.Queue(saveProviders, r.saving()...)
 		b.Queue(insertEvents, events...)
 	}
 	b.Queue("COMMIT")

@@ -74,14 +74,9 @@ func (d Dialect) definition(p *property.Description) string {
 // type or as in TEXT NOT NULL. It fails if a property lacks its column, if the column is of another type, or if a column
 // without a property, which the contract has lost, must have a value. The error says which migration to write.
 func (d Dialect) Check(columns map[string]string) error {
-	rest := maps.Clone(columns)
-	for _, key := range d.Keys {
-		delete(rest, key)
-	}
 	for id := range property.Table {
 		p := &property.Table[id]
 		column, want := Column(p), d.definition(p)
-		delete(rest, column)
 		switch got := columns[column]; {
 		case slices.Contains(d.Keys, column):
 			return fmt.Errorf("the contract's property %s would need the column %s, which every record has for a purpose of its own; name it otherwise", p.Name, column)
@@ -92,12 +87,24 @@ func (d Dialect) Check(columns map[string]string) error {
 				p.Name, column, want, column, got, d.Migrations)
 		}
 	}
-	for _, column := range slices.Sorted(maps.Keys(rest)) {
-		if strings.HasSuffix(rest[column], " NOT NULL") {
+	for _, column := range d.Others(columns) {
+		if strings.HasSuffix(columns[column], " NOT NULL") {
 			return fmt.Errorf("no property of the contract has the column %s, which must have a value; add a migration to %s that drops it or lets it be null", column, d.Migrations)
 		}
 	}
 	return nil
+}
+
+// Others returns those of the columns that hold no property, sorted: the contract has lost it, or a newer version has it.
+func (d Dialect) Others(columns map[string]string) []string {
+	rest := maps.Clone(columns)
+	for _, key := range d.Keys {
+		delete(rest, key)
+	}
+	for id := range property.Table {
+		delete(rest, Column(&property.Table[id]))
+	}
+	return slices.Sorted(maps.Keys(rest))
 }
 
 func (d Dialect) missing(p *property.Description) error {
