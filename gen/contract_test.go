@@ -23,6 +23,7 @@ func TestContract(t *testing.T) {
 		check func(*testing.T)
 	}{
 		{"has no form that fails elsewhere", formsWork},
+		{"gives each parameter a schema", hasParameterSchemas},
 		{"has each property in each schema", hasEachProperty},
 		{"has filters of properties", hasFilters},
 		{"is valid", isValid},
@@ -151,11 +152,29 @@ func isThePage(t *testing.T) {
 	}
 }
 
+// hasParameterSchemas: everything else reads them.
+func hasParameterSchemas(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
+	if err != nil {
+		return // isValid reports it
+	}
+	for _, o := range operations(t, doc) {
+		for _, p := range o.parameters() {
+			if p.Schema == nil {
+				t.Errorf("openapi.yaml: the parameter %s of %s has no schema", p.Name, o.OperationID)
+			}
+		}
+	}
+}
+
 // hasEachProperty: what a creation gives, an update changes and a response shows is the same, but for keys and times.
 func hasEachProperty(t *testing.T) {
 	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
 	if err != nil {
 		return // isValid reports it
+	}
+	if doc.Components == nil {
+		t.Fatal("openapi.yaml has no components")
 	}
 	own := map[string][]string{"ProviderCreate": {}, "ProviderUpdate": {"customerId"}, "Provider": {"id", "createdAt", "updatedAt", "customerId"}}
 	schemas := map[string]map[string]string{} // the properties' own schemas, by the name of theirs

@@ -20,7 +20,7 @@ type caller struct {
 
 type callerKey struct{}
 
-// callerOf returns the caller of a request that went through identify.
+// callerOf returns the caller of a request that went through assignRequestID.
 func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*caller) }
 
 // The values of headers that every response has. They are shared, and so never changed in place.

@@ -20,7 +20,7 @@ var (
 	ErrFull      = errors.New("batch: too many calls are waiting")
 	ErrTimeout   = errors.New("batch: the call waited too long for its run")
 	ErrClosed    = errors.New("batch: closed")
-	ErrAbandoned = errors.New("batch: the caller left while its run was under way")
+	ErrAbandoned = errors.New("batch: the caller left while its run was in flight")
 )
 
 // Options bound a Batch and let it be watched. The zero value is good.

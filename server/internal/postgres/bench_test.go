@@ -65,7 +65,7 @@ func BenchmarkRead(b *testing.B) {
 			_, err := s.List(b.Context(), provider.List{Organization: organization, CustomerID: customer, Limit: 20})
 			return err
 		},
-		"Events": func(customer, id uuid.UUID) error {
+		"History": func(customer, id uuid.UUID) error {
 			_, err := s.History(b.Context(), organization, customer, id, 0, 20)
 			return err
 		},

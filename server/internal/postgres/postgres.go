@@ -2,7 +2,7 @@
 // machine.
 //
 // It stands at the end of a request's way. Any number of servers share one database; nothing is kept in one of them.
-// Concurrent writes share transactions (package batch), a few of which are under way at once, since PostgreSQL makes
+// Concurrent writes share transactions (package writes), a few of which are under way at once, since PostgreSQL makes
 // several durable with one write to the disk. A transaction is two round trips: one begins it, locks and reads; Go
 // decides what the records become; the other saves and commits. A read is one.
 //
@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -63,7 +62,6 @@ type Store struct {
 	now    func() time.Time
 	pool   *pgxpool.Pool
 	writes []*writes.Writer
-	others others
 }
 
 // Open connects to the database of a URL, postgres://…, and brings its schema up to date. A URL with several hosts
@@ -86,11 +84,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
 	}
-	columns, err := s.columns(ctx)
-	if err == nil {
-		err = schema.PostgreSQL.Check(columns)
-	}
-	if err != nil {
+	if err := s.checkColumns(ctx); err != nil {
 		s.pool.Close()
 		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
 	}

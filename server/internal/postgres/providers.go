@@ -23,14 +23,11 @@ func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider,
 
 // runWrites is the transaction of a batch.
 func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
-	clearOthers, err := s.clearOthers(context.Background(), calls)
-	if err != nil {
-		return nil, err
-	}
 	results := make([]writes.Result, len(calls))
-	err = s.write(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
-		t := transaction{clearOthers: clearOthers}
+	err := s.write(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
+		var t transaction
 		for i := range calls {
+			t.deletes = t.deletes || calls[i].Action == provider.Deleted
 			t.of(calls[i].Organization).wantFor(&calls[i])
 		}
 		if err := t.begin(ctx, c); err != nil {
@@ -49,7 +46,7 @@ func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
 	return results, err
 }
 
-// Import is provider.Store's: one transaction.
+// Import implements [provider.Store], in one transaction.
 func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
 	return s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		var t transaction

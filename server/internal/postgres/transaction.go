@@ -21,7 +21,8 @@ import (
 // transaction is what one has to do: the records of some organizations, in the order of their numbers.
 type transaction struct {
 	organizations []*records
-	clearOthers   string // of a deleted record, by its organization and its ID; empty if there is nothing to clear
+	deletes       bool          // a record
+	columns       []tableColumn // of the table, if it deletes
 }
 
 // records are those of one organization that a transaction locks and reads, and then writes.
@@ -107,12 +108,15 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 			b.Queue(selectCustomers, r.organization, inOrder(r.customers)).Query(r.scanCustomers)
 		}
 	}
+	if t.deletes { // after the locks, so that nobody adds or drops a column until the end
+		b.Queue(selectColumns).Query(into(&t.columns, pgx.RowToStructByPos[tableColumn]))
+	}
 	return c.SendBatch(ctx, b).Close()
 }
 
 // commit saves the changed records and their events, and commits: one round trip.
 func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
-	b := new(pgx.Batch)
+	b, clear := new(pgx.Batch), clearOthers(t.columns)
 	for _, r := range t.organizations {
 		if len(r.events) == 0 {
 			continue
@@ -123,8 +127,8 @@ func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 		}
 		b.Queue(saveProviders, r.saving()...)
 		for id, one := range r.wanted {
-			if t.clearOthers != "" && one.changed && one.current.Deleted {
-				b.Queue(t.clearOthers, r.organization, [16]byte(id))
+			if clear != "" && one.changed && one.current.Deleted {
+				b.Queue(clear, r.organization, [16]byte(id))
 			}
 		}
 		b.Queue(insertEvents, events...)

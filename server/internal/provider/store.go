@@ -10,30 +10,30 @@ import (
 
 // Store keeps providers and their history. It is safe for concurrent use.
 //
-// Every method can also fail with Unavailable, and those that write with OutcomeUnknown. A store's errors hold no value
+// Every method can also fail with CodeUnavailable, and those that write with CodeOutcomeUnknown. A store's errors hold no value
 // of a record.
 type Store interface {
 	// Write creates, changes or deletes one record and returns its new state, once that is durable. Writes to one record
 	// follow one another: none is lost and its versions have no gaps. A caller that gives up after the write began does
 	// not undo it.
 	//
-	// Errors: NotFound, PreconditionFailed, UnknownCustomer, and Internal for a new record whose ID is taken.
+	// Errors: CodeNotFound, CodePreconditionFailed, CodeUnknownCustomer, and CodeInternal for a new record whose ID is taken.
 	Write(ctx context.Context, w Write) (Provider, error)
 
 	// Get returns the record that a customer has under an ID.
 	//
-	// Errors: NotFound.
+	// Errors: CodeNotFound.
 	Get(ctx context.Context, organization int64, customer, id uuid.UUID) (Provider, error)
 
 	// List returns records of one customer, the newest first: by CreatedAt, and by ID where that is the same.
 	//
-	// Errors: NotFound, if there is no such customer.
+	// Errors: CodeNotFound, if there is no such customer.
 	List(ctx context.Context, l List) ([]Provider, error)
 
 	// History returns the latest events of a record that a customer has, the latest first: up to limit of those with a
 	// version below before, of all if before is 0.
 	//
-	// Errors: NotFound.
+	// Errors: CodeNotFound.
 	History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]Event, error)
 
 	// Import creates or changes records of one organization, in order, and makes their customers known, and the others
@@ -43,7 +43,7 @@ type Store interface {
 	// Export calls f with every customer of an organization, in the order of their IDs: once for each of their records, or
 	// with nil if they have none. It shows the state of one moment, and ends with f's first error.
 	//
-	// Errors: NotFound, if there is no organization of that name; f's.
+	// Errors: CodeNotFound, if there is no organization of that name; f's.
 	Export(ctx context.Context, organization string, f func(customer uuid.UUID, record *Provider) error) error
 
 	// HistoryByID returns the events of every record that has or had the ID, in whatever organization, oldest first. It is

@@ -49,7 +49,7 @@ type Event struct {
 // and the event to write with it. A nil event means that nothing changes and nothing is to be written. now is the
 // store's clock. Whether the CustomerID of a new or moved record exists is the store's to check; see NoCustomer.
 //
-// Errors: NotFound, PreconditionFailed, and Internal for a new record whose ID is taken.
+// Errors: CodeNotFound, CodePreconditionFailed, and CodeInternal for a new record whose ID is taken.
 func (w *Write) Apply(current *Provider, now time.Time) (Provider, *Event, error) {
 	if w.Action == Created {
 		if current != nil {

@@ -120,7 +120,7 @@ func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
 	}
 }
 
-// Import is provider.Store's: one transaction.
+// Import implements [provider.Store], in one transaction.
 func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
 	return s.write(ctx, func(c *sqlite.Conn) error {
 		now := s.now()

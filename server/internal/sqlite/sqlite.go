@@ -1,7 +1,7 @@
 // Package sqlite keeps providers, their history and API keys in one SQLite file: the store for one machine.
 //
 // It stands at the end of a request's way. Writes go through one connection, the only one that SQLite would let
-// write at a time anyway; concurrent writes share its transactions (package batch). Reads have connections of
+// write at a time anyway; concurrent writes share its transactions (package writes). Reads have connections of
 // their own and never wait for a write. While the file is in use, no other program may open it but through SQLite,
 // and its -wal and -shm companions belong to it.
 package sqlite

@@ -75,7 +75,7 @@ func testConcurrency(t *testing.T, s *suite) {
 			for range callers {
 				all.Go(func() {
 					next, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, uuid.NewString()), record.Version))
-					switch CodeOf(err) {
+					switch CodeOrText(err) {
 					case "":
 						won <- next
 					case provider.CodePreconditionFailed:
@@ -164,7 +164,7 @@ func testConcurrency(t *testing.T, s *suite) {
 						w = x.deleteOf(record, 1)
 					}
 					next, err := s.Write(t.Context(), w)
-					switch CodeOf(err) {
+					switch CodeOrText(err) {
 					case "":
 						won <- next
 					case provider.CodePreconditionFailed, provider.CodeNotFound:
@@ -246,7 +246,7 @@ func testConcurrency(t *testing.T, s *suite) {
 		for _, c := range calls {
 			all.Go(func() {
 				got, err := s.Write(t.Context(), c.update)
-				if CodeOf(err) != c.want {
+				if CodeOrText(err) != c.want {
 					t.Errorf("error %v, want %q", err, c.want)
 				} else if err == nil {
 					equal(t, "record", got, c.record)
@@ -281,7 +281,7 @@ func testConcurrency(t *testing.T, s *suite) {
 					asked := provider.Provider{ID: c.id, CustomerID: c.customers[rand.IntN(2)]}
 					patch := property.Patch{CustomerID: new(c.customers[rand.IntN(2)]), Values: property.Values{property.Notes: property.Text(uuid.NewString())}}
 					_, err := s.Write(t.Context(), c.tenant.updateOf(asked, patch))
-					if code := CodeOf(err); code != "" && code != provider.CodeNotFound {
+					if code := CodeOrText(err); code != "" && code != provider.CodeNotFound {
 						t.Errorf("update: %v", err)
 					}
 				}
@@ -417,7 +417,7 @@ func testCancel(t *testing.T, s *suite) {
 			_, err := s.List(gone, provider.List{Organization: x.number, CustomerID: r.CustomerID, Limit: 1})
 			return err
 		},
-		"Events": func(x *tenant, r provider.Provider) error {
+		"History": func(x *tenant, r provider.Provider) error {
 			_, err := s.History(gone, x.number, r.CustomerID, r.ID, 0, 1)
 			return err
 		},
@@ -427,7 +427,7 @@ func testCancel(t *testing.T, s *suite) {
 	} {
 		t.Run(name+" for a caller who left ends", func(t *testing.T) {
 			x := s.tenant(t)
-			if err := call(x, x.make(property.Patch{})); CodeOf(err) != provider.CodeUnavailable && !errors.Is(err, context.Canceled) {
+			if err := call(x, x.make(property.Patch{})); CodeOrText(err) != provider.CodeUnavailable && !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want one that says that it ended", err)
 			}
 		})
@@ -501,7 +501,7 @@ func testClose(t *testing.T, s *suite) {
 	for n := range 64 {
 		all.Go(func() {
 			_, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
-			if code := CodeOf(err); code != "" && code != provider.CodeUnavailable {
+			if code := CodeOrText(err); code != "" && code != provider.CodeUnavailable {
 				t.Errorf("update while the store closes: %v", err)
 			}
 		})
@@ -516,7 +516,7 @@ func testClose(t *testing.T, s *suite) {
 	_, eventsErr := s.History(t.Context(), x.number, record.CustomerID, record.ID, 0, 1)
 	exportErr := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { return nil })
 	for method, err := range map[string]error{"get": getErr, "list": listErr, "events": eventsErr, "export": exportErr} {
-		if CodeOf(err) != provider.CodeUnavailable {
+		if CodeOrText(err) != provider.CodeUnavailable {
 			t.Errorf("%s from a closed store: error %v, want unavailable", method, err)
 		}
 	}

@@ -71,7 +71,7 @@ func testModel(t *testing.T, s *suite) {
 				w := drawWrite(r, m, "")
 				want, wantCode := m.find(w)
 				got, err := s.Get(t.Context(), w.Organization, w.CustomerID, w.ID)
-				if CodeOf(err) != wantCode {
+				if CodeOrText(err) != wantCode {
 					r.Fatalf("get: error %v, want %q", err, wantCode)
 				}
 				if err == nil {
@@ -89,7 +89,7 @@ func testModel(t *testing.T, s *suite) {
 				l.CustomerID = rapid.SampledFrom(m.customerIDs).Draw(r, "customer")
 				want, wantCode := m.list(l)
 				got, err := s.List(t.Context(), l)
-				if CodeOf(err) != wantCode {
+				if CodeOrText(err) != wantCode {
 					r.Fatalf("list: error %v, want %q", err, wantCode)
 				}
 				equal(r, "list", got, want)
@@ -99,7 +99,7 @@ func testModel(t *testing.T, s *suite) {
 				before, limit := rapid.Int64Range(0, 6).Draw(r, "before"), rapid.IntRange(1, 4).Draw(r, "limit")
 				_, wantCode := m.find(w)
 				got, err := s.History(t.Context(), w.Organization, w.CustomerID, w.ID, before, limit)
-				if CodeOf(err) != wantCode {
+				if CodeOrText(err) != wantCode {
 					r.Fatalf("events: error %v, want %q", err, wantCode)
 				}
 				var want []provider.Event
@@ -197,7 +197,7 @@ func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
 func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write) {
 	wantCode := m.apply(w, s.clock.now())
 	got, err := s.Write(t.Context(), w)
-	if CodeOf(err) != wantCode {
+	if CodeOrText(err) != wantCode {
 		r.Fatalf("%s: error %v, want %q", w.Action, err, wantCode)
 	}
 	if err != nil {
@@ -295,7 +295,7 @@ func (m *model) compare(t *testing.T, r *rapid.T, s *suite) {
 			}
 			got, err := s.Get(t.Context(), organization, record.CustomerID, id)
 			if record.Deleted {
-				equal(r, "error of a deleted record", CodeOf(err), provider.CodeNotFound)
+				equal(r, "error of a deleted record", CodeOrText(err), provider.CodeNotFound)
 				continue
 			}
 			if err != nil {

@@ -193,7 +193,7 @@ func (x *tenant) update(r provider.Provider, patch property.Patch, ifMatch ...in
 func (x *tenant) refuse(u provider.Write, code provider.Code) {
 	x.t.Helper()
 	_, err := x.Write(x.t.Context(), u)
-	if CodeOf(err) != code {
+	if CodeOrText(err) != code {
 		x.t.Errorf("error %v, want one of code %s", err, code)
 	}
 }
@@ -251,8 +251,8 @@ func (x *tenant) history(id uuid.UUID) []provider.Event {
 	return events
 }
 
-// CodeOf returns the code of a domain error, "" if there is no error, and the text of any other.
-func CodeOf(err error) provider.Code {
+// CodeOrText returns the code of a domain error, "" if there is no error, and the text of any other.
+func CodeOrText(err error) provider.Code {
 	var domain *provider.Error
 	switch {
 	case err == nil:

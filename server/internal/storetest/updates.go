@@ -124,7 +124,7 @@ func testUpdate(t *testing.T, s *suite) {
 			"unknown customer":     x.updateOf(unknownCustomer, patchOfAll(true)),
 			"unknown organization": unknownOrganization,
 		} {
-			if _, err := s.Write(t.Context(), u); CodeOf(err) != provider.CodeNotFound {
+			if _, err := s.Write(t.Context(), u); CodeOrText(err) != provider.CodeNotFound {
 				t.Errorf("%s: error %v, want not found", name, err)
 			}
 			if _, err := s.Get(t.Context(), u.Organization, u.CustomerID, u.ID); err != provider.ErrNotFound {
@@ -212,7 +212,7 @@ func testIfMatch(t *testing.T, s *suite) {
 				u := x.updateOf(asked, patch)
 				u.IfMatch = c.ifMatch
 				got, err := s.Write(t.Context(), u)
-				if CodeOf(err) != c.want {
+				if CodeOrText(err) != c.want {
 					t.Fatalf("error %v, want %q", err, c.want)
 				}
 				if err == nil {
@@ -229,7 +229,7 @@ func testIfMatch(t *testing.T, s *suite) {
 			w := x.deleteOf(asked)
 			w.IfMatch = c.ifMatch
 			got, err := s.Write(t.Context(), w)
-			if CodeOf(err) != c.want {
+			if CodeOrText(err) != c.want {
 				t.Fatalf("delete: error %v, want %q", err, c.want)
 			}
 			if err == nil {

@@ -19,7 +19,7 @@ import (
 const maxDepth = 32
 
 // parse reads data as one JSON value, in the types that kin-openapi visits. It is strict where encoding/json is not:
-// names are kept as they are written, and invalid UTF-8, lone surrogates and data after the value make it MalformedError.
+// names are kept as they are written, and invalid UTF-8, lone surrogates and data after the value are a MalformedError.
 // What is JSON and yet must not be stored, a name given twice and the NUL character, is returned as faults, beside the value.
 func parse(data []byte) (any, ValidationError, error) {
 	p := newParser(data)

@@ -33,7 +33,7 @@ type Result = batch.Result[provider.Provider]
 
 // Transaction makes the changes of a batch in one transaction and returns a result for each write, once all of it is
 // durable. A write that its record rejects fails alone, in its result. An error means that the transaction failed as a
-// whole: Unavailable and OutcomeUnknown then apply to every write. After any other error, or a panic, nothing was changed;
+// whole: CodeUnavailable and CodeOutcomeUnknown then apply to every write. After any other error, or a panic, nothing was changed;
 // one of the writes may have caused it, so each is given a transaction of its own.
 type Transaction func(writes []provider.Write) ([]Result, error)
 
@@ -47,6 +47,8 @@ func New(run Transaction, o Options) *Writer {
 func (w *Writer) Write(ctx context.Context, write provider.Write) (provider.Provider, error) {
 	record, err := w.batch.Do(ctx, write)
 	switch {
+	case err == nil, provider.CodeOf(err) != "": // whatever caused it
+		return record, err
 	case errors.Is(err, batch.ErrAbandoned):
 		return record, provider.OutcomeUnknown(err)
 	case errors.Is(err, batch.ErrFull), errors.Is(err, batch.ErrTimeout), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -65,7 +67,7 @@ type transaction struct {
 	panicked func(trace string)
 }
 
-// results returns a result for each write, whatever becomes of their transaction.
+// results returns a result for each write, also if their transaction fails.
 func (t transaction) results(writes []provider.Write) []Result {
 	results, err := t.try(writes)
 	if err == nil {
@@ -86,10 +88,11 @@ func (t transaction) results(writes []provider.Write) []Result {
 
 var (
 	errPanicked   = errors.New("the transaction panicked")
-	errMiscounted = errors.New("the transaction has not one result for each write")
+	errMiscounted = errors.New("the transaction returned the wrong number of results")
 )
 
-// try makes a panic an error. The transaction was rolled back before the panic came here, so nothing was changed.
+// try makes a panic an error. A panic comes from what decides or writes, before the commit, and the store rolls the
+// transaction back or drops its connection on the way here: nothing was changed.
 func (t transaction) try(writes []provider.Write) (results []Result, err error) {
 	defer func() {
 		if recover() != nil {

@@ -3,6 +3,7 @@ package writes_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -107,6 +108,17 @@ func TestWritesThatDidNotRunAreUnavailable(t *testing.T) {
 // A transaction that forgets a result may have made every change.
 func TestMiscount(t *testing.T) {
 	w := writes.New(func([]provider.Write) ([]writes.Result, error) { return nil, nil }, writes.Options{})
+	defer w.Close()
+	if _, err := w.Write(t.Context(), provider.Write{}); provider.CodeOf(err) != provider.CodeOutcomeUnknown {
+		t.Errorf("error %v, want an unknown outcome", err)
+	}
+}
+
+// An unknown outcome stays unknown, whatever its cause.
+func TestOutcomeStaysUnknown(t *testing.T) {
+	w := writes.New(func([]provider.Write) ([]writes.Result, error) {
+		return nil, provider.OutcomeUnknown(fmt.Errorf("commit: %w", context.DeadlineExceeded))
+	}, writes.Options{})
 	defer w.Close()
 	if _, err := w.Write(t.Context(), provider.Write{}); provider.CodeOf(err) != provider.CodeOutcomeUnknown {
 		t.Errorf("error %v, want an unknown outcome", err)
