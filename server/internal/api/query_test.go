@@ -133,3 +133,16 @@ func TestQueryText(t *testing.T) {
 		}
 	}
 }
+
+// So is a text in a header.
+func TestHeaderText(t *testing.T) {
+	t.Parallel()
+	handler, secret := serving(t, memory{})
+	request := benchRequest(t, secret)
+	request.Header.Set("If-Match", "\"\xff\"")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, request)
+	if w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "If-Match must be text in UTF-8.") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

@@ -140,20 +140,35 @@ func (o *Operation) checkParameters(c echo.Context) ValidationError {
 		if lines := request.Header.Values(parameter.Name); parameter.In == openapi3.ParameterInHeader && len(lines) > 1 {
 			request.Header.Set(parameter.Name, strings.Join(lines, ", ")) // RFC 9110, 5.3: the same list, in several lines
 		}
-		if parameter.In == openapi3.ParameterInQuery {
-			if text := c.QueryParam(parameter.Name); strings.ContainsRune(text, 0) {
-				faults = append(faults, nulCharacter([]string{parameter.Name}))
-				continue
-			} else if !utf8.ValidString(text) {
-				faults = append(faults, fault([]string{parameter.Name}, "invalid_format", "must be text in UTF-8", "text in UTF-8", "other bytes"))
-				continue
-			}
+		if broken := checkText(c, parameter); broken != nil {
+			faults = append(faults, broken...)
+			continue
 		}
 		if err := openapi3filter.ValidateParameter(request.Context(), input, parameter); err != nil {
 			faults = append(faults, parameterFaults(parameter, err)...)
 		}
 	}
 	return faults
+}
+
+// checkText finds text in a query or a header that a body could not have either. (A path has none: its parameters are
+// UUIDs.)
+func checkText(c echo.Context, parameter *openapi3.Parameter) ValidationError {
+	text := ""
+	switch parameter.In {
+	case openapi3.ParameterInQuery:
+		text = c.QueryParam(parameter.Name)
+	case openapi3.ParameterInHeader:
+		text = c.Request().Header.Get(parameter.Name)
+	}
+	path := []string{parameter.Name}
+	switch {
+	case strings.ContainsRune(text, 0):
+		return ValidationError{nulCharacter(path)}
+	case !utf8.ValidString(text):
+		return ValidationError{fault(path, "invalid_format", "must be text in UTF-8", "text in UTF-8", "other bytes")}
+	}
+	return nil
 }
 
 func (o *Operation) hasQuery() bool {
