@@ -100,8 +100,10 @@ func create(path string) error {
 
 func configureWriter(c *sqlite.Conn) error {
 	c.SetBusyTimeout(busyTimeout)
+	if err := useLog(c); err != nil {
+		return err
+	}
 	return pragmas(c,
-		"journal_mode = WAL",
 		"synchronous = FULL",             // a commit is on disk before it is acknowledged
 		"foreign_keys = ON",              // per connection, off by default
 		"temp_store = MEMORY",            // no record leaves the database's own files
@@ -109,6 +111,17 @@ func configureWriter(c *sqlite.Conn) error {
 		"wal_autocheckpoint = 0",         // see checkpoint.go
 		"journal_size_limit = 268435456", // bytes; a log that a slow reader has made longer is cut when it starts over
 	)
+}
+
+// useLog switches a new file to a write-ahead log. SQLite does not wait for another process that does the same at that
+// moment, whatever the busy timeout.
+func useLog(c *sqlite.Conn) error {
+	for deadline := time.Now().Add(busyTimeout); ; time.Sleep(10 * time.Millisecond) {
+		err := pragmas(c, "journal_mode = WAL")
+		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 func configureReader(c *sqlite.Conn) error {
