@@ -28,7 +28,7 @@ func TestProgress(t *testing.T) {
 		code       int
 		bars       []string
 	}{
-		{"--skip-invalid=false", "server: import: 1 line is invalid, so nothing was imported; mend them, or import the others with --skip-invalid", 1, []string{"checking"}},
+		{"--skip-invalid=false", "server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid", 1, []string{"checking"}},
 		{"--skip-invalid", "imported 2000 records; 1 line is invalid and left out", 0, []string{"importing"}},
 	} {
 		stderr, screen := terminal(t)

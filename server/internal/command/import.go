@@ -50,7 +50,7 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 			return fmt.Errorf("import: %w", err)
 		}
 		if checked.Invalid > 0 {
-			return fmt.Errorf("import: %s, so nothing was imported; mend them, or import the others with --skip-invalid", invalidLines(checked.Invalid))
+			return fmt.Errorf("import: %s, so nothing was imported; fix them, or import the others with --skip-invalid", invalidLines(checked.Invalid))
 		}
 		if _, err := lines.Seek(0, io.SeekStart); err != nil {
 			return fmt.Errorf("import: %w", err)
@@ -96,7 +96,7 @@ func invalidLines(n int) string {
 		text = "1 line is invalid"
 	}
 	if n > maxReported {
-		text += fmt.Sprintf(" (the first %d are told above)", maxReported)
+		text += fmt.Sprintf(" (the first %d are reported above)", maxReported)
 	}
 	return text
 }

@@ -140,7 +140,7 @@ func explain(err error) error {
 	case answered:
 		return cause
 	case errors.As(err, new(*pgconn.ConnectError)):
-		return fmt.Errorf("no server can be reached there; start it, or mend host, port and sslmode: %w", cause)
+		return fmt.Errorf("no server can be reached there; start it, or fix host, port and sslmode: %w", cause)
 	}
 	return err
 }

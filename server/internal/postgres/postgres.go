@@ -2,7 +2,7 @@
 // machine.
 //
 // It stands at the end of a request's way. Any number of servers share one database; nothing is kept in one of them.
-// Concurrent writes share transactions (package writes), a few of which are under way at once, since PostgreSQL makes
+// Concurrent writes share transactions (package writes), a few of which are in flight at once, since PostgreSQL makes
 // several durable with one write to the disk. A transaction is two round trips: one begins it, locks and reads; Go
 // decides what the records become; the other saves and commits. A read is one.
 //
@@ -53,8 +53,8 @@ const (
 // Options are what a test or a benchmark varies.
 type Options struct {
 	Now      func() time.Time // the clock; nil for the machine's
-	Batch    writes.Options   // of each of the transactions under way
-	InFlight int              // most transactions of writes under way at once; 0 means 2
+	Batch    writes.Options   // of each of the transactions in flight
+	InFlight int              // most transactions of writes in flight at once; 0 means 2
 }
 
 // Store is a PostgreSQL database. It is safe for concurrent use.
@@ -147,7 +147,7 @@ func configureSessions(parameters map[string]string) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Close finishes the writes under way and closes the connections.
+// Close finishes the writes in flight and closes the connections.
 func (s *Store) Close() error {
 	for _, writes := range s.writes {
 		writes.Close()

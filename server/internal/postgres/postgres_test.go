@@ -157,7 +157,7 @@ func TestOpenErrors(t *testing.T) {
 	execute(t, connect(t, readOnly), "ALTER DATABASE "+database(t, readOnly)+" SET default_transaction_read_only = on")
 
 	for _, c := range []struct{ name, dsn, want string }{
-		{"no server", "postgres://user:secret@/db?host=" + nowhere, "open database " + nowhere + ":5432/db: no server can be reached there; start it, or mend host, port and sslmode"},
+		{"no server", "postgres://user:secret@/db?host=" + nowhere, "open database " + nowhere + ":5432/db: no server can be reached there; start it, or fix host, port and sslmode"},
 		{"no such host", "postgres://user:secret@nowhere.invalid/db", "no server can be reached there"},
 		{"no database", with(t, migrated, func(u *url.URL) { u.Path = "/nowhere" }), "there is no database of that name"},
 		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},

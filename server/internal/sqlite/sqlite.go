@@ -143,7 +143,7 @@ func execute(c *sqlite.Conn, statement string, arguments ...any) error {
 	return sqlitex.Execute(c, statement, &sqlitex.ExecOptions{Args: arguments})
 }
 
-// Close finishes the writes under way and closes the file.
+// Close finishes the writes in flight and closes the file.
 func (s *Store) Close() error {
 	s.writes.Close()
 	err := s.checks.close()

@@ -35,7 +35,7 @@ func PatchOf(n int) property.Patch {
 func Body(members string) string {
 	body := "{" + members + `"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a"`
 	for _, p := range property.Table {
-		text := "Example of " + p.Name
+		text := "Any " + p.Name
 		value := `"` + text[:min(len(text), p.MaxLength)] + `"`
 		if p.Enum != nil {
 			value = `"` + p.Enum[0] + `"`

@@ -85,7 +85,7 @@ func testDelete(t *testing.T, s *suite) {
 	t.Run("a record is gone, and its history tells what it was", func(t *testing.T) {
 		x := s.tenant(t)
 		record := x.make(property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(false)}})
-		beside := x.make(patchOfAll(true))
+		other := x.make(patchOfAll(true))
 		now := s.clock.move(time.Second)
 		got := x.write(x.deleteOf(record))
 		equal(t, "ID", got.ID, record.ID)
@@ -98,7 +98,7 @@ func testDelete(t *testing.T, s *suite) {
 			{Field: "city", From: property.Text("Springfield"), To: property.Null},
 			{Field: "isActive", From: property.Boolean(false), To: property.Null},
 		}})
-		x.unchanged(beside)
+		x.unchanged(other)
 	})
 
 	t.Run("of every property, its last value", func(t *testing.T) {
@@ -126,7 +126,7 @@ func testDelete(t *testing.T, s *suite) {
 			t.Run(name, func(t *testing.T) {
 				x := s.tenant(t)
 				record := x.make(patchOfAll(true))
-				beside := x.make(property.Patch{})
+				other := x.make(property.Patch{})
 				x.write(x.deleteOf(record))
 				customer := x.customer
 				if elsewhere {
@@ -147,7 +147,7 @@ func testDelete(t *testing.T, s *suite) {
 				}})
 				listed := append(x.list(provider.List{CustomerID: customer, Limit: 10}), x.list(provider.List{Limit: 10})...)
 				equal(t, "first of the list", listed[0], got)
-				equal(t, "last of the list", listed[len(listed)-1], beside)
+				equal(t, "last of the list", listed[len(listed)-1], other)
 
 				again := x.update(got, patchOfAll(false), 3)
 				x.write(x.deleteOf(again, 4))
