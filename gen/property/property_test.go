@@ -38,8 +38,11 @@ func TestTable(t *testing.T) {
 		}
 		want = append(want, d)
 	}
-	if diff := cmp.Diff(want, property.Table[:]); diff != "" || len(want) != len(create.Properties) {
-		t.Errorf("of %d properties of the contract (-want +got):\n%s", len(create.Properties), diff)
+	if len(want) != len(create.Properties) {
+		t.Errorf("the schema Provider requires %d of the %d properties of ProviderCreate", len(want), len(create.Properties))
+	}
+	if diff := cmp.Diff(want, property.Table[:]); diff != "" {
+		t.Errorf("the table differs from the contract (-want +got):\n%s", diff)
 	}
 }
 
