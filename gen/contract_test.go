@@ -108,7 +108,8 @@ operation POST /v2/customers/{id}/providers "Create customer provider"
 operation GET /v2/customers/{id}/providers/{providerId} "Read customer provider"
 operation DELETE /v2/customers/{id}/providers/{providerId} "Delete customer provider"
 operation GET /v2/customers/{id}/providers/{providerId}/history "Follow a customer provider"
-header If-Match string pattern="^[ \\t]*(\\*|(W/)?\"[!#-~]*\"([ \\t]*,[ \\t]*(W/)?\"[!#-~]*\")*)[ \\t]*$"
+header If-Match string pattern="^[ \\t]*(\\*|([ \\t]*,)*[ \\t]*(W/)?\"[!#-~]*\"([ \\t]*,([ \\t]*(W/)?\"[!#-~]*\")?)*)[ \\t]*$"
+request application/merge-patch+json
 request required
 request.body additionalProperties=false
 `
@@ -315,7 +316,7 @@ func hasNeighbours(t *testing.T) {
 		switch {
 		case strings.HasPrefix(line, "request.body providerType"):
 			line += " required"
-		case strings.HasPrefix(line, "request.body customerId"), !strings.HasPrefix(line, "request") && !strings.HasPrefix(line, "response"):
+		case line == "request application/merge-patch+json", strings.HasPrefix(line, "request.body customerId"), !strings.HasPrefix(line, "request") && !strings.HasPrefix(line, "response"):
 			continue
 		}
 		want = append(want, line)

@@ -189,9 +189,9 @@ func problem(code, message string) string {
 
 // refusal is the body of a 422 with these faults, in this order.
 func refusal(faults []fault) string {
-	message := fmt.Sprintf("The request has %d faults; all are listed.", len(faults))
+	message := fmt.Sprintf("The request has %d errors; all are listed.", len(faults))
 	if len(faults) == 1 {
-		message = "The request has a fault: " + faults[0].Message
+		message = "The request has an error: " + faults[0].Message
 	}
 	return asJSON(client.ValidationErrorResponse{Code: "VALIDATION_ERROR", Message: message, Errors: faults})
 }

@@ -19,10 +19,10 @@ func TestBody(t *testing.T) {
 		return fact{name: name, request: request{Body: body}, status: http.StatusBadRequest, body: problem("BAD_REQUEST", message)}
 	}
 	notJSON := func(name, body, where string) fact {
-		return malformed(name, body, "The body is not JSON: the fault is after byte "+where+".")
+		return malformed(name, body, "The body is not JSON: it has a syntax error after byte "+where+".")
 	}
 	cutShort := func(name, body string) fact {
-		return malformed(name, body, fmt.Sprintf("The body is not JSON: it ends too early, after byte %d.", len(body)))
+		return malformed(name, body, fmt.Sprintf("The body is not JSON: it ends too early after byte %d.", len(body)))
 	}
 	notUnicode := func(name, body, where string) fact {
 		return malformed(name, body, "The body is not JSON: it has text that is not Unicode after byte "+where+".")
@@ -31,6 +31,7 @@ func TestBody(t *testing.T) {
 		empty   = "The body is empty; send a JSON object."
 		follows = "The body must be one JSON value; something follows it."
 		tooDeep = "The body nests deeper than 32 levels."
+		utf16   = "The body is in UTF-16 or UTF-32; send UTF-8."
 	)
 	notObject := func(received string) fault {
 		return fault{Path: []string{}, Code: "invalid_type", Message: "The body must be an object, not " + received + ".", Expected: "object", Received: withoutArticle(received)}
@@ -73,8 +74,12 @@ func TestBody(t *testing.T) {
 		cutShort("cut after a value", `{"city":"x"`),
 
 		notJSON("text", `city=x&state=y`, "0"),
-		notJSON("byte order mark", "\ufeff{}", "0"),
-		notJSON("UTF-16", "\xff\xfe{\x00}\x00", "0"),
+		malformed("byte order mark", "\ufeff{}", "The body begins with a byte order mark; send UTF-8 without one."),
+		malformed("UTF-16, little-endian, with its mark", "\xff\xfe{\x00}\x00", utf16),
+		malformed("UTF-16, big-endian, with its mark", "\xfe\xff\x00{\x00}", utf16),
+		malformed("UTF-16, little-endian", "{\x00}\x00", utf16),
+		malformed("UTF-16, big-endian", "\x00{\x00}", utf16),
+		malformed("gzip", "\x1f\x8b\x08\x00\x00\x00\x00\x00", "The body is compressed with gzip; send it uncompressed."),
 		notJSON("NUL", "\x00", "0"),
 		notJSON("a comment before", "// x\n{}", "0"),
 		notJSON("a comment within", `{/* x */}`, "1"),
@@ -108,7 +113,7 @@ func TestBody(t *testing.T) {
 		refused("a name twice", `{"city":"x","state":"y","city":"z"}`, twice("city")),
 		refused("a name twice, once escaped", `{"city":"x","\u0063ity":"z"}`, twice("city")),
 		refused("a name thrice", `{"city":"x","city":"x","city":"x"}`, twice("city"), twice("city")),
-		refused("a name twice, once null", `{"city":null,"city":1}`, twice("city"), notText("a number")),
+		refused("a name twice, once null", `{"city":null,"city":1}`, twice("city")),
 		refused("an unknown name", `{"unheardOf":"x"}`, unknownProperty("unheardOf", "")),
 		refused("a name of the answer", `{"id":"x","createdAt":"y"}`, unknownProperty("createdAt", ""), unknownProperty("id", "")),
 		refused("capitals", `{"CITY":"x"}`, unknownProperty("CITY", "city")),
@@ -122,7 +127,7 @@ func TestBody(t *testing.T) {
 		refused("a prototype", `{"__proto__":{"city":"x"}}`, unknownProperty("__proto__", "")),
 
 		refused("NUL", `{"city":"a\u0000b"}`, nul),
-		refused("NUL within", `{"city":["a\u0000b"]}`, nul, notText("an array")),
+		refused("NUL within", `{"city":["a\u0000b"]}`, notText("an array")),
 		refused("a huge number", `{"city":1e999}`, notText("a number")),
 		refused("a tiny number", `{"city":-1e-999}`, notText("a number")),
 		refused("a huge number for a boolean", `{"isActive":1e999}`, wrongType("isActive", "a boolean or null", "a number")),
@@ -197,7 +202,6 @@ func TestBodyOfFaults(t *testing.T) {
 	for name, body := range map[string]string{
 		"unknown names":    asJSON(unknown),
 		"duplicate names":  "{" + strings.Repeat(`"city":"x",`, 2000) + `"city":"x"}`,
-		"NUL in each item": `{"city":[` + strings.Repeat(`"\u0000",`, 1999) + `1]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := a.in(t).send(request{Path: path, Body: body})
@@ -206,7 +210,7 @@ func TestBodyOfFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			sorted := slices.IsSortedFunc(told.Errors, func(a, b fault) int { return slices.Compare(a.Path, b.Path) })
-			const message = "The request has 2000 faults; the first 100 are listed."
+			const message = "The request has more than 100 errors; the first 100 are listed."
 			if got.Status != http.StatusUnprocessableEntity || told.Message != message || len(told.Errors) != 100 || !sorted || len(got.Body) > 32<<10 {
 				t.Errorf("got %d with %d errors, sorted: %t, in %d bytes: %s", got.Status, len(told.Errors), sorted, len(got.Body), told.Message)
 			}
@@ -228,8 +232,8 @@ func TestContentType(t *testing.T) {
 		return f
 	}
 	const (
-		announce = "Send the body as JSON in UTF-8, with the header Content-Type: application/json."
-		encoded  = "Send the body as it is, without Content-Encoding."
+		announce = "Send the body as JSON in UTF-8, with the header Content-Type: application/json or application/merge-patch+json."
+		encoded  = "Send the body uncompressed, without the header Content-Encoding."
 	)
 	newServer(t).account("acme").hold(t, []fact{
 		taken("Content-Type", "application/json"),
@@ -238,6 +242,9 @@ func TestContentType(t *testing.T) {
 		taken("Content-Type", `application/json; charset="utf-8"`),
 		taken("Content-Type", "Application/JSON"),
 		taken("Content-Type", "application/json; profile=x"),
+		taken("Content-Type", "application/json; charset=utf8"),
+		taken("Content-Type", "application/merge-patch+json"),
+		taken("Content-Type", "application/merge-patch+json; charset=utf-8"),
 		taken("Content-Encoding", "identity"),
 
 		refused(announce, "Content-Type"),
@@ -250,7 +257,6 @@ func TestContentType(t *testing.T) {
 		refused(announce, "Content-Type", "application/json", "text/plain"),
 		refused(announce, "Content-Type", "application/json, application/json"),
 		refused(announce, "Content-Type", "application/jsonx"),
-		refused(announce, "Content-Type", "application/merge-patch+json"),
 		refused(announce, "Content-Type", "application/problem+json"),
 		refused(announce, "Content-Type", "application/x-www-form-urlencoded"),
 		refused(announce, "Content-Type", "multipart/form-data; boundary=x"),

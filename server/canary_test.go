@@ -83,7 +83,7 @@ func TestCanary(t *testing.T) {
 		{422, request{Path: pathOf(r.customer, "%7B"+canaryID+"%7D"), Body: short}},
 		{422, request{Header: with("If-Match", canary), Body: short}},
 		{200, request{Method: "GET", Header: with("If-None-Match", `"`+canary+`"`)}},
-		{422, request{Method: "GET"}}, // for an If-None-Match of a canary
+		{422, request{Method: "GET", Header: with("If-None-Match", canary)}},
 		{404, request{Method: "GET", Path: pathOf(canaryID, canaryID), Header: with("If-None-Match", `*`)}},
 		{422, request{Method: "GET", Path: providersOf(r.customer)}},
 		{422, request{Method: "GET", Path: providersOf(canary)}},
@@ -94,6 +94,8 @@ func TestCanary(t *testing.T) {
 		{422, request{Method: "POST", Path: providersOf(r.customer), Body: text}},
 		{404, request{Method: "POST", Path: providersOf(canaryID), Body: asJSON(changes{"providerType": "Hospital", "notes": canary})}},
 		{412, request{Method: "DELETE", Header: with("If-Match", `"`+canary+`"`)}},
+		{400, request{Method: "DELETE", Header: with("If-None-Match", `"`+canary+`"`)}},
+		{400, request{Method: "DELETE", Header: with("If-Unmodified-Since", canary)}},
 		{422, request{Method: "DELETE", Header: with("If-Match", canary)}},
 		{404, request{Method: "DELETE", Path: pathOf(canaryID, canaryID)}},
 	} {
@@ -148,7 +150,7 @@ func TestCanaryInFailure(t *testing.T) {
 			for _, r := range []request{
 				{Body: values},
 				{Method: "POST", Path: providersOf(canaryID), Body: asJSON(changes{"providerType": "Hospital", "notes": canary})},
-				{Method: "DELETE", Header: http.Header{"If-Match": {`"` + canary + `"`}}},
+				{Method: "DELETE", Header: http.Header{"If-Match": {`"` + canary + `", "7"`}}},
 				{Method: "GET", Header: http.Header{"If-None-Match": {`"` + canary + `"`}}},
 			} {
 				got := a.expectNoCanary(r, of, c.status)
@@ -183,7 +185,7 @@ func (a account) expectNoCanary(r request, of record, status int) answer {
 	r.Path += separator + canary + "%20=" + canary
 	header := http.Header{}
 	for _, name := range []string{
-		"Accept", "Accept-Language", "Authorization", "Cookie", "Forwarded", "From", "If-None-Match", "Origin", "Range", "Referer", "Traceparent", "Tracestate",
+		"Accept", "Accept-Language", "Authorization", "Cookie", "Forwarded", "From", "Origin", "Range", "Referer", "Traceparent", "Tracestate",
 		"Baggage", "User-Agent", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "X-Request-Id", "X-Correlation-Id", "X-" + canary,
 	} {
 		header.Set(name, canary)

@@ -242,7 +242,7 @@ func TestImport(t *testing.T) {
 		{"a bad line", line + "\n\n" + bad + "\n" + withID, nil, 1, "line 3: " + badSays + oneBad, 0},
 		{"a bad line is left out", line + "\n\n" + bad + "\n" + withID, skip, 0, "line 3: " + badSays + "imported 2 records; 1 line is invalid and left out\n", 2},
 		{"no space of JSON's", line + "\u00a0\n\v" + line + "\n\u0085", skip, 0, "line 1: The line must be one JSON value; something follows it.\n" +
-			"line 2: The line is not JSON: the fault is after byte 0.\nline 3: The line is not JSON: the fault is after byte 0.\nimported 0 records; 3 lines are invalid and left out\n", 0},
+			"line 2: The line is not JSON: it has a syntax error after byte 0.\nline 3: The line is not JSON: it has a syntax error after byte 0.\nimported 0 records; 3 lines are invalid and left out\n", 0},
 		{"nothing but a bad line", bad, skip, 0, "line 1: " + badSays + "imported 0 records; 1 line is invalid and left out\n", 0},
 		{"two bad lines", "{}\n" + line + "\n{}", nil, 1,
 			"line 1: " + required + "line 3: " + required + "server: import: 2 lines are invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n", 0},
@@ -253,7 +253,7 @@ func TestImport(t *testing.T) {
 		{"a property of the answer", strings.Replace(line, "{", `{"createdAt":"2026-06-17T19:07:23.709Z",`, 1), nil, 1, "line 1: createdAt is not a property of the contract.\n" + oneBad, 0},
 		{"two values", line + line, nil, 1, "line 1: The line must be one JSON value; something follows it.\n" + oneBad, 0},
 		{"an array", "[" + line + "]", nil, 1, "line 1: The line must be an object, not an array.\n" + oneBad, 0},
-		{"a byte order mark later", line + "\n\ufeff" + line, nil, 1, "line 2: The line is not JSON: the fault is after byte 0.\n" + oneBad, 0},
+		{"a byte order mark later", line + "\n\ufeff" + line, nil, 1, "line 2: The line begins with a byte order mark; send UTF-8 without one.\n" + oneBad, 0},
 		{"a long line", line + "\n" + long + "\n" + withID, nil, 1, "line 2: it is longer than 65536 bytes\n" + oneBad, 0},
 		{"a long line is left out", long + "\n" + withID, skip, 0, "line 1: it is longer than 65536 bytes\nimported 1 record; 1 line is invalid and left out\n", 1},
 		{"a long line at the end", withID + "\n" + long, skip, 0, "line 2: it is longer than 65536 bytes\nimported 1 record; 1 line is invalid and left out\n", 1},

@@ -90,7 +90,10 @@ func ask(t testing.TB, handler http.Handler, sent *http.Request, key string) ans
 	sent.Header.Set("X-Api-Key", key)
 	response := httptest.NewRecorder()
 	handler.ServeHTTP(response, sent)
-	got := answer{response.Code, response.Header(), response.Body.String()}
+	got := answer{response.Code, http.Header{}, response.Body.String()}
+	for name, values := range response.Header() { // as a client of net/http sees them
+		got.Header[http.CanonicalHeaderKey(name)] = values
+	}
 	if _, err := keepsContract(sent, got); err != nil {
 		t.Error(err)
 	}

@@ -22,7 +22,9 @@ func TestIfMatch(t *testing.T) {
 	update := changes{"city": "city"}
 	matched := fact{status: http.StatusOK, changes: update}
 	stale := fact{status: http.StatusPreconditionFailed, body: problem("PRECONDITION_FAILED",
-		"The provider has changed since the version in If-Match. Nothing was changed; read the ETag again and decide again.")}
+		"The provider has changed since the version in If-Match. Nothing was changed; read the record again and decide again.")}
+	unknown := fact{status: http.StatusPreconditionFailed, body: problem("UNKNOWN_ETAG",
+		"If-Match has no ETag of this API, so it can never match. Nothing was changed; send the ETag of a response, unchanged.")}
 	malformed := fact{status: http.StatusUnprocessableEntity, faults: []fault{malformedIfMatch()}}
 	absent := fact{request: request{Path: pathOf(uuid.NewString(), uuid.NewString())}, status: http.StatusNotFound, body: noSuchProvider}
 	given := func(name string, wanted fact, lines ...string) fact {
@@ -37,21 +39,29 @@ func TestIfMatch(t *testing.T) {
 		given("a list with the version", matched, `"7","1"`),
 		given("a list with spaces", matched, "\t\"7\" ,\t\"1\" , \"8\" "),
 		given("a list with a weak tag", matched, `W/"7", "1"`),
+		given("empty elements", matched, `, "7",, ,"1" ,`),
+		given("several lines, one empty", matched, ``, `"1"`),
 		given("several lines", matched, `"7"`, `"8", "1"`),
 
 		given("another version", stale, `"2"`),
-		given("version 0", stale, `"0"`),
-		given("a negative version", stale, `"-1"`),
-		given("beyond 64 bits", stale, `"18446744073709551617"`),
+		given("another version, weak", stale, `W/"2"`),
+		given("another version and a foreign tag", stale, `"2", "a1b2-c3"`),
+		given("version 0", unknown, `"0"`),
+		given("a negative version", unknown, `"-1"`),
+		given("beyond 64 bits", unknown, `"18446744073709551617"`),
 		given("a list without the version", stale, `"2", "3"`),
 		given("several lines without the version", stale, `"2"`, `"3"`),
-		given("the version, weak", stale, `W/"1"`),
-		given("the version, written otherwise", stale, `"01", "+1", "1.0", "0x1"`),
-		given("a foreign tag", stale, `"a1b2-c3"`),
-		given("an empty tag", stale, `""`),
-		given("a star as a tag", stale, `"*"`),
+		given("the version, weakened by a proxy", matched, `W/"1"`),
+		given("the version, with a suffix of Apache", matched, `"1-gzip"`),
+		given("the version, with a suffix of Jetty", matched, `"1--gzip"`),
+		given("the version, weak and with a suffix", matched, `W/"1;br"`),
+		given("the version, written otherwise", unknown, `"01", "+1", "1.0", "0x1"`),
+		given("a foreign tag", unknown, `"a1b2-c3"`),
+		given("an empty tag", unknown, `""`),
+		given("a star as a tag", unknown, `"*"`),
 
 		given("empty", malformed, ``),
+		given("empty elements only", malformed, `, ,`),
 		given("without quotes", malformed, `1`),
 		given("one quote", malformed, `"1`),
 		given("other quotes", malformed, `'1'`),
@@ -60,7 +70,6 @@ func TestIfMatch(t *testing.T) {
 		given("a star in a list", malformed, `"1", *`),
 		given("a star and another line", malformed, `*`, `"1"`),
 		given("no comma", malformed, `"1" "2"`),
-		given("a comma too many", malformed, `"1",`),
 		given("text", malformed, `whatever`),
 
 		given("no such provider, any version", absent, `*`),

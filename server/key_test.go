@@ -18,7 +18,7 @@ import (
 )
 
 var unauthorized = problem("UNAUTHORIZED",
-	"The API key in the header x-api-key is missing or not valid. Keys begin with cc_; check that it is whole, and neither expired nor revoked.")
+	"The API key in the header x-api-key is missing or not valid. Keys begin with cc_; check that it is complete, and neither expired nor revoked.")
 
 // TestKeyInvalid sends what is not a valid key. All of it is answered alike.
 func TestKeyInvalid(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 // The errors that are answered for a path.
 var (
 	noSuchProvider = problem("NOT_FOUND", "This customer has no such provider.")
-	noSuchPath     = problem("NOT_FOUND", "There is nothing at this path. The API's paths are listed at /docs.")
-	noSuchMethod   = problem("METHOD_NOT_ALLOWED", "This path does not take this method; the header Allow lists those that it takes.")
+	noSuchPath     = problem("PATH_NOT_FOUND", "The API has no such path; check the base URL and the path. The paths are listed at /docs.")
+	noSuchMethod   = problem("METHOD_NOT_ALLOWED", "This path does not support this method; the header Allow lists the methods that it supports.")
 )
 
 const exampleID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -127,19 +127,22 @@ func TestMethod(t *testing.T) {
 		status       int
 		allow, body  string
 	}{
-		{"HEAD", path, 405, "OPTIONS, DELETE, GET, PATCH", ""},
-		{"POST", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
-		{"PUT", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
-		{"TRACE", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
-		{"CONNECT", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
-		{"patch", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
-		{"WHATEVER", path, 405, "OPTIONS, DELETE, GET, PATCH", noSuchMethod},
-		{"OPTIONS", path, 204, "OPTIONS, DELETE, GET, PATCH", ""},
-		{"PATCH", list, 405, "OPTIONS, GET, POST", noSuchMethod},
-		{"DELETE", list, 405, "OPTIONS, GET, POST", noSuchMethod},
-		{"OPTIONS", list, 204, "OPTIONS, GET, POST", ""},
-		{"DELETE", path + "/history", 405, "OPTIONS, GET", noSuchMethod},
-		{"OPTIONS", path + "/history", 204, "OPTIONS, GET", ""},
+		{"HEAD", path, 200, "", ""},
+		{"HEAD", list, 200, "", ""},
+		{"HEAD", path + "/history", 200, "", ""},
+		{"HEAD", pathOf(r.id, r.customer), 404, "", ""},
+		{"POST", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
+		{"PUT", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
+		{"TRACE", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
+		{"CONNECT", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
+		{"patch", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
+		{"WHATEVER", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
+		{"OPTIONS", path, 204, "OPTIONS, DELETE, GET, HEAD, PATCH", ""},
+		{"PATCH", list, 405, "OPTIONS, GET, HEAD, POST", noSuchMethod},
+		{"DELETE", list, 405, "OPTIONS, GET, HEAD, POST", noSuchMethod},
+		{"OPTIONS", list, 204, "OPTIONS, GET, HEAD, POST", ""},
+		{"DELETE", path + "/history", 405, "OPTIONS, GET, HEAD", noSuchMethod},
+		{"OPTIONS", path + "/history", 204, "OPTIONS, GET, HEAD", ""},
 		{"PATCH", "/livez", 405, "OPTIONS, GET, HEAD", noSuchMethod},
 		{"PATCH", "/docs", 405, "OPTIONS, GET, HEAD", noSuchMethod},
 		{"POST", "/openapi.yaml", 405, "OPTIONS, GET, HEAD", noSuchMethod},

@@ -14,8 +14,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// accessLog writes the response to an error, and a line about each request to the log and the metrics: in the server's
-// words, never in the client's.
+// accessLog sends the response to an error, and records each request in the log and the metrics. Neither holds anything that
+// the client wrote.
 func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
@@ -30,21 +30,21 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		if left {
 			status = statusClientClosedRequest
 		}
-		caller := callerOf(c.Request().Context())
-		done(caller.operation, method, status, took)
+		info := infoOf(c.Request().Context())
+		done(info.operation, method, status, took)
 
 		level := slog.LevelInfo
 		attributes := append(make([]slog.Attr, 0, 10),
-			slog.String("request_id", caller.requestID),
+			slog.String("request_id", info.requestID),
 			slog.String("method", method),
-			slog.String("operation", caller.operation),
+			slog.String("operation", info.operation),
 			slog.Int("status", status),
 			slog.Float64("milliseconds", float64(took.Microseconds())/1000),
 			slog.Int64("bytes", c.Response().Size),
 			slog.String("remote", c.RealIP()),
 		)
-		if caller.key != nil {
-			attributes = append(attributes, slog.String("key", caller.key.ID), slog.Int64("organization", caller.key.Organization))
+		if info.key != nil {
+			attributes = append(attributes, slog.String("key", info.key.ID), slog.Int64("organization", info.key.Organization))
 		}
 		if status >= http.StatusInternalServerError {
 			level = slog.LevelError
@@ -55,8 +55,8 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// statusClientClosedRequest is the status in the log and the metrics of a request that ended because its client left, as
-// with nginx. There was a response, and nobody to read it.
+// statusClientClosedRequest is the status in the log and the metrics of a request whose client left before it ended, as in
+// nginx. There was a response, and nobody to read it.
 const statusClientClosedRequest = 499
 
 // flush sends a complete response at once, so that the caller does not wait for the log.
@@ -66,8 +66,8 @@ func flush(response *echo.Response) {
 	}
 }
 
-// describe returns what the operator may read of an error: the text of the domain's errors, which promise to hold no
-// submitted value, and only the types of any other.
+// describe returns what the log says about an error: the text of a domain error, which holds no submitted value, and only
+// the types of any other.
 func describe(err error) string {
 	var panicked *panicked
 	var domain *provider.Error

@@ -1,12 +1,13 @@
 // Package api handles the requests of the public listener: it implements the interface that is generated from openapi.yaml.
 //
 // Every request gets a request ID (request.go), a line in the access log (accesslog.go), and recovery from panics
-// (recover.go). On the routes of the contract the API key and its limits follow (authenticate.go), then validation
+// (recover.go). On the routes of the contract, the API key and its limits come next (authenticate.go), then validation
 // (package validate), the generated wrapper, which binds the body (body.go), and a handler (one file for each resource),
-// which calls a store. An error anywhere becomes a response in one place (errors.go).
+// which calls a store. Any error becomes a response in one place (errors.go), with a text from another (messages.go).
 //
 // To add an operation, add it to openapi.yaml and run go generate ./...: API no longer implements
-// gen.StrictServerInterface, and the compiler names the method to write.
+// gen.StrictServerInterface, and the compiler names the method to write. Its permission, its validation and its
+// preconditions follow from the contract.
 package api
 
 import (
@@ -16,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,14 +29,15 @@ import (
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 )
 
-// Config is what an API works with. Every field is required.
+// Config holds what an API needs. Every field is required.
 type Config struct {
 	Contract *openapi3.T
-	Docs     http.Handler // answers /docs, /openapi.yaml and /openapi.json
+	Docs     http.Handler // of /docs, /openapi.yaml and /openapi.json
 	Store    provider.Store
-	Ready    func(context.Context) error // nil if requests can be served
+	Ready    func(context.Context) error // returns nil if a change could be saved now
 	Keys     *apikey.Verifier
 	Limiter  *apikey.Limiter
 	Metrics  *metrics.Metrics
@@ -42,24 +45,28 @@ type Config struct {
 }
 
 // API implements the operations of the contract.
-type API struct{ Config }
+type API struct {
+	Config
+	bodies     *semaphore.Weighted // bytes; see maxBodies
+	patchTypes map[string][]string // the media types of a PATCH, by Echo's path
+}
 
 var _ gen.StrictServerInterface = (*API)(nil)
 
 // New returns the handler of the public listener: the contract's paths, the documentation, /livez and /readyz.
 func New(config Config) (http.Handler, error) {
-	a := &API{config}
+	a := &API{Config: config, bodies: semaphore.NewWeighted(maxBodies), patchTypes: map[string][]string{}}
 	e := echo.New()
 	e.Binder = binder{}
 	e.HTTPErrorHandler = a.handleError
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Pre(decodePath)
-	e.Use(a.assignRequestID, a.accessLog, recoverPanics)
+	e.Use(a.assignRequestID, a.accessLog, recoverPanics, a.acceptPatch)
 	middlewares, err := a.operationMiddlewares()
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
-	gen.RegisterHandlersWithOptions(e, gen.NewStrictHandler(a, nil), gen.RegisterHandlersOptions{OperationMiddlewares: middlewares})
+	gen.RegisterHandlersWithOptions(withHead{e}, gen.NewStrictHandler(a, nil), gen.RegisterHandlersOptions{OperationMiddlewares: middlewares})
 	closeParameters(e)
 
 	read := []string{http.MethodGet, http.MethodHead}
@@ -71,7 +78,7 @@ func New(config Config) (http.Handler, error) {
 	return e, nil
 }
 
-// operationMiddlewares returns what stands in front of the handler of each operation of the contract, by operationId.
+// operationMiddlewares returns what runs before the handler of each operation of the contract, by operationId.
 func (a *API) operationMiddlewares() (map[string][]echo.MiddlewareFunc, error) {
 	validators, err := validate.Operations(a.Contract)
 	if err != nil {
@@ -86,13 +93,37 @@ func (a *API) operationMiddlewares() (map[string][]echo.MiddlewareFunc, error) {
 			}
 			id := operation.OperationID
 			middlewares[id] = []echo.MiddlewareFunc{a.authenticate(id, permission), a.validate(validators[id])}
+			if method == http.MethodPatch {
+				a.patchTypes[pathParameter.ReplaceAllString(path, ":$1")] = validators[id].MediaTypes()
+			}
 		}
 	}
 	return middlewares, nil
 }
 
-// closeParameters keeps a parameter at the end of a route from matching what follows a slash, which Echo would have it do
-// where no route lies below.
+var pathParameter = regexp.MustCompile(`{(\w+)}`)
+
+// withHead registers a HEAD for each GET. The handler is the same; net/http leaves out the body.
+type withHead struct{ *echo.Echo }
+
+// GET registers the handler for GET and HEAD.
+func (e withHead) GET(path string, handler echo.HandlerFunc, middlewares ...echo.MiddlewareFunc) *echo.Route {
+	e.Echo.HEAD(path, handler, middlewares...)
+	return e.Echo.GET(path, handler, middlewares...)
+}
+
+// acceptPatch tells a caller who sends OPTIONS which media types a PATCH accepts (RFC 5789, 3.1).
+func (a *API) acceptPatch(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if accepted := a.patchTypes[c.Path()]; accepted != nil && c.Request().Method == http.MethodOptions {
+			c.Response().Header().Set("Accept-Patch", strings.Join(accepted, ", "))
+		}
+		return next(c)
+	}
+}
+
+// closeParameters stops a parameter at the end of a route from matching beyond a slash, as Echo lets it where no longer route
+// exists.
 func closeParameters(e *echo.Echo) {
 	routes := e.Routes()
 	for _, route := range routes {
@@ -103,13 +134,13 @@ func closeParameters(e *echo.Echo) {
 	}
 }
 
-// decodePath has Echo route by the decoded path: %61 is a (RFC 3986, 6.2.2.2). An encoded slash is no slash, and no
-// parameter of the contract has one in it.
+// decodePath makes Echo route by the decoded path: %61 is a (RFC 3986, 6.2.2.2). An encoded slash is not a slash, and no
+// parameter of the contract has one.
 func decodePath(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		url := c.Request().URL
 		if strings.Contains(strings.ToLower(url.RawPath), "%2f") {
-			url.Path = "/%2f" // where there is nothing
+			url.Path = "/%2f" // which no route has
 		}
 		url.RawPath = ""
 		return next(c)

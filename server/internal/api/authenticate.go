@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -10,23 +9,23 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// authenticate lets requests of an operation through whose key is valid, within its limit and allowed to do what the
-// operation does. It reads no body: who has no key costs nothing and learns nothing.
+// authenticate lets requests of an operation pass whose key is valid, within its limit and allowed to do what the operation
+// does. It reads no body: a caller without a key costs nothing and learns nothing.
 func (a *API) authenticate(operation string, needed apikey.Permission) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			caller := callerOf(c.Request().Context())
-			caller.operation = operation
+			info := infoOf(c.Request().Context())
+			info.operation = operation
 			key, err := a.verify(c)
 			if err != nil {
 				return err
 			}
-			caller.key = key
+			info.key = key
 			if wait, ok := a.Limiter.Allow(key); !ok {
 				return rateLimited(wait)
 			}
 			if !key.Allows(needed) {
-				return &problem{status: http.StatusForbidden, code: "FORBIDDEN", message: "This API key lacks the permission " + string(needed) + "."}
+				return forbidden(needed)
 			}
 			return next(c)
 		}
@@ -48,11 +47,4 @@ func (a *API) verify(c echo.Context) (*apikey.Key, error) {
 		return nil, rateLimited(wait)
 	}
 	return nil, errUnauthorized
-}
-
-func rateLimited(wait time.Duration) error {
-	return &problem{
-		status: http.StatusTooManyRequests, code: "RATE_LIMIT_EXCEEDED", retryAfter: wait,
-		message: "Too many requests; wait as many seconds as retryAfter says.",
-	}
 }

@@ -5,25 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
 )
 
+// maxBodies bounds the memory that the bodies of all requests in flight take, in bytes: 512 of the largest.
+const maxBodies = 512 * validate.MaxBody
+
 // validate lets only requests pass that keep to the contract of an operation, and leaves their body to the binder.
 func (a *API) validate(o *validate.Operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			size := c.Request().ContentLength
+			if size < 0 || size > validate.MaxBody { // unknown, or rejected before it is read
+				size = validate.MaxBody
+			}
+			if !a.bodies.TryAcquire(size) {
+				return provider.Unavailable(time.Second, errors.New("too many bodies in flight"))
+			}
+			defer a.bodies.Release(size)
 			buffer := requestBuffers.Get().(*bytes.Buffer)
 			defer requestBuffers.Put(buffer) // the binder copies what it takes
 			body, err := o.Check(c, buffer)
 			if err != nil {
 				return err
 			}
-			callerOf(c.Request().Context()).body = body
+			infoOf(c.Request().Context()).body = body
 			return next(c)
 		}
 	}
@@ -37,7 +50,7 @@ type binder struct{}
 // Bind implements [echo.Binder] for the request bodies of the contract. Names match exactly. Its errors hold nothing of the
 // body.
 func (binder) Bind(target any, c echo.Context) error {
-	body := callerOf(c.Request().Context()).body
+	body := infoOf(c.Request().Context()).body
 	patch, ok := target.(*property.Patch)
 	if !ok {
 		if json.Unmarshal(body.Text(), target) != nil { // the cause quotes the text

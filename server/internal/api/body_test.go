@@ -27,11 +27,11 @@ func bound(t *testing.T, body string, target any) error {
 	}
 	request := httptest.NewRequest("PATCH", benchPath, strings.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
-	caller := &caller{}
-	c := echo.New().NewContext(request.WithContext(context.WithValue(t.Context(), callerKey{}, caller)), httptest.NewRecorder())
+	info := &requestInfo{}
+	c := echo.New().NewContext(request.WithContext(context.WithValue(t.Context(), requestInfoKey{}, info)), httptest.NewRecorder())
 	c.SetParamNames("id", "providerId")
 	c.SetParamValues(benchID, benchID)
-	if caller.body, err = operations["updateCustomerProvider"].Check(c, new(bytes.Buffer)); err != nil {
+	if info.body, err = operations["updateCustomerProvider"].Check(c, new(bytes.Buffer)); err != nil {
 		t.Fatal(err)
 	}
 	return binder{}.Bind(target, c)

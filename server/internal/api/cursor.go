@@ -10,8 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxMilliseconds bounds the time in a cursor that somebody made up, so that every store can represent it. It is in the
-// year 6429.
+// maxMilliseconds bounds the time in a forged cursor, so that every store can represent it. It is in the year 6429.
 const maxMilliseconds = 1 << 47
 
 // listPage returns the first limit records and the cursor of the next page, which is empty if there are no more records.
@@ -24,9 +23,8 @@ func listPage(records []provider.Provider, limit int) (page []provider.Provider,
 	return records[:limit], base64.RawURLEncoding.EncodeToString(append(bytes, last.ID[:]...))
 }
 
-// parseListCursor returns the position that a cursor of listPage names, nil without one. A cursor that somebody made up
-// names a place in the list where no page ended, and shows nothing that the list does not have. The contract has checked
-// the form.
+// parseListCursor returns the position in a cursor of listPage, nil without one. A forged cursor begins the page elsewhere in
+// the same list, and shows nothing that the list does not have. The contract has checked the form.
 func parseListCursor(cursor *string) *provider.Position {
 	if cursor == nil {
 		return nil
@@ -44,8 +42,7 @@ func historyPage(events []provider.Event, limit int) (page []provider.Event, nex
 	return events[:limit], strconv.FormatInt(events[limit-1].Version, 10)
 }
 
-// parseHistoryCursor returns the version that a cursor of historyPage names, 0 without one. The contract has checked the
-// form.
+// parseHistoryCursor returns the version in a cursor of historyPage, 0 without one. The contract has checked the form.
 func parseHistoryCursor(cursor *string) int64 {
 	if cursor == nil {
 		return 0

@@ -14,9 +14,9 @@ import (
 
 // ListCustomerProviders implements [gen.StrictServerInterface].
 func (a *API) ListCustomerProviders(ctx context.Context, r gen.ListCustomerProvidersRequestObject) (gen.ListCustomerProvidersResponseObject, error) {
-	limit := *r.Params.Limit // which has a default
+	limit := *r.Params.Limit // never nil: it has a default
 	list := provider.List{
-		Organization: callerOf(ctx).key.Organization,
+		Organization: infoOf(ctx).key.Organization,
 		CustomerID:   r.ID,
 		Filters:      r.Params.Filters(),
 		After:        parseListCursor(r.Params.Cursor),
@@ -38,7 +38,7 @@ func (a *API) CreateCustomerProvider(ctx context.Context, r gen.CreateCustomerPr
 	}
 	created, err := a.Store.Write(ctx, provider.Write{
 		Action:       provider.Created,
-		Organization: callerOf(ctx).key.Organization,
+		Organization: infoOf(ctx).key.Organization,
 		CustomerID:   r.ID,
 		ID:           id,
 		Patch:        *r.Body,
@@ -52,7 +52,7 @@ func (a *API) CreateCustomerProvider(ctx context.Context, r gen.CreateCustomerPr
 
 // GetCustomerProvider implements [gen.StrictServerInterface].
 func (a *API) GetCustomerProvider(ctx context.Context, r gen.GetCustomerProviderRequestObject) (gen.GetCustomerProviderResponseObject, error) {
-	found, err := a.Store.Get(ctx, callerOf(ctx).key.Organization, r.ID, r.ProviderID)
+	found, err := a.Store.Get(ctx, infoOf(ctx).key.Organization, r.ID, r.ProviderID)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +64,16 @@ func (a *API) GetCustomerProvider(ctx context.Context, r gen.GetCustomerProvider
 
 // UpdateCustomerProvider implements [gen.StrictServerInterface].
 func (a *API) UpdateCustomerProvider(ctx context.Context, r gen.UpdateCustomerProviderRequestObject) (gen.UpdateCustomerProviderResponseObject, error) {
+	ifMatch, err := parseIfMatch(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
 	updated, err := a.Store.Write(ctx, provider.Write{
 		Action:       provider.Updated,
-		Organization: callerOf(ctx).key.Organization,
+		Organization: infoOf(ctx).key.Organization,
 		CustomerID:   r.ID,
 		ID:           r.ProviderID,
-		IfMatch:      parseIfMatch(r.Params.IfMatch),
+		IfMatch:      ifMatch,
 		Patch:        *r.Body,
 		By:           actor(ctx),
 	})
@@ -81,25 +85,29 @@ func (a *API) UpdateCustomerProvider(ctx context.Context, r gen.UpdateCustomerPr
 
 // DeleteCustomerProvider implements [gen.StrictServerInterface].
 func (a *API) DeleteCustomerProvider(ctx context.Context, r gen.DeleteCustomerProviderRequestObject) (gen.DeleteCustomerProviderResponseObject, error) {
-	_, err := a.Store.Write(ctx, provider.Write{
+	ifMatch, err := parseIfMatch(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	_, err = a.Store.Write(ctx, provider.Write{
 		Action:       provider.Deleted,
-		Organization: callerOf(ctx).key.Organization,
+		Organization: infoOf(ctx).key.Organization,
 		CustomerID:   r.ID,
 		ID:           r.ProviderID,
-		IfMatch:      parseIfMatch(r.Params.IfMatch),
+		IfMatch:      ifMatch,
 		By:           actor(ctx),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return deleted{gen.DeleteResponse{Success: true, Message: "The provider was deleted."}}, nil
+	return deleted{gen.DeleteResponse{Success: true, Message: deletedMessage}}, nil
 }
 
 // ListCustomerProviderHistory implements [gen.StrictServerInterface].
 func (a *API) ListCustomerProviderHistory(ctx context.Context, r gen.ListCustomerProviderHistoryRequestObject) (gen.ListCustomerProviderHistoryResponseObject, error) {
-	limit := *r.Params.Limit // which has a default
+	limit := *r.Params.Limit // never nil: it has a default
 	before := parseHistoryCursor(r.Params.Cursor)
-	events, err := a.Store.History(ctx, callerOf(ctx).key.Organization, r.ID, r.ProviderID, before, limit+1)
+	events, err := a.Store.History(ctx, infoOf(ctx).key.Organization, r.ID, r.ProviderID, before, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +116,12 @@ func (a *API) ListCustomerProviderHistory(ctx context.Context, r gen.ListCustome
 }
 
 func actor(ctx context.Context) provider.Actor {
-	caller := callerOf(ctx)
-	return provider.Actor{KeyID: caller.key.ID, RequestID: caller.requestID}
+	info := infoOf(ctx)
+	return provider.Actor{KeyID: info.key.ID, RequestID: info.requestID}
 }
 
-// The responses write their bodies themselves: the generated ones escape <, > and & as if the JSON were to stand in a
-// web page, and have the properties in alphabetical order.
+// The responses write their own bodies: the generated ones escape <, > and & as if for a web page, and sort the properties
+// by name.
 
 // providerResponse is one record with its ETag.
 type providerResponse struct{ record provider.Provider }
@@ -128,23 +136,23 @@ func (p providerResponse) VisitUpdateCustomerProviderResponse(w http.ResponseWri
 	return p.write(w, http.StatusOK)
 }
 
-// VisitCreateCustomerProviderResponse writes a 201 that says where the record is.
+// VisitCreateCustomerProviderResponse writes a 201 with the record's path.
 func (p providerResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
 	w.Header().Set("Location", "/v2/customers/"+p.record.CustomerID.String()+"/providers/"+p.record.ID.String())
 	return p.write(w, http.StatusCreated)
 }
 
 func (p providerResponse) write(w http.ResponseWriter, status int) error {
-	w.Header().Set("ETag", etagOf(p.record.Version))
+	setETag(w.Header(), p.record.Version)
 	return writeBody(w, status, func(b []byte) ([]byte, error) { return wire.AppendProvider(b, &p.record) })
 }
 
 // notModified is a 304 for a record of that version.
 type notModified struct{ version int64 }
 
-// VisitGetCustomerProviderResponse writes the response, which has no body.
+// VisitGetCustomerProviderResponse writes a 304, which has no body.
 func (n notModified) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
-	w.Header().Set("ETag", etagOf(n.version))
+	setETag(w.Header(), n.version)
 	w.WriteHeader(http.StatusNotModified)
 	return nil
 }
@@ -176,7 +184,7 @@ func (d deleted) VisitDeleteCustomerProviderResponse(w http.ResponseWriter) erro
 	return writeJSON(w, http.StatusOK, body)
 }
 
-// writeBody writes the body that appendBody appends to a buffer, which is used again unless it has become large.
+// writeBody writes the body that appendBody appends to a pooled buffer.
 func writeBody(w http.ResponseWriter, status int, appendBody func(b []byte) ([]byte, error)) error {
 	buffer := responseBuffers.Get().(*[]byte)
 	body, err := appendBody((*buffer)[:0])
@@ -191,6 +199,6 @@ func writeBody(w http.ResponseWriter, status int, appendBody func(b []byte) ([]b
 	return err
 }
 
-const maxPooled = 64 << 10 // bytes
+const maxPooled = 64 << 10 // bytes; a larger buffer is not kept
 
 var responseBuffers = sync.Pool{New: func() any { return new([]byte) }}

@@ -9,8 +9,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// recoverPanics turns a panic into an error that says where it came from. It holds the panic's value only if that is the
-// runtime's own.
+// recoverPanics turns a panic into an error that says where it happened. The error holds the panic's value only if the
+// runtime raised it.
 func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {

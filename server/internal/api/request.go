@@ -10,26 +10,20 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// caller is what the layers before the handler have found out about a request.
-type caller struct {
+// requestInfo is what the layers before the handler find out about a request.
+type requestInfo struct {
 	requestID string
 	operation string      // the contract's operationId; "other" outside the contract's paths
 	key       *apikey.Key // nil before authentication
 	body      validate.Checked
 }
 
-type callerKey struct{}
+type requestInfoKey struct{}
 
-// callerOf returns the caller of a request that went through assignRequestID.
-func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*caller) }
+// infoOf returns the requestInfo of a request that went through assignRequestID.
+func infoOf(ctx context.Context) *requestInfo { return ctx.Value(requestInfoKey{}).(*requestInfo) }
 
-// The values of headers that every response has. They are shared, and so never changed in place.
-var (
-	noStore = []string{"no-store"}
-	noSniff = []string{"nosniff"}
-)
-
-// assignRequestID gives the request an ID and sets the headers that every response has. The ID that a client sends is kept
+// assignRequestID gives the request an ID and sets the headers that every response has. It keeps the ID that a client sends
 // if it is a UUID, which holds no words.
 func (a *API) assignRequestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -39,9 +33,10 @@ func (a *API) assignRequestID(next echo.HandlerFunc) echo.HandlerFunc {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		header.Set("X-Request-Id", id)
-		header["Cache-Control"] = noStore
-		header["X-Content-Type-Options"] = noSniff
-		c.SetRequest(request.WithContext(context.WithValue(request.Context(), callerKey{}, &caller{requestID: id, operation: "other"})))
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		info := &requestInfo{requestID: id, operation: "other"}
+		c.SetRequest(request.WithContext(context.WithValue(request.Context(), requestInfoKey{}, info)))
 		return next(c)
 	}
 }

@@ -19,7 +19,7 @@ func (e exports) Run(ctx context.Context, c *commands, std streams) error {
 	defer signal.Reset(syscall.SIGPIPE)
 	return with(ctx, c.Database, func(s store) error {
 		err := ndjson.Export(ctx, s, string(e.Organization), std.out)
-		if provider.CodeOf(err) == provider.CodeNotFound {
+		if provider.CodeOf(err) == provider.CodeNoOrganization {
 			return fmt.Errorf("export: there is no organization %q in this database; check --organization and --database", e.Organization)
 		}
 		if err != nil {

@@ -311,11 +311,11 @@ func decode(object validate.Checked) (*parsedLine, error) {
 		if name == "id" {
 			id, ok := wire.ParseUUID(value)
 			if !ok {
-				return nil, validate.MalformedError("it cannot be read")
+				return nil, errors.New("it cannot be read")
 			}
 			parsed.id = &id
 		} else if !wire.Set(&parsed.patch, name, value) {
-			return nil, validate.MalformedError("it cannot be read")
+			return nil, errors.New("it cannot be read")
 		}
 	}
 	return parsed, nil
@@ -336,7 +336,7 @@ func reason(err error) string {
 	if !errors.As(err, &faults) {
 		text = err.Error()
 	}
-	for n, fault := range faults.Listed() {
+	for n, fault := range faults.Reported() {
 		if n > 0 {
 			text += " "
 		}

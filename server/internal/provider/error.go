@@ -11,30 +11,44 @@ type Code string
 // The codes.
 const (
 	CodeNotFound           Code = "not_found"           // no such record, as far as the organization can see
+	CodeNoCustomer         Code = "no_customer"         // no such customer, as far as the organization can see
+	CodeNoOrganization     Code = "no_organization"     // no organization of that name
 	CodePreconditionFailed Code = "precondition_failed" // the record has another version
 	CodeUnknownCustomer    Code = "unknown_customer"    // the organization has no customer of the new CustomerID
 	CodeUnavailable        Code = "unavailable"         // the store cannot do it now, and changed nothing; try again
-	CodeOutcomeUnknown     Code = "outcome_unknown"     // the store cannot tell whether it was done
+	CodeOutcomeUnknown     Code = "outcome_unknown"     // the store does not know whether it was done
 	CodeInternal           Code = "internal"            // an error of the program, which changed nothing
 )
 
-// Error is the error of a store. Message is for the caller and holds no value of a record. Cause, for the operator's log,
-// is where it came from, likewise without values; nil if there is no more to say.
+// Error is the error of a store. Package api has the text that a caller reads; the text here is for the operator.
 type Error struct {
 	Code       Code
-	Message    string
-	RetryAfter time.Duration // with CodeUnavailable and CodeOutcomeUnknown: how long to wait
-	Cause      error
+	RetryAfter time.Duration // how long to wait, with CodeUnavailable and CodeOutcomeUnknown
+	Cause      error         // holds no value of a record; nil if there is no more to say
 }
 
 // The errors that need no more than their code.
 var (
-	ErrNotFound           = &Error{Code: CodeNotFound, Message: "This customer has no such provider."}
-	ErrPreconditionFailed = &Error{Code: CodePreconditionFailed, Message: "The provider has another version. Nothing was changed."}
-	ErrNoCustomer         = &Error{Code: CodeNotFound, Message: "There is no such customer."}
-	ErrNoOrganization     = &Error{Code: CodeNotFound, Message: "There is no such organization."}
-	ErrUnknownCustomer    = &Error{Code: CodeUnknownCustomer, Message: "There is no such customer."}
+	ErrNotFound           = &Error{Code: CodeNotFound}
+	ErrNoCustomer         = &Error{Code: CodeNoCustomer}
+	ErrNoOrganization     = &Error{Code: CodeNoOrganization}
+	ErrPreconditionFailed = &Error{Code: CodePreconditionFailed}
+	ErrUnknownCustomer    = &Error{Code: CodeUnknownCustomer}
 )
+
+// Unavailable returns the error of a store that has more work than it can queue, cannot be reached or cannot write, before
+// anything was changed.
+func Unavailable(retryAfter time.Duration, cause error) *Error {
+	return &Error{Code: CodeUnavailable, RetryAfter: retryAfter, Cause: cause}
+}
+
+// OutcomeUnknown returns the error of a commit whose outcome is unknown.
+func OutcomeUnknown(cause error) *Error {
+	return &Error{Code: CodeOutcomeUnknown, RetryAfter: time.Second, Cause: cause}
+}
+
+// Internal returns the error of a store that found an error of the program, such as a broken constraint.
+func Internal(cause error) *Error { return &Error{Code: CodeInternal, Cause: cause} }
 
 // CodeOf returns the code of a domain error, and "" for any other error and for nil.
 func CodeOf(err error) Code {
@@ -45,29 +59,24 @@ func CodeOf(err error) Code {
 	return ""
 }
 
-// Error returns the message, and the cause if there is one.
+var texts = map[Code]string{
+	CodeNotFound:           "no such provider",
+	CodeNoCustomer:         "no such customer",
+	CodeNoOrganization:     "no such organization",
+	CodePreconditionFailed: "the provider has another version",
+	CodeUnknownCustomer:    "the new customer does not exist",
+	CodeUnavailable:        "the database cannot do this now, and nothing was changed; try again",
+	CodeOutcomeUnknown:     "it is not known whether this was saved; check before you repeat it",
+	CodeInternal:           "internal error; nothing was changed",
+}
+
+// Error returns the text of the code, and the cause if there is one.
 func (e *Error) Error() string {
 	if e.Cause != nil {
-		return e.Message + " (" + e.Cause.Error() + ")"
+		return texts[e.Code] + " (" + e.Cause.Error() + ")"
 	}
-	return e.Message
+	return texts[e.Code]
 }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
-
-// Unavailable returns the error of a store that has more work than it can queue, cannot be reached or cannot write, before
-// anything was changed.
-func Unavailable(retryAfter time.Duration, cause error) *Error {
-	return &Error{Code: CodeUnavailable, Message: "The server cannot do this now. Nothing was changed; try again.", RetryAfter: retryAfter, Cause: cause}
-}
-
-// OutcomeUnknown returns the error of a commit whose outcome is not known.
-func OutcomeUnknown(cause error) *Error {
-	return &Error{Code: CodeOutcomeUnknown, Message: "It is not known whether this was saved. A change or a deletion can be sent again without harm; before a record is created again, look whether it exists.", RetryAfter: time.Second, Cause: cause}
-}
-
-// Internal returns the error of a store that found an error of the program, a broken constraint for example.
-func Internal(cause error) *Error {
-	return &Error{Code: CodeInternal, Message: "The server has an internal error. Nothing was changed.", Cause: cause}
-}

@@ -17,7 +17,7 @@ type Store interface {
 	// follow one another: none is lost and its versions have no gaps. A caller that gives up after the write began does
 	// not undo it.
 	//
-	// Errors: CodeNotFound, CodePreconditionFailed, CodeUnknownCustomer, and CodeInternal for a new record whose ID is taken.
+	// Errors: CodeNotFound, CodeNoCustomer for a new record, CodePreconditionFailed, CodeUnknownCustomer, and CodeInternal for a new record whose ID is taken.
 	Write(ctx context.Context, w Write) (Provider, error)
 
 	// Get returns the record that a customer has under an ID.
@@ -27,7 +27,7 @@ type Store interface {
 
 	// List returns records of one customer, the newest first: by CreatedAt, and by ID where that is the same.
 	//
-	// Errors: CodeNotFound, if there is no such customer.
+	// Errors: CodeNoCustomer.
 	List(ctx context.Context, l List) ([]Provider, error)
 
 	// History returns the latest events of a record that a customer has, the latest first: up to limit of those with a
@@ -43,7 +43,7 @@ type Store interface {
 	// Export calls f with every customer of an organization, in the order of their IDs: once for each of their records, or
 	// with nil if they have none. It shows the state of one moment, and ends with f's first error.
 	//
-	// Errors: CodeNotFound, if there is no organization of that name; f's.
+	// Errors: CodeNoOrganization; f's.
 	Export(ctx context.Context, organization string, f func(customer uuid.UUID, record *Provider) error) error
 
 	// HistoryByID returns the events of every record that has or had the ID, in whatever organization, oldest first. It is

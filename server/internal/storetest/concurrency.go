@@ -235,8 +235,8 @@ func testConcurrency(t *testing.T, s *suite) {
 				call{x.updateOf(unknown, city), provider.CodeNotFound, bad},
 				call{x.updateOf(others, city), provider.CodeNotFound, bad},
 				call{other.updateOf(bad, city), provider.CodeNotFound, bad},
-				call{x.createOf(uuid.New(), city), provider.CodeNotFound, bad},
-				call{x.createOf(other.customer, city), provider.CodeNotFound, bad},
+				call{x.createOf(uuid.New(), city), provider.CodeNoCustomer, bad},
+				call{x.createOf(other.customer, city), provider.CodeNoCustomer, bad},
 				call{x.deleteOf(bad, 2), provider.CodePreconditionFailed, bad},
 				call{other.deleteOf(bad), provider.CodeNotFound, bad},
 			)

@@ -182,7 +182,7 @@ func (m *model) find(w provider.Write) (*provider.Provider, provider.Code) {
 
 func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
 	if !m.customers[place{l.Organization, l.CustomerID}] {
-		return nil, provider.CodeNotFound
+		return nil, provider.CodeNoCustomer
 	}
 	var records []provider.Provider
 	for at, record := range m.records {
@@ -214,7 +214,7 @@ func (m *model) apply(w provider.Write, now time.Time) provider.Code {
 	at := place{w.Organization, w.ID}
 	if w.Action == provider.Created {
 		if !m.customers[place{w.Organization, w.CustomerID}] {
-			return provider.CodeNotFound
+			return provider.CodeNoCustomer
 		}
 		m.ids = append(m.ids, w.ID)
 		w.Patch.CustomerID = &w.CustomerID

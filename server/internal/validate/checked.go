@@ -2,13 +2,13 @@ package validate
 
 import "iter"
 
-// Checked is a JSON text that a Schema allows, with its members if it is an object. It shares the bytes that were checked.
+// Checked is a JSON object that a Schema allows, with its members. It shares the bytes that were checked.
 type Checked struct {
 	text    []byte
 	members []member
 }
 
-// member is where an object has the value of a property.
+// member is the place of a property's value in an object.
 type member struct {
 	name       string
 	start, end int
@@ -27,28 +27,4 @@ func (c Checked) All() iter.Seq2[string, string] {
 			}
 		}
 	}
-}
-
-// findMembers finds the members of a text that a Schema allows.
-func findMembers(text []byte) (Checked, error) {
-	c := Checked{text: text}
-	p := newParser(text)
-	if start, err := p.dec.ReadToken(); err != nil || start.Kind() != '{' {
-		return c, nil // which has no members
-	}
-	for p.dec.PeekKind() == '"' {
-		name, err := p.dec.ReadToken()
-		if err != nil {
-			return Checked{}, malformed(err)
-		}
-		m := member{name: name.String()}
-		value, err := p.dec.ReadValue()
-		if err != nil {
-			return Checked{}, malformed(err)
-		}
-		m.end = int(p.dec.InputOffset())
-		m.start = m.end - len(value)
-		c.members = append(c.members, m)
-	}
-	return c, nil
 }

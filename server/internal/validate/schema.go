@@ -14,30 +14,46 @@ import (
 	stdjson "encoding/json"
 )
 
-// Schema checks JSON texts against one schema of the contract.
+// Schema checks JSON texts against one schema of the contract: an object of known properties, each a text, a number or a
+// boolean.
 type Schema struct {
-	schema *openapi3.Schema
-	quick  *quick
+	schema     *openapi3.Schema
+	fast       *fastPath
+	properties []string // sorted
 }
 
-func newSchema(schema *openapi3.Schema) *Schema { return &Schema{schema, newQuick(schema)} }
+func newSchema(schema *openapi3.Schema) (*Schema, error) {
+	if closed := schema.AdditionalProperties.Has; !schema.Type.Is("object") || closed == nil || *closed {
+		return nil, errors.New("a request body must be an object with additionalProperties: false")
+	}
+	for name, property := range schema.Properties {
+		if kind := property.Value.Type; kind == nil || kind.Includes("object") || kind.Includes("array") {
+			return nil, fmt.Errorf("the property %s of a request body must have a type, neither object nor array", name)
+		}
+	}
+	return &Schema{schema, newFastPath(schema), slices.Sorted(maps.Keys(schema.Properties))}, nil
+}
 
 // ImportLine returns two schemas of one line of an import: the contract's ProviderUpdate with an optional id, and the
 // same with customerId required, and what ProviderCreate requires.
-func ImportLine(contract *openapi3.T) (properties, record *Schema, err error) {
+func ImportLine(contract *openapi3.T) (line, record *Schema, err error) {
 	create, update := contract.Components.Schemas["ProviderCreate"], contract.Components.Schemas["ProviderUpdate"]
 	if create == nil || update == nil {
 		return nil, nil, errors.New("the contract lacks the schema ProviderCreate or ProviderUpdate")
 	}
-	line := *update.Value
-	line.Properties = maps.Clone(line.Properties)
-	line.Properties["id"] = openapi3.NewSchemaRef("", openapi3.NewUUIDSchema())
-	complete := line
+	partial := *update.Value
+	partial.Properties = maps.Clone(partial.Properties)
+	partial.Properties["id"] = openapi3.NewSchemaRef("", openapi3.NewUUIDSchema())
+	complete := partial
 	complete.Required = append([]string{"customerId"}, create.Value.Required...)
-	return newSchema(&line), newSchema(&complete), nil
+	if line, err = newSchema(&partial); err != nil {
+		return nil, nil, err
+	}
+	record, err = newSchema(&complete)
+	return line, record, err
 }
 
-// options make kin-openapi tell all faults at once, and check what it leaves unchecked by default.
+// options make kin-openapi report all errors at once, and check what it does not check by default.
 var options = []openapi3.SchemaValidationOption{
 	openapi3.MultiErrors(),
 	openapi3.VisitAsRequest(),
@@ -49,32 +65,44 @@ var options = []openapi3.SchemaValidationOption{
 //
 // Errors: MalformedError, ValidationError.
 func (s *Schema) Check(text []byte) (Checked, error) {
-	if members, ok := s.quick.accepts(text); ok {
+	if members, ok := s.fast.accepts(text); ok {
 		return Checked{text, members}, nil
 	}
-	if err := s.check(text); err != nil {
+	return s.check(text)
+}
+
+// check is Check without the fast path.
+func (s *Schema) check(text []byte) (Checked, error) {
+	value, r, err := s.read(text)
+	if err != nil {
 		return Checked{}, err
 	}
-	return findMembers(text)
-}
-
-// check is Check without quick.
-func (s *Schema) check(text []byte) error {
-	value, faults, err := parse(text)
-	if err != nil {
-		return err
-	}
 	if err := s.schema.VisitJSON(value, options...); err != nil {
-		faults = append(faults, translate(nil, err)...)
+		r.errs = append(r.errs, translate(nil, err)...)
 	}
-	if len(faults) == 0 {
-		return nil
+	if len(r.errs) > 0 {
+		return Checked{}, r.errs.sorted()
 	}
-	return faults.sorted()
+	return Checked{text, r.members}, nil
 }
 
-// translate puts kin-openapi's errors into the contract's form. Each is said anew from its rule and its place,
-// because kin-openapi's own words quote the submitted value.
+// suggestion returns the property that a name was probably meant to be, "" if there is none.
+func (s *Schema) suggestion(name string) string {
+	if !isIdentifier(name) {
+		return ""
+	}
+	for _, known := range s.properties {
+		if strings.EqualFold(separators.Replace(known), separators.Replace(name)) {
+			return known
+		}
+	}
+	return ""
+}
+
+var separators = strings.NewReplacer("_", "", "-", "")
+
+// translate returns kin-openapi's errors in the contract's form. It writes each from its rule and its path, because
+// kin-openapi's own text quotes the submitted value.
 func translate(path []string, err error) ValidationError {
 	var all openapi3.MultiError
 	if multi, ok := err.(openapi3.MultiError); ok {
@@ -82,104 +110,48 @@ func translate(path []string, err error) ValidationError {
 	} else {
 		all = openapi3.MultiError{err}
 	}
-	var faults ValidationError
-	unknownTold := map[string]bool{}
+	var errs ValidationError
 	for _, err := range all {
 		var broken *openapi3.SchemaError
-		if !errors.As(err, &broken) {
-			faults = append(faults, fault(path, "invalid_format", "is not what the contract asks for", "the contract's form", "another form"))
-			continue
-		}
-		place := slices.Concat(path, broken.JSONPointer())
-		if broken.SchemaField != "properties" {
-			faults = append(faults, violation(place, broken))
-			continue
-		}
-		// An error for each unknown name, all with the whole object and none with the name on its own.
-		if key := strings.Join(place, "\x00"); !unknownTold[key] {
-			unknownTold[key] = true
-			faults = append(faults, unknown(place, broken)...)
+		if errors.As(err, &broken) {
+			errs = append(errs, violation(slices.Concat(path, broken.JSONPointer()), broken))
+		} else {
+			errs = append(errs, invalidFormat(path, "in the contract's form", "form"))
 		}
 	}
-	return faults
+	return errs
 }
 
 func violation(path []string, broken *openapi3.SchemaError) gen.FieldError {
 	schema, received := broken.Schema, kind(broken.Value)
-	expected := typeName(schema)
 	if !permits(schema, broken.Value) {
-		return fault(path, "invalid_type", fmt.Sprintf("must be %s, not %s", article(expected), article(received)), expected, received)
+		return invalidType(path, typeName(schema), received)
 	}
 	switch broken.SchemaField {
 	case "required": // of an object, by a property
 		if property := schema.Properties[path[len(path)-1]]; property != nil {
-			expected = typeName(property.Value)
+			return required(path, typeName(property.Value))
 		}
-		return fault(path, "required", "is required", expected, "nothing")
+		return required(path, typeName(schema))
 	case "maxLength":
-		limit := fmt.Sprintf("at most %d characters", *schema.MaxLength)
-		length := fmt.Sprintf("%d characters", utf8.RuneCountInString(broken.Value.(string)))
-		return fault(path, "too_long", fmt.Sprintf("must have %s; it has %s", limit, length), limit, length)
+		return tooLong(path, *schema.MaxLength, utf8.RuneCountInString(broken.Value.(string)))
 	case "minimum", "maximum":
 		if schema.Min != nil && schema.Max != nil {
-			limits := fmt.Sprintf("%s from %v to %v", typeName(schema), *schema.Min, *schema.Max)
-			return fault(path, "out_of_range", "must be "+article(limits), limits, "another "+typeName(schema))
+			return outOfRange(path, schema)
 		}
 	case "enum":
-		var words []string
-		for _, word := range schema.Enum {
-			if word != nil {
-				words = append(words, fmt.Sprintf("%q", word))
-			}
-		}
-		one := "one of " + strings.Join(words, ", ")
-		if schema.Nullable {
-			one += ", or null"
-		}
-		return fault(path, "invalid_enum_value", "must be "+one, one, "another "+received)
+		return invalidEnumValue(path, schema, received)
 	case "format":
 		if schema.Format == "uuid" {
 			return invalidUUID(path, "another "+received)
 		}
-	}
-	if broken.SchemaField == "pattern" && schema.Title != "" {
-		return fault(path, "invalid_format", "must be "+schema.Title, schema.Title, "another "+received)
-	}
-	rule := broken.SchemaField
-	return fault(path, "invalid_format", fmt.Sprintf("breaks the contract's rule %q", rule), rule, "another "+received)
-}
-
-func invalidUUID(path []string, received string) gen.FieldError {
-	return fault(path, "invalid_uuid", "must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a", "UUID", received)
-}
-
-func unknown(path []string, broken *openapi3.SchemaError) ValidationError {
-	object, _ := broken.Value.(map[string]any)
-	var faults ValidationError
-	for name := range object {
-		if broken.Schema.Properties[name] != nil {
-			continue
+	case "pattern":
+		if schema.Title != "" {
+			return invalidFormat(path, schema.Title, received)
 		}
-		member := append(slices.Clip(path), name)
-		if printable(name) == "" {
-			faults = append(faults, fault(path, "unknown_property", "has a property whose name the contract does not know", "the contract's properties", "another property"))
-			continue
-		}
-		message := "is not a property of the contract"
-		for known := range broken.Schema.Properties {
-			if plain(known) == plain(name) {
-				message += "; did you mean " + known
-			}
-		}
-		faults = append(faults, fault(member, "unknown_property", message, "the contract's properties", "another property"))
 	}
-	return faults
+	return brokenRule(path, broken.SchemaField, received)
 }
-
-var separators = strings.NewReplacer("_", "", "-", "")
-
-// plain is a name without what people vary: case, hyphens and underscores.
-func plain(name string) string { return strings.ToLower(separators.Replace(name)) }
 
 func permits(schema *openapi3.Schema, value any) bool {
 	if value == nil {
@@ -208,28 +180,4 @@ func kind(value any) string {
 		return "object"
 	}
 	return "number"
-}
-
-func typeName(schema *openapi3.Schema) string {
-	name := "value"
-	switch {
-	case schema.Format == "uuid":
-		name = "UUID"
-	case schema.Type != nil:
-		name = strings.Join(schema.Type.Slice(), " or ")
-	}
-	if schema.Nullable {
-		name += " or null"
-	}
-	return name
-}
-
-func article(noun string) string {
-	switch {
-	case strings.HasPrefix(noun, "null"):
-		return noun
-	case strings.ContainsRune("aeiou", rune(noun[0])):
-		return "an " + noun
-	}
-	return "a " + noun
 }

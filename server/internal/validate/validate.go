@@ -1,41 +1,32 @@
-// Package validate rejects the requests that break the contract, before a handler sees them: path, headers, query,
-// content type and body, with all errors of a request in one response.
+// Package validate rejects requests that break the contract before a handler sees them: path, headers, query, content type
+// and body. One response reports all errors of a request.
 //
-// It stands on each generated route, behind authentication and in front of the strict handler. The verdict is
-// kin-openapi's, on openapi.yaml itself; what this package adds is a strict reading of JSON in front of it, and
-// words that never repeat a submitted value behind it. It decodes nothing: a body that passes is handed on as the members
-// of an object.
+// It runs on each generated route, after authentication and before the strict handler. kin-openapi gives the verdict, on
+// openapi.yaml itself. This package reads JSON strictly before that, and writes errors that never repeat a submitted value
+// after it. It decodes nothing: a body that passes is handed on as the members of an object. The texts of its errors are in
+// messages.go.
 package validate
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"mime"
-	"net/http"
-	"net/url"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/carecycle/provider-api/gen"
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
 )
 
-// MaxBody is the size of the largest body that is read, in bytes. The largest one that the contract allows is
-// smaller even with every character escaped.
-const MaxBody = 64 << 10
-
 // Operation checks the requests of one operation of the contract.
 type Operation struct {
 	parameters []*openapi3.Parameter
 	defaults   map[string]string // of query parameters, by name
-	body       *Schema
+	body       *Schema           // nil for an operation without a body
+	mediaTypes []string          // of the body
 	route      *routers.Route
 }
 
@@ -71,226 +62,66 @@ func newOperation(contract *openapi3.T, path, method string, item *openapi3.Path
 			}
 		}
 	}
-	if spec.RequestBody != nil {
-		media := spec.RequestBody.Value.Content["application/json"]
-		if media == nil || media.Schema == nil || !spec.RequestBody.Value.Required {
-			return nil, errors.New("its request body is not a required application/json with a schema")
-		}
-		o.body = newSchema(media.Schema.Value)
+	if spec.RequestBody == nil {
+		return o, nil
 	}
-	return o, nil
+	content := spec.RequestBody.Value.Content
+	media := content["application/json"]
+	if media == nil || media.Schema == nil || !spec.RequestBody.Value.Required {
+		return nil, errors.New("its request body is not a required application/json with a schema")
+	}
+	o.mediaTypes = slices.Sorted(maps.Keys(content))
+	for _, name := range o.mediaTypes {
+		if other := content[name].Schema; other == nil || other.Value != media.Schema.Value {
+			return nil, fmt.Errorf("its request body has another schema as %s than as application/json", name)
+		}
+	}
+	var err error
+	o.body, err = newSchema(media.Schema.Value)
+	return o, err
 }
 
-// Check returns the members of the request's body, which are none if the operation has no body, if the request is valid.
-// They share the bytes of the buffer, which Check resets first. A query parameter that is left out gets the contract's
-// default.
+// MediaTypes returns the media types that the operation accepts for a body, sorted; none if it has no body.
+func (o *Operation) MediaTypes() []string { return o.mediaTypes }
+
+// Check returns the members of the request's body if the request is valid; an operation without a body has none. They share
+// the bytes of the buffer, which Check resets first. A query parameter that is absent gets the contract's default.
 //
-// Errors: ValidationError, MalformedError, MediaTypeError, and http.MaxBytesError.
+// Errors: ValidationError, *RequestError, and *http.MaxBytesError.
 func (o *Operation) Check(c echo.Context, buffer *bytes.Buffer) (Checked, error) {
+	if err := o.checkPreconditions(c.Request().Header); err != nil {
+		return Checked{}, err
+	}
 	if o.body != nil {
-		if err := read(c, buffer); err != nil {
+		if err := o.readBody(c, buffer); err != nil {
 			return Checked{}, err
 		}
 	}
-	if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil && o.hasQuery() {
-		return Checked{}, MalformedError("The query cannot be read; check its percent signs.")
+	errs, err := o.checkParameters(c)
+	if err != nil {
+		return Checked{}, err
 	}
-	faults := append(o.checkParameters(c), o.checkQuery(c)...)
 	var body Checked
 	if o.body != nil {
-		var err error
 		body, err = o.body.Check(buffer.Bytes())
-		if bodyFaults, ok := err.(ValidationError); ok {
-			faults = append(faults, bodyFaults...)
+		if invalid, ok := err.(ValidationError); ok {
+			errs = append(errs, invalid...)
 		} else if err != nil {
 			return Checked{}, err
 		}
 	}
-	if len(faults) > 0 {
-		return Checked{}, faults.sorted()
+	if len(errs) > 0 {
+		return Checked{}, errs.sorted()
 	}
 	o.setDefaults(c)
 	return body, nil
 }
 
-// setDefaults adds the parameters with a default that the query leaves out.
+// setDefaults adds the query parameters with a default that are absent.
 func (o *Operation) setDefaults(c echo.Context) {
 	for name, value := range o.defaults {
 		if query := c.QueryParams(); !query.Has(name) {
 			query.Set(name, value)
 		}
 	}
-}
-
-func (o *Operation) checkParameters(c echo.Context) ValidationError {
-	if !slices.ContainsFunc(o.parameters, func(p *openapi3.Parameter) bool { return !plainlyValid(c, p) }) {
-		return nil
-	}
-	request := c.Request()
-	values := map[string]string{}
-	for i, name := range c.ParamNames() {
-		values[name] = c.ParamValues()[i]
-	}
-	input := &openapi3filter.RequestValidationInput{
-		Request: request, PathParams: values, Route: o.route,
-		Options: &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true, SchemaValidationOptions: options},
-	}
-	var faults ValidationError
-	for _, parameter := range o.parameters {
-		if lines := request.Header.Values(parameter.Name); parameter.In == openapi3.ParameterInHeader && len(lines) > 1 {
-			request.Header.Set(parameter.Name, strings.Join(lines, ", ")) // RFC 9110, 5.3: the same list, in several lines
-		}
-		if broken := checkText(c, parameter); broken != nil {
-			faults = append(faults, broken...)
-			continue
-		}
-		if err := openapi3filter.ValidateParameter(request.Context(), input, parameter); err != nil {
-			faults = append(faults, parameterFaults(parameter, err)...)
-		}
-	}
-	return faults
-}
-
-// checkText finds text in a query or a header that a body could not have either. (A path has none: its parameters are
-// UUIDs.)
-func checkText(c echo.Context, parameter *openapi3.Parameter) ValidationError {
-	text := ""
-	switch parameter.In {
-	case openapi3.ParameterInQuery:
-		text = c.QueryParam(parameter.Name)
-	case openapi3.ParameterInHeader:
-		text = c.Request().Header.Get(parameter.Name)
-	}
-	path := []string{parameter.Name}
-	switch {
-	case strings.ContainsRune(text, 0):
-		return ValidationError{nulCharacter(path)}
-	case !utf8.ValidString(text):
-		return ValidationError{fault(path, "invalid_format", "must be text in UTF-8", "text in UTF-8", "other bytes")}
-	}
-	return nil
-}
-
-func (o *Operation) hasQuery() bool {
-	return slices.ContainsFunc(o.parameters, func(p *openapi3.Parameter) bool { return p.In == openapi3.ParameterInQuery })
-}
-
-// checkQuery finds what kin-openapi lets pass: a parameter that the contract does not know, which would be a filter that
-// does not filter, one that is given twice, and booleans and numbers that JSON writes otherwise. An operation without query
-// parameters ignores them all.
-func (o *Operation) checkQuery(c echo.Context) (faults ValidationError) {
-	if c.Request().URL.RawQuery == "" || !o.hasQuery() {
-		return nil
-	}
-	for name, values := range c.QueryParams() {
-		i := slices.IndexFunc(o.parameters, func(p *openapi3.Parameter) bool {
-			return p.In == openapi3.ParameterInQuery && p.Name == name
-		})
-		known := i >= 0
-		switch {
-		case !known && printable(name) == "":
-			faults = append(faults, gen.FieldError{
-				Path: []string{}, Code: "unknown_parameter", Message: "A query parameter has a name that the contract does not know.",
-				Expected: "the contract's parameters", Received: "another parameter",
-			})
-		case !known:
-			faults = append(faults, fault([]string{name}, "unknown_parameter", "is not a query parameter of this operation", "the contract's parameters", "another parameter"))
-		case len(values) > 1:
-			faults = append(faults, fault([]string{name}, "duplicate_parameter", "must be given once", "one value", "several values"))
-		case oddlyWritten(o.parameters[i].Schema, values[0]):
-			faults = append(faults, wrongType(o.parameters[i]))
-		}
-	}
-	return faults
-}
-
-// oddlyWritten reports whether a value is a boolean or an integer for Go's packages, and none for JSON: 1, T, 05.
-func oddlyWritten(schema *openapi3.SchemaRef, value string) bool {
-	switch {
-	case schema == nil:
-		return false
-	case schema.Value.Type.Is("boolean"):
-		truth, err := strconv.ParseBool(value)
-		return err == nil && value != strconv.FormatBool(truth)
-	case schema.Value.Type.Is("integer"):
-		number, err := strconv.ParseInt(value, 10, 64)
-		return err == nil && value != strconv.FormatInt(number, 10)
-	}
-	return false
-}
-
-func parameterFaults(parameter *openapi3.Parameter, err error) ValidationError {
-	path := []string{parameter.Name}
-	var refused *openapi3filter.RequestError
-	if errors.As(err, &refused) && parameter.Schema != nil {
-		var broken *openapi3.SchemaError
-		if !errors.As(refused.Err, &broken) { // it is empty, or cannot be read as its type
-			if parameter.Schema.Value.Format == "uuid" {
-				return ValidationError{invalidUUID(path, "something else")}
-			}
-			return ValidationError{wrongType(parameter)}
-		}
-		return translate(path, refused.Err)
-	}
-	return translate(path, err)
-}
-
-func wrongType(parameter *openapi3.Parameter) gen.FieldError {
-	expected := typeName(parameter.Schema.Value)
-	return fault([]string{parameter.Name}, "invalid_type", "must be "+article(expected), expected, "something else")
-}
-
-// plainlyValid reports whether a parameter is certainly valid: a UUID in the path, or an optional header or query
-// parameter that is not there. As with a body's quick, it leaves all else to kin-openapi.
-func plainlyValid(c echo.Context, p *openapi3.Parameter) bool {
-	switch p.In {
-	case openapi3.ParameterInPath:
-		return p.Schema != nil && p.Schema.Value.Type.Is("string") && p.Schema.Value.Format == "uuid" && isUUID(c.Param(p.Name))
-	case openapi3.ParameterInHeader:
-		return !p.Required && len(c.Request().Header.Values(p.Name)) == 0
-	case openapi3.ParameterInQuery:
-		return !p.Required && c.Request().URL.RawQuery == ""
-	}
-	return false
-}
-
-// read reads the body into a buffer, in place of what it holds.
-func read(c echo.Context, text *bytes.Buffer) error {
-	request := c.Request()
-	if err := checkMediaType(request.Header); err != nil {
-		return err
-	}
-	if request.ContentLength > MaxBody {
-		return &http.MaxBytesError{Limit: MaxBody}
-	}
-	text.Reset()
-	_, err := text.ReadFrom(http.MaxBytesReader(c.Response(), request.Body, MaxBody))
-	var tooLarge *http.MaxBytesError
-	if err != nil && !errors.As(err, &tooLarge) {
-		return MalformedError("The body did not arrive whole.")
-	}
-	if err == nil {
-		request.Body = http.NoBody
-	}
-	return err
-}
-
-func checkMediaType(header http.Header) error {
-	if encoding := strings.Join(header.Values("Content-Encoding"), ","); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return MediaTypeError("Send the body as it is, without Content-Encoding.")
-	}
-	if types := header.Values("Content-Type"); len(types) == 1 && types[0] == "application/json" {
-		return nil
-	}
-	media, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
-	charset, hasCharset := parameters["charset"]
-	if err != nil || media != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") || len(header.Values("Content-Type")) != 1 {
-		return MediaTypeError("Send the body as JSON in UTF-8, with the header Content-Type: application/json.")
-	}
-	return nil
-}
-
-// Unread reports whether a request has a body that nobody has read to its end.
-func Unread(request *http.Request) bool {
-	return request.Body != http.NoBody && request.ContentLength != 0
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// quick accepts most of the bodies that are valid, flat objects of text and truth values, in one pass over their
-// bytes. It never refuses: what it does not accept, kin-openapi decides on. It must accept nothing that kin-openapi
-// would not; a fuzz test holds the two against each other.
-type quick struct {
+// fastPath accepts most valid bodies, flat objects of texts and booleans, in one pass over their bytes. It never rejects a
+// body: kin-openapi decides on what it does not accept. It must accept nothing that kin-openapi would reject; a fuzz test
+// compares the two.
+type fastPath struct {
 	rules    map[string]*rule // by name, as JSON writes it: "phone" with its quotes
 	required uint64           // the bits of the properties that must be there
 }
@@ -22,41 +22,41 @@ type quick struct {
 type rule struct {
 	name      string
 	position  uint // of its bit
-	text      bool
-	flag      bool
+	text      bool // is allowed
+	boolean   bool // is allowed
 	nullable  bool
 	uuid      bool
 	maxLength int      // of text, in code points; -1 for none
 	enum      []string // as JSON writes them; nil for any text
 }
 
-// newQuick returns a quick for a schema, nil if the schema asks for anything that quick does not know.
-func newQuick(schema *openapi3.Schema) *quick {
+// newFastPath returns the fast path of a schema, nil if the schema has a rule that fastPath does not know.
+func newFastPath(schema *openapi3.Schema) *fastPath {
 	closed := schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has
 	known := openapi3.Schema{
 		Type: schema.Type, Properties: schema.Properties, AdditionalProperties: schema.AdditionalProperties, Required: schema.Required,
 		Description: schema.Description, Origin: schema.Origin,
 	}
-	if !closed || !schema.Type.Is("object") || len(schema.Properties) > 64 || !same(schema, &known) {
+	if !closed || !schema.Type.Is("object") || len(schema.Properties) > 64 || !equal(schema, &known) {
 		return nil
 	}
-	q := &quick{rules: map[string]*rule{}}
+	f := &fastPath{rules: map[string]*rule{}}
 	for name, property := range schema.Properties {
 		r, ok := newRule(property.Value)
-		if !ok || !plainlyQuoted(name) {
+		if !ok || !needsNoEscape(name) {
 			return nil
 		}
-		r.name, r.position = name, uint(len(q.rules))
-		q.rules[`"`+name+`"`] = r
+		r.name, r.position = name, uint(len(f.rules))
+		f.rules[`"`+name+`"`] = r
 	}
 	for _, name := range schema.Required {
-		r, ok := q.rules[`"`+name+`"`]
+		r, ok := f.rules[`"`+name+`"`]
 		if !ok {
 			return nil
 		}
-		q.required |= 1 << r.position
+		f.required |= 1 << r.position
 	}
-	return q
+	return f
 }
 
 func newRule(schema *openapi3.Schema) (*rule, bool) {
@@ -65,7 +65,7 @@ func newRule(schema *openapi3.Schema) (*rule, bool) {
 		Description: schema.Description, Example: schema.Example, Origin: schema.Origin,
 	}
 	r := &rule{
-		text: schema.Type.Is("string"), flag: schema.Type.Is("boolean"),
+		text: schema.Type.Is("string"), boolean: schema.Type.Is("boolean"),
 		nullable: schema.Nullable, uuid: schema.Format == "uuid", maxLength: -1,
 	}
 	if schema.MaxLength != nil {
@@ -76,23 +76,23 @@ func newRule(schema *openapi3.Schema) (*rule, bool) {
 			continue
 		}
 		word, ok := value.(string)
-		if !ok || !plainlyQuoted(word) || r.uuid || r.maxLength >= 0 {
+		if !ok || !needsNoEscape(word) || r.uuid || r.maxLength >= 0 {
 			return r, false
 		}
 		r.enum = append(r.enum, `"`+word+`"`)
 	}
 	formatKnown := schema.Format == "" || r.uuid && r.text
-	return r, (r.text || r.flag && r.enum == nil) && formatKnown && same(schema, &known)
+	return r, (r.text || r.boolean && r.enum == nil) && formatKnown && equal(schema, &known)
 }
 
-// plainlyQuoted reports whether JSON writes a text as it is, between quotes.
-func plainlyQuoted(text string) bool {
+// needsNoEscape reports whether JSON writes a text as it is, between quotes.
+func needsNoEscape(text string) bool {
 	quoted, err := jsontext.AppendQuote(nil, text)
 	return err == nil && string(quoted) == `"`+text+`"`
 }
 
-// same reports whether two schemas say the same, as JSON.
-func same(a, b *openapi3.Schema) bool {
+// equal reports whether two schemas are the same as JSON.
+func equal(a, b *openapi3.Schema) bool {
 	x, errX := a.MarshalJSON()
 	y, errY := b.MarshalJSON()
 	return errX == nil && errY == nil && bytes.Equal(x, y)
@@ -109,28 +109,28 @@ var scanners = sync.Pool{New: func() any {
 	return s
 }}
 
-// accepts reports whether the text is certainly valid, and what its members are.
-func (q *quick) accepts(text []byte) ([]member, bool) {
-	if q == nil {
+// accepts reports whether the text is certainly valid, and returns its members.
+func (f *fastPath) accepts(text []byte) ([]member, bool) {
+	if f == nil {
 		return nil, false
 	}
 	s := scanners.Get().(*scanner)
 	defer scanners.Put(s)
 	s.buffer = *bytes.NewBuffer(text)
-	s.decoder.Reset(&s.buffer, jsontext.AllowDuplicateNames(true)) // seen does it cheaper
+	s.decoder.Reset(&s.buffer, jsontext.AllowDuplicateNames(true)) // seen finds them at less cost
 	defer func() { s.buffer = bytes.Buffer{} }()
 
 	if start, err := s.decoder.ReadToken(); err != nil || start.Kind() != '{' {
 		return nil, false
 	}
-	members := make([]member, 0, len(q.rules))
+	members := make([]member, 0, len(f.rules))
 	seen := uint64(0)
 	for s.decoder.PeekKind() == '"' {
 		name, err := s.decoder.ReadValue()
 		if err != nil {
 			return nil, false
 		}
-		r, known := q.rules[string(name)]
+		r, known := f.rules[string(name)]
 		if !known || seen&(1<<r.position) != 0 {
 			return nil, false
 		}
@@ -146,7 +146,7 @@ func (q *quick) accepts(text []byte) ([]member, bool) {
 		return nil, false
 	}
 	rest := text[s.decoder.InputOffset():]
-	return members, seen&q.required == q.required && len(bytes.TrimLeft(rest, " \t\r\n")) == 0
+	return members, seen&f.required == f.required && len(bytes.TrimLeft(rest, " \t\r\n")) == 0
 }
 
 func (r *rule) accepts(value jsontext.Value) bool {
@@ -154,7 +154,7 @@ func (r *rule) accepts(value jsontext.Value) bool {
 	case 'n':
 		return r.nullable
 	case 't', 'f':
-		return r.flag
+		return r.boolean
 	case '"':
 		return r.text && r.acceptsText(value)
 	}
@@ -173,7 +173,7 @@ func (r *rule) acceptsText(value jsontext.Value) bool {
 		return false
 	case r.uuid:
 		return isUUID(string(inner))
-	case bytes.Contains(inner, []byte(`\u`)): // the NUL character, for one
+	case bytes.Contains(inner, []byte(`\u`)): // U+0000, for example
 		return false
 	}
 	// An escape takes more bytes than the one character it stands for.
