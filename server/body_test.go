@@ -200,8 +200,8 @@ func TestBodyOfFaults(t *testing.T) {
 		unknown[fmt.Sprintf("unknown%d", n)] = n
 	}
 	for name, body := range map[string]string{
-		"unknown names":    asJSON(unknown),
-		"duplicate names":  "{" + strings.Repeat(`"city":"x",`, 2000) + `"city":"x"}`,
+		"unknown names":   asJSON(unknown),
+		"duplicate names": "{" + strings.Repeat(`"city":"x",`, 2000) + `"city":"x"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := a.in(t).send(request{Path: path, Body: body})

@@ -152,7 +152,7 @@ func (k *oneKey) KeyByHash(_ context.Context, hash apikey.Hash) (apikey.Key, err
 	return k.key, nil
 }
 
-func (*oneKey) TouchKey(context.Context, string, time.Time) error { return nil }
+func (*oneKey) RecordKeyUse(context.Context, string, time.Time) error { return nil }
 
 type discard struct {
 	header http.Header

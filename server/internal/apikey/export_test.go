@@ -10,7 +10,7 @@ const (
 func (v *Verifier) Cached() int { return len(v.cache) }
 
 // Senders returns how many buckets the limiter keeps for senders of wrong keys.
-func (l *Limiter) Senders() int { return len(l.failures.recent) + len(l.failures.older) }
+func (l *Limiter) Senders() int { return len(l.failures.current) + len(l.failures.previous) }
 
 // Keys returns how many buckets the limiter keeps for keys.
-func (l *Limiter) Keys() int { return len(l.keys.recent) + len(l.keys.older) }
+func (l *Limiter) Keys() int { return len(l.keys.current) + len(l.keys.previous) }

@@ -65,15 +65,15 @@ func ParsePermission(name string) (Permission, error) {
 	return "", ErrUnknownPermission
 }
 
-// A secret is start, random characters and the checksum of both, all of them ASCII.
+// A secret is secretPrefix, random characters and the checksum of both, all of them ASCII.
 const (
-	start        = "cc_"
+	secretPrefix = "cc_"
 	randomLen    = 30 // 178 bits
 	checksumLen  = 6  // the fewest that hold 32 bits
-	payloadLen   = len(start) + randomLen
+	payloadLen   = len(secretPrefix) + randomLen
 	secretLen    = payloadLen + checksumLen
-	prefixLen    = len(start) + 6
-	idStart      = "key_"
+	prefixLen    = len(secretPrefix) + 6
+	idPrefix     = "key_"
 	idRandomLen  = 12 // 71 bits
 	base62       = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	unbiasedByte = 256 / len(base62) * len(base62) // below it, each digit has equally many bytes
@@ -81,7 +81,7 @@ const (
 
 // Generate returns the secret of a new key.
 func Generate() string {
-	payload := start + random(randomLen)
+	payload := secretPrefix + random(randomLen)
 	sum := checksum(payload)
 	return payload + string(sum[:])
 }
@@ -90,7 +90,7 @@ func Generate() string {
 func Prefix(secret string) string { return secret[:min(prefixLen, len(secret))] }
 
 // NewID returns the ID of a new key.
-func NewID() string { return idStart + random(idRandomLen) }
+func NewID() string { return idPrefix + random(idRandomLen) }
 
 // Hash is the SHA-256 of a secret. Secrets are random, so it needs neither salt nor stretching.
 type Hash [sha256.Size]byte
@@ -98,7 +98,7 @@ type Hash [sha256.Size]byte
 // HashOf returns the hash of a secret, and false if it cannot be one of Generate's: then a character is wrong, or
 // more, and there is no need to look it up. Every wrong character and every swap of two neighbours is noticed.
 func HashOf(secret string) (Hash, bool) {
-	if len(secret) != secretLen || secret[:len(start)] != start || strings.ContainsFunc(secret[len(start):], notBase62) {
+	if len(secret) != secretLen || secret[:len(secretPrefix)] != secretPrefix || strings.ContainsFunc(secret[len(secretPrefix):], notBase62) {
 		return Hash{}, false
 	}
 	if sum := checksum(secret[:payloadLen]); string(sum[:]) != secret[payloadLen:] {

@@ -67,9 +67,9 @@ func network(addr string) netip.Prefix {
 type buckets[K comparable] struct {
 	max int
 
-	mu            sync.Mutex
-	turned        time.Time
-	recent, older map[K]*rate.Limiter
+	mu                sync.Mutex
+	rotatedAt         time.Time
+	current, previous map[K]*rate.Limiter
 }
 
 // take takes a token from the bucket of k, which holds perMinute of them.
@@ -90,17 +90,17 @@ func (b *buckets[K]) take(k K, perMinute int, now time.Time) (retryAfter time.Du
 }
 
 func (b *buckets[K]) bucket(k K, perMinute int, now time.Time) *rate.Limiter {
-	if b.recent == nil || now.Sub(b.turned) >= time.Minute || len(b.recent) >= b.max/2 {
-		b.recent, b.older, b.turned = map[K]*rate.Limiter{}, b.recent, now
+	if b.current == nil || now.Sub(b.rotatedAt) >= time.Minute || len(b.current) >= b.max/2 {
+		b.current, b.previous, b.rotatedAt = map[K]*rate.Limiter{}, b.current, now
 	}
-	if bucket, ok := b.recent[k]; ok {
+	if bucket, ok := b.current[k]; ok {
 		return bucket
 	}
-	bucket, ok := b.older[k]
+	bucket, ok := b.previous[k]
 	if !ok {
 		bucket = rate.NewLimiter(perSecond(perMinute), perMinute)
 	}
-	b.recent[k] = bucket
+	b.current[k] = bucket
 	return bucket
 }
 

@@ -33,8 +33,8 @@ type Store interface {
 	// Errors: ErrNotFound.
 	RevokeKey(ctx context.Context, id string, at time.Time) error
 
-	// TouchKey notes that a key was used at that time. A later use already noted stands. An unknown ID is no error.
-	TouchKey(ctx context.Context, id string, at time.Time) error
+	// RecordKeyUse notes that a key was used at that time. A later use already noted stands. An unknown ID is no error.
+	RecordKeyUse(ctx context.Context, id string, at time.Time) error
 }
 
 // Create saves a new key and returns its secret, which cannot be had again, and the key as saved. Of the key given,
@@ -43,7 +43,7 @@ func Create(ctx context.Context, store Store, key Key, now time.Time) (secret st
 	secret = Generate()
 	hash, _ := HashOf(secret)
 	key.ID, key.Prefix = NewID(), Prefix(secret)
-	key.CreatedAt, key.ExpiresAt = clock(now), clock(key.ExpiresAt)
+	key.CreatedAt, key.ExpiresAt = toMilliseconds(now), toMilliseconds(key.ExpiresAt)
 	key.RevokedAt, key.LastUsedAt = time.Time{}, time.Time{}
 	if err := store.CreateKey(ctx, key, hash); err != nil {
 		return "", Key{}, fmt.Errorf("create api key: %w", err)
@@ -72,10 +72,10 @@ func Rotate(ctx context.Context, store Store, id string, overlap time.Duration, 
 	if err != nil {
 		return "", Key{}, fmt.Errorf("rotate api key: %w", err)
 	}
-	if err := store.RevokeKey(ctx, id, clock(now.Add(overlap))); err != nil {
+	if err := store.RevokeKey(ctx, id, toMilliseconds(now.Add(overlap))); err != nil {
 		return "", Key{}, fmt.Errorf("rotate api key: revoke the old one: %w", err)
 	}
 	return secret, next, nil
 }
 
-func clock(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+func toMilliseconds(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

@@ -79,7 +79,7 @@ func (m *memory) RevokeKey(_ context.Context, id string, at time.Time) error {
 	return m.down
 }
 
-func (m *memory) TouchKey(ctx context.Context, id string, at time.Time) error {
+func (m *memory) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
 	if m.touching != nil {
 		if err := m.touching(ctx); err != nil {
 			return err
@@ -173,7 +173,7 @@ func TestRotate(t *testing.T) {
 			if !c.revoked.IsZero() {
 				store.RevokeKey(t.Context(), old.ID, c.revoked)
 			}
-			store.TouchKey(t.Context(), old.ID, now)
+			store.RecordKeyUse(t.Context(), old.ID, now)
 
 			secret, key, err := apikey.Rotate(t.Context(), store, old.ID, c.overlap, now)
 			if err != nil {

@@ -17,12 +17,12 @@ const (
 	// that another process writes goes unnoticed.
 	CacheTTL = 5 * time.Second
 
-	// TouchInterval is how far apart the noted uses of a key are at least.
-	TouchInterval = time.Minute
+	// UseInterval is how far apart the noted uses of a key are at least.
+	UseInterval = time.Minute
 
-	maxCached    = 10_000          // keys; a further one takes the place of any
-	maxTouches   = 1_000           // uses waiting to be noted; further ones are not
-	touchTimeout = 5 * time.Second // until a use is given up
+	maxCached      = 10_000          // keys; a further one takes the place of any
+	maxPendingUses = 1_000           // uses waiting to be noted; further ones are not
+	recordTimeout  = 5 * time.Second // until a use is given up
 )
 
 // ErrInvalid is the one answer to a key that is missing, malformed, unknown, expired or revoked, so that whoever tries
@@ -37,25 +37,25 @@ type Verifier struct {
 	lookups singleflight.Group
 
 	mu    sync.RWMutex
-	cache map[Hash]*answer
+	cache map[Hash]*cacheEntry
 
-	touches chan struct{} // holds one for each use that is being noted
-	turn    chan struct{} // holds one while the store is noting one
+	pendingUses chan struct{} // holds one for each use that is being noted
+	saving      chan struct{} // holds one while the store is noting one
 }
 
-// answer is what the store said of a key.
-type answer struct {
-	key     Key
-	until   time.Time
-	touched *atomic.Int64 // when a touch was last asked for, Unix nanoseconds; one for all answers about a key
+// cacheEntry is what the store said of a key.
+type cacheEntry struct {
+	key      Key
+	until    time.Time
+	recorded *atomic.Int64 // when a touch was last asked for, Unix nanoseconds; one for all answers about a key
 }
 
 // NewVerifier returns a Verifier of the keys in the store. now is the clock, time.Now outside of tests. The log gets
 // a warning for each use that could not be noted. The Verifier is to be closed before the store.
 func NewVerifier(store Store, now func() time.Time, log *slog.Logger) *Verifier {
 	return &Verifier{
-		store: store, now: now, log: log, cache: map[Hash]*answer{},
-		touches: make(chan struct{}, maxTouches), turn: make(chan struct{}, 1),
+		store: store, now: now, log: log, cache: map[Hash]*cacheEntry{},
+		pendingUses: make(chan struct{}, maxPendingUses), saving: make(chan struct{}, 1),
 	}
 }
 
@@ -78,19 +78,19 @@ func (v *Verifier) Verify(ctx context.Context, secret string) (*Key, error) {
 	if !a.key.Active(now) {
 		return nil, ErrInvalid
 	}
-	v.touch(a, now)
+	v.recordUse(a, now)
 	return &a.key, nil
 }
 
 // Close waits until the uses seen so far are noted or given up, about 5 seconds at most. Verify still works after it,
 // but notes no more. Close is called once.
 func (v *Verifier) Close() {
-	for range maxTouches {
-		v.touches <- struct{}{}
+	for range maxPendingUses {
+		v.pendingUses <- struct{}{}
 	}
 }
 
-func (v *Verifier) cached(hash Hash) *answer {
+func (v *Verifier) cached(hash Hash) *cacheEntry {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.cache[hash]
@@ -98,7 +98,7 @@ func (v *Verifier) cached(hash Hash) *answer {
 
 // lookUp asks the store, once for all who want to know at the same time. One of them giving up must not fail the
 // others; no answer is waited for that would be too old to use.
-func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*answer, error) {
+func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*cacheEntry, error) {
 	a, err, _ := v.lookups.Do(string(hash[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CacheTTL)
 		defer cancel()
@@ -110,21 +110,21 @@ func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*answer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("look up api key: %w", err)
 		}
-		return v.remember(hash, &answer{key: key, until: until}), nil
+		return v.remember(hash, &cacheEntry{key: key, until: until}), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return a.(*answer), nil
+	return a.(*cacheEntry), nil
 }
 
-func (v *Verifier) remember(hash Hash, a *answer) *answer {
+func (v *Verifier) remember(hash Hash, a *cacheEntry) *cacheEntry {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if old, ok := v.cache[hash]; ok {
-		a.touched = old.touched
+		a.recorded = old.recorded
 	} else {
-		a.touched = new(atomic.Int64)
+		a.recorded = new(atomic.Int64)
 		if len(v.cache) >= maxCached {
 			for other := range v.cache {
 				delete(v.cache, other)
@@ -136,29 +136,29 @@ func (v *Verifier) remember(hash Hash, a *answer) *answer {
 	return a
 }
 
-// touch has the use of a key noted in the background, unless this or another process did so within the last
+// recordUse has the use of a key noted in the background, unless this or another process did so within the last
 // TouchInterval.
-func (v *Verifier) touch(a *answer, now time.Time) {
-	last := a.touched.Load()
-	if now.Sub(a.key.LastUsedAt) < TouchInterval || now.UnixNano()-last < int64(TouchInterval) ||
-		!a.touched.CompareAndSwap(last, now.UnixNano()) {
+func (v *Verifier) recordUse(a *cacheEntry, now time.Time) {
+	last := a.recorded.Load()
+	if now.Sub(a.key.LastUsedAt) < UseInterval || now.UnixNano()-last < int64(UseInterval) ||
+		!a.recorded.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
 	select {
-	case v.touches <- struct{}{}:
-		go v.note(a.key.ID, clock(now))
+	case v.pendingUses <- struct{}{}:
+		go v.saveUse(a.key.ID, toMilliseconds(now))
 	default:
 	}
 }
 
-// note writes one use at a time, so that no request has to wait for more than one of them in the store.
-func (v *Verifier) note(id string, at time.Time) {
-	defer func() { <-v.touches }()
-	ctx, cancel := context.WithTimeout(context.Background(), touchTimeout)
+// saveUse writes one use at a time, so that no request has to wait for more than one of them in the store.
+func (v *Verifier) saveUse(id string, at time.Time) {
+	defer func() { <-v.pendingUses }()
+	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
-	v.turn <- struct{}{}
-	defer func() { <-v.turn }()
-	if err := v.store.TouchKey(ctx, id, at); err != nil {
+	v.saving <- struct{}{}
+	defer func() { <-v.saving }()
+	if err := v.store.RecordKeyUse(ctx, id, at); err != nil {
 		v.log.WarnContext(ctx, "the last use of an api key was not noted", "key", id, "error", err)
 	}
 }

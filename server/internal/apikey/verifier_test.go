@@ -354,7 +354,7 @@ func TestOtherProcessesTouchToo(t *testing.T) {
 		wantTouches(t, store, 1)
 		wantValid(t, b, secret, key.ID)
 		wantTouches(t, store, 1)
-		time.Sleep(apikey.TouchInterval)
+		time.Sleep(apikey.UseInterval)
 		wantValid(t, b, secret, key.ID)
 		wantTouches(t, store, 2)
 		wantValid(t, a, secret, key.ID)
@@ -415,7 +415,7 @@ func TestASlowTouchDelaysCloseAlone(t *testing.T) {
 		if took := time.Since(began); took != 2*time.Second {
 			t.Errorf("closed after %v, want 2s: one touch after the other", took)
 		}
-		time.Sleep(apikey.TouchInterval)
+		time.Sleep(apikey.UseInterval)
 		wantValid(t, v, secret, key.ID)
 		wantTouches(t, store, 2)
 	})
@@ -458,7 +458,7 @@ func (anyKey) KeyByHash(context.Context, apikey.Hash) (apikey.Key, error) {
 	return apikey.Key{ID: "key_any"}, nil
 }
 
-func (anyKey) TouchKey(context.Context, string, time.Time) error { return nil }
+func (anyKey) RecordKeyUse(context.Context, string, time.Time) error { return nil }
 
 // For the race detector: everything at once, on the real clock.
 func TestVerifyConcurrently(t *testing.T) {

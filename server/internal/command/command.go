@@ -39,13 +39,13 @@ const defaultDatabase = "data/carecycle.db"
 type commands struct {
 	Database string `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
 
-	Serve   serve   `cmd:"" help:"Serve the API."`
-	Keys    keys    `cmd:"" help:"Create, list, rotate and revoke API keys."`
-	Import  imports `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
-	Export  exports `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
-	History history `cmd:"" help:"Show what was done to a provider, also a deleted one, with the values."`
-	Migrate migrate `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
-	Version version `cmd:"" help:"Print the version."`
+	Serve   serveCommand   `cmd:"" help:"Serve the API."`
+	Keys    keysCommand    `cmd:"" help:"Create, list, rotate and revoke API keys."`
+	Import  importCommand  `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
+	Export  exportCommand  `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
+	History historyCommand `cmd:"" help:"Show what was done to a provider, also a deleted one, with the values."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
+	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
 // streams are the standard streams of a command.
@@ -71,7 +71,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	parser, err := kong.New(&c,
 		kong.Name("server"),
 		kong.Description("The careCycle customer provider API: a durable store of providers, and the keys to it."),
-		kong.Vars{"database": defaultDatabase, "permissions": list(apikey.Permissions())},
+		kong.Vars{"database": defaultDatabase, "permissions": joinPermissions(apikey.Permissions())},
 		kong.DefaultEnvars("CARECYCLE"),
 		kong.Writers(stdout, stderr),
 		kong.UsageOnError(),
@@ -119,12 +119,12 @@ func open(ctx context.Context, database string, o writes.Options) (store, error)
 	return sqlite.Open(ctx, database, sqlite.Options{Batch: o})
 }
 
-// with opens the store, runs f with it and closes it.
-func with(ctx context.Context, database string, f func(store) error) error {
-	return withObserved(ctx, database, writes.Options{}, f)
+// withStore opens the store, runs f withStore it and closes it.
+func withStore(ctx context.Context, database string, f func(store) error) error {
+	return withStoreOptions(ctx, database, writes.Options{}, f)
 }
 
-func withObserved(ctx context.Context, database string, o writes.Options, f func(store) error) error {
+func withStoreOptions(ctx context.Context, database string, o writes.Options, f func(store) error) error {
 	s, err := open(ctx, database, o)
 	if err != nil {
 		return err

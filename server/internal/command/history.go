@@ -16,13 +16,13 @@ import (
 	"github.com/google/uuid"
 )
 
-type history struct {
+type historyCommand struct {
 	ID   uuid.UUID `arg:"" name:"provider-id" placeholder:"PROVIDER-ID" help:"The ID of a provider."`
 	JSON bool      `help:"Write a JSON object a line for each event, in the form of the API."`
 }
 
-func (h history) Run(ctx context.Context, c *commands, std streams) error {
-	return with(ctx, c.Database, func(s store) error {
+func (h historyCommand) Run(ctx context.Context, c *commands, std streams) error {
+	return withStore(ctx, c.Database, func(s store) error {
 		events, err := s.HistoryByID(ctx, h.ID)
 		if err != nil {
 			return fmt.Errorf("history: %w", err)
@@ -44,7 +44,7 @@ func writeEvents(out io.Writer, events []provider.Event) error {
 		if line, err = wire.AppendHistoryEntry(line[:0], &events[i]); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(out, "%s\n", printable(line)); err != nil {
+		if _, err := fmt.Fprintf(out, "%s\n", escapeForTerminal(line)); err != nil {
 			return err
 		}
 	}
@@ -62,15 +62,15 @@ func writeTable(out io.Writer, events []provider.Event) error {
 			if n > 0 {
 				fmt.Fprint(table, "\n\t\t\t\t\t")
 			}
-			fmt.Fprintf(table, "%s: %s → %s", change.Field, shown(change.From), shown(change.To))
+			fmt.Fprintf(table, "%s: %s → %s", change.Field, formatValue(change.From), formatValue(change.To))
 		}
 		fmt.Fprintln(table)
 	}
 	return table.Flush()
 }
 
-// shown quotes text, so that no value reaches the terminal as a command to it.
-func shown(value property.Value) string {
+// formatValue quotes text, so that no value reaches the terminal as a command to it.
+func formatValue(value property.Value) string {
 	if text, ok := value.Text(); ok {
 		return strconv.Quote(text)
 	}
@@ -80,9 +80,9 @@ func shown(value property.Value) string {
 	return "null"
 }
 
-// printable escapes what a terminal may take for a command and JSON leaves as it is: DEL, the C1 controls, and the
+// escapeForTerminal escapes what a terminal may take for a command and JSON leaves as it is: DEL, the C1 controls, and the
 // characters that turn the direction of text.
-func printable(line []byte) []byte {
+func escapeForTerminal(line []byte) []byte {
 	var text []byte
 	for _, r := range string(line) {
 		if strconv.IsPrint(r) {

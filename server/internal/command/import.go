@@ -11,7 +11,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/validate"
 )
 
-type imports struct {
+type importCommand struct {
 	File         string `arg:"" placeholder:"FILE|-" help:"The file to import, or - for standard input."`
 	Organization name   `required:"" placeholder:"NAME" help:"The organization that the records belong to; made if there is none of that name."`
 	SkipInvalid  bool   `help:"Import the valid lines although others are not. Without it, one invalid line keeps all from being imported."`
@@ -20,7 +20,7 @@ type imports struct {
 // maxReported is how many invalid lines are told one by one.
 const maxReported = 100
 
-func (i imports) Run(ctx context.Context, c *commands, std streams) error {
+func (i importCommand) Run(ctx context.Context, c *commands, std streams) error {
 	doc, err := contract()
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 
 	screen := &progress{file: lines, out: std.err}
 	reported := 0
-	importer := &ndjson.Importer{Properties: properties, Record: record, Invalid: func(line int, reason string) {
+	importer := &ndjson.Importer{LineSchema: properties, RecordSchema: record, Invalid: func(line int, reason string) {
 		if reported++; reported <= maxReported {
 			screen.printf("line %d: %s\n", line, reason)
 		}
@@ -56,7 +56,7 @@ func (i imports) Run(ctx context.Context, c *commands, std streams) error {
 			return fmt.Errorf("import: %w", err)
 		}
 	}
-	return with(ctx, c.Database, func(s store) error {
+	return withStore(ctx, c.Database, func(s store) error {
 		importer.Store = s
 		if importer.Organization, err = s.EnsureOrganization(ctx, string(i.Organization)); err != nil {
 			return fmt.Errorf("import: %w", err)
@@ -102,7 +102,7 @@ func invalidLines(n int) string {
 }
 
 // open opens what is to be imported so that it can be read twice: once to check all lines, once to import them.
-func (i imports) open(stdin io.Reader) (*os.File, error) {
+func (i importCommand) open(stdin io.Reader) (*os.File, error) {
 	if i.File != "-" {
 		file, err := os.Open(i.File)
 		if err != nil {

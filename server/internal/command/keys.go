@@ -13,7 +13,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/apikey"
 )
 
-type keys struct {
+type keysCommand struct {
 	Create createKey `cmd:"" help:"Create a key, and print it: it cannot be shown again."`
 	List   listKeys  `cmd:"" help:"List the keys of every organization, a line each, the ID first."`
 	Rotate rotateKey `cmd:"" help:"Replace a key by a new one, and print that; the old one keeps working for the overlap."`
@@ -40,7 +40,7 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	if k.Expires > 0 {
 		key.ExpiresAt = now.Add(k.Expires)
 	}
-	return with(ctx, c.Database, func(s store) (err error) {
+	return withStore(ctx, c.Database, func(s store) (err error) {
 		if key.Organization, err = s.EnsureOrganization(ctx, key.OrganizationName); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
@@ -48,7 +48,7 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 		if err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
-		return show(io, "created", secret, key)
+		return printSecret(io, "created", secret, key)
 	})
 }
 
@@ -64,14 +64,14 @@ func (n *name) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func show(io streams, what, secret string, key apikey.Key) error {
-	fmt.Fprintf(io.err, "%s %s\nkeep the key, it cannot be shown again:\n", what, line(key, key.CreatedAt))
+func printSecret(io streams, what, secret string, key apikey.Key) error {
+	fmt.Fprintf(io.err, "%s %s\nkeep the key, it cannot be shown again:\n", what, formatKey(key, key.CreatedAt))
 	_, err := fmt.Fprintln(io.out, secret)
 	return err
 }
 
-// line is a key on one line, its ID first.
-func line(key apikey.Key, now time.Time) string {
+// formatKey is a key on one formatKey, its ID first.
+func formatKey(key apikey.Key, now time.Time) string {
 	limit := "no limit"
 	if key.RateLimit > 0 {
 		limit = fmt.Sprintf("%d/min", key.RateLimit)
@@ -87,12 +87,12 @@ func line(key apikey.Key, now time.Time) string {
 		state = "expired"
 	}
 	return strings.Join([]string{
-		key.ID, key.Prefix + "…", fmt.Sprintf("%q", key.OrganizationName), fmt.Sprintf("%q", key.Name), list(key.Permissions), limit,
-		"created " + day(key.CreatedAt), "expires " + day(key.ExpiresAt), "used " + day(key.LastUsedAt), state,
+		key.ID, key.Prefix + "…", fmt.Sprintf("%q", key.OrganizationName), fmt.Sprintf("%q", key.Name), joinPermissions(key.Permissions), limit,
+		"created " + formatTime(key.CreatedAt), "expires " + formatTime(key.ExpiresAt), "used " + formatTime(key.LastUsedAt), state,
 	}, "\t")
 }
 
-func list(permissions []apikey.Permission) string {
+func joinPermissions(permissions []apikey.Permission) string {
 	names := make([]string, len(permissions))
 	for i, p := range permissions {
 		names[i] = string(p)
@@ -100,7 +100,7 @@ func list(permissions []apikey.Permission) string {
 	return strings.Join(names, ",")
 }
 
-func day(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
@@ -110,14 +110,14 @@ func day(t time.Time) string {
 type listKeys struct{}
 
 func (listKeys) Run(ctx context.Context, c *commands, io streams) error {
-	return with(ctx, c.Database, func(s store) error {
+	return withStore(ctx, c.Database, func(s store) error {
 		keys, err := s.ListKeys(ctx)
 		if err != nil {
 			return fmt.Errorf("list keys: %w", err)
 		}
 		now := time.Now()
 		for _, key := range keys {
-			if _, err := fmt.Fprintln(io.out, line(key, now)); err != nil {
+			if _, err := fmt.Fprintln(io.out, formatKey(key, now)); err != nil {
 				return err
 			}
 		}
@@ -131,12 +131,12 @@ type rotateKey struct {
 }
 
 func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
-	return with(ctx, c.Database, func(s store) error {
+	return withStore(ctx, c.Database, func(s store) error {
 		secret, key, err := apikey.Rotate(ctx, s, r.ID, r.Overlap, time.Now())
 		if err != nil {
-			return noSuchKey("rotate key", err)
+			return keyError("rotate key", err)
 		}
-		return show(io, "created", secret, key)
+		return printSecret(io, "created", secret, key)
 	})
 }
 
@@ -145,17 +145,17 @@ type revokeKey struct {
 }
 
 func (r revokeKey) Run(ctx context.Context, c *commands, io streams) error {
-	return with(ctx, c.Database, func(s store) error {
+	return withStore(ctx, c.Database, func(s store) error {
 		if err := s.RevokeKey(ctx, r.ID, time.Now()); err != nil {
-			return noSuchKey("revoke key", err)
+			return keyError("revoke key", err)
 		}
 		_, err := fmt.Fprintln(io.err, "revoked; running servers refuse the key within 5 seconds")
 		return err
 	})
 }
 
-// noSuchKey does not repeat the ID: it may be a key that was pasted in its place.
-func noSuchKey(doing string, err error) error {
+// keyError does not repeat the ID: it may be a key that was pasted in its place.
+func keyError(doing string, err error) error {
 	if errors.Is(err, apikey.ErrNotFound) {
 		return fmt.Errorf("%s: there is no key of that ID; IDs begin with key_ and are listed by keys list", doing)
 	}

@@ -21,21 +21,21 @@ const (
 // function that writes what is left. A line that comes alone is written at once, and so is one that tells of trouble;
 // those of requests that come close together share a system call, which would cost each of them as much as its validation.
 func newLog(w io.Writer) (log *slog.Logger, flush func()) {
-	lines := &gatherer{to: w}
+	lines := &bufferedWriter{to: w}
 	var handler slog.Handler = slog.NewJSONHandler(lines, nil)
 	if isTerminal(w) {
 		handler = slog.NewTextHandler(lines, nil)
 	}
-	return slog.New(urgent{handler, lines.flush}), lines.flush
+	return slog.New(flushingHandler{handler, lines.flush}), lines.flush
 }
 
-// urgent has what is worse than information written at once, with all that came before it.
-type urgent struct {
+// flushingHandler has what is worse than information written at once, with all that came before it.
+type flushingHandler struct {
 	slog.Handler
 	flush func()
 }
 
-func (u urgent) Handle(ctx context.Context, r slog.Record) error {
+func (u flushingHandler) Handle(ctx context.Context, r slog.Record) error {
 	err := u.Handler.Handle(ctx, r)
 	if r.Level > slog.LevelInfo {
 		u.flush()
@@ -43,16 +43,16 @@ func (u urgent) Handle(ctx context.Context, r slog.Record) error {
 	return err
 }
 
-func (u urgent) WithAttrs(attributes []slog.Attr) slog.Handler {
-	return urgent{u.Handler.WithAttrs(attributes), u.flush}
+func (u flushingHandler) WithAttrs(attributes []slog.Attr) slog.Handler {
+	return flushingHandler{u.Handler.WithAttrs(attributes), u.flush}
 }
 
-func (u urgent) WithGroup(name string) slog.Handler {
-	return urgent{u.Handler.WithGroup(name), u.flush}
+func (u flushingHandler) WithGroup(name string) slog.Handler {
+	return flushingHandler{u.Handler.WithGroup(name), u.flush}
 }
 
-// gatherer gathers lines.
-type gatherer struct {
+// bufferedWriter gathers lines.
+type bufferedWriter struct {
 	to io.Writer
 
 	mu      sync.Mutex
@@ -62,7 +62,7 @@ type gatherer struct {
 }
 
 // Write writes the line or keeps it for a while.
-func (g *gatherer) Write(line []byte) (int, error) {
+func (g *bufferedWriter) Write(line []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lines = append(g.lines, line...)
@@ -77,7 +77,7 @@ func (g *gatherer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func (g *gatherer) flush() {
+func (g *bufferedWriter) flush() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.lines) > 0 {
@@ -85,7 +85,7 @@ func (g *gatherer) flush() {
 	}
 }
 
-func (g *gatherer) write() {
+func (g *bufferedWriter) write() {
 	g.to.Write(g.lines) // there is nobody to tell that the log cannot be written
 	g.lines, g.written = g.lines[:0], time.Now()
 }

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-type migrate struct{}
+type migrateCommand struct{}
 
 // Run does no more than open the store, which migrates it.
-func (migrate) Run(ctx context.Context, c *commands, io streams) error {
-	return with(ctx, c.Database, func(store) error {
+func (migrateCommand) Run(ctx context.Context, c *commands, io streams) error {
+	return withStore(ctx, c.Database, func(store) error {
 		_, err := fmt.Fprintln(io.err, "the schema is up to date")
 		return err
 	})

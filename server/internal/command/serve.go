@@ -30,18 +30,18 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	farewell          = 250 * time.Millisecond // for callers to close their connections, as requested, before the server does
+	drainDelay        = 250 * time.Millisecond // for callers to close their connections, as requested, before the server does
 	stopTimeout       = 30 * time.Second       // for the requests under way when the server is told to stop
 )
 
-type serve struct {
+type serveCommand struct {
 	Addr      string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API. Default: 127.0.0.1:8080."`
 	AdminAddr string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where to serve /metrics and /debug/pprof/; keep it private. Default: 127.0.0.1:9090."`
 	Demo      bool   `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
 }
 
 // Validate checks what the flags mean together.
-func (s serve) Validate() error {
+func (s serveCommand) Validate() error {
 	if !s.Demo {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (s serve) Validate() error {
 }
 
 // Run serves until ctx is done. Then it takes no more connections, finishes the requests under way, and returns.
-func (s serve) Run(ctx context.Context, c *commands, io streams) error {
+func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	database := c.Database
 	if s.Demo {
 		if database = demoDatabase; c.Database != defaultDatabase {
@@ -74,7 +74,7 @@ func (s serve) Run(ctx context.Context, c *commands, io streams) error {
 		Options:  batch.Options{Observe: recorder.Batch},
 		Panicked: func(trace string) { log.Error("a transaction panicked", "trace", trace) },
 	}
-	return withObserved(ctx, database, watched, func(st store) error {
+	return withStoreOptions(ctx, database, watched, func(st store) error {
 		if s.Demo {
 			if err := demo(ctx, st, public.Addr().String(), io.out); err != nil {
 				return fmt.Errorf("prepare the demo: %w", err)
@@ -89,7 +89,7 @@ func (s serve) Run(ctx context.Context, c *commands, io streams) error {
 		}
 		log.Info("listening", "address", public.Addr().String(), "admin", admin.Addr().String(), "version", programVersion())
 		return serveUntilDone(ctx, log, &stopping,
-			site{public, httpServer(handler, log)}, site{admin, adminServer(recorder, log)})
+			endpoint{public, httpServer(handler, log)}, endpoint{admin, adminServer(recorder, log)})
 	})
 }
 
@@ -159,18 +159,18 @@ func adminServer(recorder *metrics.Metrics, log *slog.Logger) *http.Server {
 	return server
 }
 
-// site is a server and where it listens.
-type site struct {
+// endpoint is a server and where it listens.
+type endpoint struct {
 	listener net.Listener
 	server   *http.Server
 }
 
 // serveUntilDone serves both sites until ctx is done or one of them fails, then stops them.
-func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, public, admin site) error {
+func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, public, admin endpoint) error {
 	callers := newConnections()
 	public.server.ConnState = callers.track
 	failed := make(chan error, 2)
-	for _, s := range []site{public, admin} {
+	for _, s := range []endpoint{public, admin} {
 		go func() { failed <- s.server.Serve(s.listener) }()
 	}
 	var err error
@@ -180,7 +180,7 @@ func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool
 	case err = <-failed:
 	}
 	stopping.Store(true)
-	callers.waitUntilClosed(farewell)
+	callers.waitUntilClosed(drainDelay)
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if stopErr := public.server.Shutdown(patience); stopErr != nil {

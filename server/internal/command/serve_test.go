@@ -24,13 +24,13 @@ func TestFarewell(t *testing.T) {
 		{"no caller", nil, 0},
 		{"a caller that left", func(c *caller) { c.Close() }, 0},
 		{"a caller that sends another request is asked to close", func(c *caller) {
-			time.Sleep(farewell / 2)
+			time.Sleep(drainDelay / 2)
 			if response := c.ask(); response == nil || !response.Close {
 				c.t.Errorf("got %+v, want a response that closes the connection", response)
 			}
 			c.Close()
-		}, farewell / 2},
-		{"a caller that does nothing", func(*caller) {}, farewell},
+		}, drainDelay / 2},
+		{"a caller that does nothing", func(*caller) {}, drainDelay},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -43,7 +43,7 @@ func TestFarewell(t *testing.T) {
 				stopped := make(chan error)
 				go func() {
 					stopped <- serveUntilDone(ctx, log, &stopping,
-						site{public, httpServer(closeWhen(&stopping, answer), log)}, site{admin, httpServer(answer, log)})
+						endpoint{public, httpServer(closeWhen(&stopping, answer), log)}, endpoint{admin, httpServer(answer, log)})
 				}()
 				var c *caller
 				if test.caller != nil {

@@ -5,9 +5,9 @@ import (
 	"runtime/debug"
 )
 
-type version struct{}
+type versionCommand struct{}
 
-func (version) Run(io streams) error {
+func (versionCommand) Run(io streams) error {
 	_, err := fmt.Fprintln(io.out, programVersion())
 	return err
 }

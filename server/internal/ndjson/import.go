@@ -33,8 +33,8 @@ const (
 
 // Importer imports lines of NDJSON for one organization.
 type Importer struct {
-	Properties   *validate.Schema // of a line; see validate.ImportLine
-	Record       *validate.Schema // of a line that is a record
+	LineSchema   *validate.Schema // of a line; see validate.ImportLine
+	RecordSchema *validate.Schema // of a line that is a record
 	Store        provider.Store
 	Organization int64
 	Invalid      func(line int, reason string) // is told of each line that is not imported; the reason holds no value
@@ -50,8 +50,8 @@ type Result struct {
 // Check reads every line and imports none.
 func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 	var result Result
-	err := i.read(ctx, lines, func(p part) error {
-		i.tell(p, &result)
+	err := i.read(ctx, lines, func(c chunk) error {
+		i.report(c, &result)
 		return nil
 	})
 	return result, err
@@ -64,27 +64,27 @@ func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 // Two transactions are under way at once, so that a store that is a process of its own does one while the next is
 // prepared. Lines about one record change it in their order all the same.
 func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, err error) {
-	var older, newer *storing
-	err = i.read(ctx, lines, func(p part) error {
-		i.tell(p, &result)
+	var older, newer *pendingChunk
+	err = i.read(ctx, lines, func(c chunk) error {
+		i.report(c, &result)
 		if err := older.finish(&result); err != nil {
 			return err
 		}
 		older, newer = newer, nil
-		if older.shares(p) {
+		if older.shares(c) {
 			if err := older.finish(&result); err != nil {
 				return err
 			}
 		}
 		// Customers come first, and on their own: two transactions that make the same one wait for each other.
-		if err := i.Store.Import(ctx, i.Organization, nil, p.everyCustomer()); err != nil {
+		if err := i.Store.Import(ctx, i.Organization, nil, c.everyCustomer()); err != nil {
 			return err
 		}
-		result.Customers += len(p.customers)
-		newer = i.store(ctx, p)
+		result.Customers += len(c.customers)
+		newer = i.store(ctx, c)
 		return nil
 	})
-	for _, last := range []*storing{older, newer} {
+	for _, last := range []*pendingChunk{older, newer} {
 		if failed := last.finish(&result); err == nil {
 			err = failed
 		}
@@ -95,32 +95,32 @@ func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, 
 	return result, err
 }
 
-// storing is a part's records on their way into the store.
-type storing struct {
+// pendingChunk is a chunk's records on their way into the store.
+type pendingChunk struct {
 	count int
 	ids   map[uuid.UUID]bool
 	done  chan error // holds the outcome; closed and empty once it is counted
 }
 
-func (i *Importer) store(ctx context.Context, p part) *storing {
-	s := &storing{count: len(p.records), ids: make(map[uuid.UUID]bool, len(p.records)), done: make(chan error, 1)}
-	for _, record := range p.records {
+func (i *Importer) store(ctx context.Context, c chunk) *pendingChunk {
+	s := &pendingChunk{count: len(c.records), ids: make(map[uuid.UUID]bool, len(c.records)), done: make(chan error, 1)}
+	for _, record := range c.records {
 		s.ids[record.ID] = true
 	}
 	go func() {
-		s.done <- i.Store.Import(ctx, i.Organization, p.records, nil)
+		s.done <- i.Store.Import(ctx, i.Organization, c.records, nil)
 		close(s.done)
 	}()
 	return s
 }
 
-// shares reports whether a part has one of the records.
-func (s *storing) shares(p part) bool {
-	return s != nil && slices.ContainsFunc(p.records, func(record provider.Import) bool { return s.ids[record.ID] })
+// shares reports whether a chunk has one of the records.
+func (s *pendingChunk) shares(c chunk) bool {
+	return s != nil && slices.ContainsFunc(c.records, func(record provider.Import) bool { return s.ids[record.ID] })
 }
 
 // finish waits until the records are stored, and counts them, once.
-func (s *storing) finish(result *Result) error {
+func (s *pendingChunk) finish(result *Result) error {
 	if s == nil {
 		return nil
 	}
@@ -131,8 +131,8 @@ func (s *storing) finish(result *Result) error {
 	return err
 }
 
-// part is what a transaction takes, and the invalid lines among it.
-type part struct {
+// chunk is what a transaction takes, and the invalid lines among it.
+type chunk struct {
 	records   []provider.Import
 	customers []uuid.UUID // named alone
 	invalid   []invalidLine
@@ -143,42 +143,42 @@ type invalidLine struct {
 	reason string
 }
 
-func (p *part) refuse(number int, reason string) {
-	p.invalid = append(p.invalid, invalidLine{number, reason})
+func (c *chunk) refuse(number int, reason string) {
+	c.invalid = append(c.invalid, invalidLine{number, reason})
 }
 
 // everyCustomer returns those named alone and those of the records.
-func (p *part) everyCustomer() []uuid.UUID {
-	all := slices.Clone(p.customers)
-	for _, record := range p.records {
+func (c *chunk) everyCustomer() []uuid.UUID {
+	all := slices.Clone(c.customers)
+	for _, record := range c.records {
 		all = append(all, *record.Patch.CustomerID)
 	}
 	return all
 }
 
-// tell reports the invalid lines of a part, and counts them.
-func (i *Importer) tell(p part, result *Result) {
-	for _, line := range p.invalid {
+// report reports the invalid lines of a chunk, and counts them.
+func (i *Importer) report(c chunk, result *Result) {
+	for _, line := range c.invalid {
 		i.Invalid(line.number, line.reason)
 	}
-	result.Invalid += len(p.invalid)
+	result.Invalid += len(c.invalid)
 }
 
-// read reads all lines, parses them on every processor and hands them to f in parts, in their order. It ends with f's
+// read reads all lines, parses them on every processor and hands them to f in chunks, in their order. It ends with f's
 // first error, and when ctx is done.
-func (i *Importer) read(ctx context.Context, lines io.Reader, f func(part) error) error {
+func (i *Importer) read(ctx context.Context, lines io.Reader, f func(chunk) error) error {
 	ctx, stop := context.WithCancel(ctx)
-	parts, failed := make(chan chan part, runtime.GOMAXPROCS(0)), make(chan error, 1)
+	parts, failed := make(chan chan chunk, runtime.GOMAXPROCS(0)), make(chan error, 1)
 	go func() {
 		defer close(parts)
-		failed <- split(lines, func(chunk []line) error {
-			parsed := make(chan part, 1)
+		failed <- split(lines, func(lines []line) error {
+			parsed := make(chan chunk, 1)
 			select {
 			case parts <- parsed:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			go func() { parsed <- i.part(chunk) }()
+			go func() { parsed <- i.parseChunk(lines) }()
 			return nil
 		})
 	}()
@@ -207,7 +207,7 @@ type line struct {
 // split reads all lines and hands them to f in chunks. It ends with f's first error.
 func split(lines io.Reader, f func([]line) error) error {
 	reader := bufio.NewReaderSize(lines, maxLine+len("\r\n"))
-	var chunk []line
+	var group []line
 	size := 0
 	for number := 1; ; number++ {
 		text, err := readLine(reader)
@@ -218,16 +218,16 @@ func split(lines io.Reader, f func([]line) error) error {
 			text = bytes.TrimPrefix(text, []byte("\ufeff"))
 		}
 		if len(text) > maxLine {
-			chunk = append(chunk, line{number, nil})
+			group = append(group, line{number, nil})
 		} else if text = bytes.Trim(text, " \t\r\n"); len(text) > 0 { // what JSON takes for space
-			chunk = append(chunk, line{number, bytes.Clone(text)})
+			group = append(group, line{number, bytes.Clone(text)})
 			size += len(text)
 		}
-		if len(chunk) == chunkLines || size >= chunkBytes || err == io.EOF && len(chunk) > 0 {
-			if err := f(chunk); err != nil {
+		if len(group) == chunkLines || size >= chunkBytes || err == io.EOF && len(group) > 0 {
+			if err := f(group); err != nil {
 				return err
 			}
-			chunk, size = nil, 0
+			group, size = nil, 0
 		}
 		if err == io.EOF {
 			return nil
@@ -249,25 +249,25 @@ func readLine(reader *bufio.Reader) ([]byte, error) {
 	return bytes.TrimSuffix(line, []byte("\r")), err
 }
 
-func (i *Importer) part(chunk []line) (p part) {
-	for _, line := range chunk {
+func (i *Importer) parseChunk(lines []line) (c chunk) {
+	for _, line := range lines {
 		if line.text == nil {
-			p.refuse(line.number, fmt.Sprintf("it is longer than %d bytes", maxLine))
+			c.refuse(line.number, fmt.Sprintf("it is longer than %d bytes", maxLine))
 			continue
 		}
 		parsed, err := i.parse(line.text)
 		switch {
 		case err != nil:
-			p.refuse(line.number, reason(err))
+			c.refuse(line.number, reason(err))
 		case parsed.isCustomer():
-			p.customers = append(p.customers, *parsed.patch.CustomerID)
+			c.customers = append(c.customers, *parsed.patch.CustomerID)
 		case parsed.id != nil:
-			p.records = append(p.records, provider.Import{ID: *parsed.id, Patch: parsed.patch})
+			c.records = append(c.records, provider.Import{ID: *parsed.id, Patch: parsed.patch})
 		default:
-			p.records = append(p.records, provider.Import{ID: i.idOf(line.text), Patch: parsed.patch, KeepExisting: true})
+			c.records = append(c.records, provider.Import{ID: i.idOf(line.text), Patch: parsed.patch, KeepExisting: true})
 		}
 	}
-	return p
+	return c
 }
 
 // parsedLine is a record's customer and whatever else of it a line sets, and its ID if the line has one; or a customer
@@ -295,13 +295,13 @@ func (l *parsedLine) isRecord() bool {
 // parse returns a line that is a record or a customer. What it rejects breaks the schema of a record too, which reports
 // everything that is wrong.
 func (i *Importer) parse(line []byte) (*parsedLine, error) {
-	if object, err := i.Properties.Check(line); err == nil {
+	if object, err := i.LineSchema.Check(line); err == nil {
 		parsed, err := decode(object)
 		if err != nil || parsed.isRecord() || parsed.isCustomer() {
 			return parsed, err
 		}
 	}
-	_, err := i.Record.Check(line)
+	_, err := i.RecordSchema.Check(line)
 	return nil, err
 }
 

@@ -215,7 +215,7 @@ func importer(t testing.TB, s provider.Store) *ndjson.Importer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &ndjson.Importer{Properties: properties, Record: record, Store: s, Invalid: func(int, string) {}}
+	return &ndjson.Importer{LineSchema: properties, RecordSchema: record, Store: s, Invalid: func(int, string) {}}
 }
 
 func lines(n int) string {

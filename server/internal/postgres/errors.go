@@ -42,28 +42,28 @@ func (s sqlState) collision() bool { return s == serializationFailure || s == de
 
 var (
 	errNoConnection = errors.New("postgres: no connection became free in time")
-	errNoAnswer     = errors.New("postgres: no answer in time")
+	errTimeout      = errors.New("postgres: no answer in time")
 	errNoHost       = errors.New("postgres: there is no host of that name")
 	errURL          = errors.New("the URL cannot be read; it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE, and characters other than letters and digits in the password are written as %XX")
 )
 
-// useless is the cause of an error after which its connection, and probably every other, is of no use: the server has
+// connectionLostError is the cause of an error after which its connection, and probably every other, is of no use: the server has
 // ended it, or has lost its role to another one. Nothing was changed.
-type useless struct{ error }
+type connectionLostError struct{ error }
 
-// failure puts what the driver answers into the domain's errors. closed says whether the connection is.
-func failure(err error, closed bool) error {
+// toDomainError puts what the driver answers into the domain's errors. closed says whether the connection is.
+func toDomainError(err error, closed bool) error {
 	var own *provider.Error
 	if errors.As(err, &own) || errors.Is(err, apikey.ErrNotFound) {
 		return err
 	}
-	cause := cause(err)
+	cause := causeOf(err)
 	code, _ := cause.(sqlState)
 	switch {
-	case closed && cause == errNoAnswer: // another attempt would wait as long
+	case closed && cause == errTimeout: // another attempt would wait as long
 		return provider.Unavailable(5*time.Second, cause)
 	case closed, code == readOnly:
-		return provider.Unavailable(5*time.Second, useless{cause})
+		return provider.Unavailable(5*time.Second, connectionLostError{cause})
 	case slices.Contains([]sqlState{serializationFailure, deadlock, lockNotAvailable, queryCanceled}, code):
 		return provider.Unavailable(time.Second, cause)
 	case slices.Contains([]string{"08", "53", "57", "58"}, code.class()): // connection, resources such as the disk's space, the operator, the system
@@ -72,21 +72,21 @@ func failure(err error, closed bool) error {
 	return provider.Internal(cause)
 }
 
-// commitFailure is for the errors of what ends with a commit: once it was sent, a lost connection leaves it open
+// toCommitError is for the errors of what ends with a commit: once it was sent, a lost connection leaves it open
 // whether it took place.
-func commitFailure(c *pgx.Conn, err error) error {
+func toCommitError(c *pgx.Conn, err error) error {
 	if err == nil {
 		return nil
 	}
-	cause := cause(err)
+	cause := causeOf(err)
 	if c.IsClosed() && !pgconn.SafeToRetry(err) || cause == completionUnknown || cause == outcomeUnknown {
 		return provider.OutcomeUnknown(cause)
 	}
 	return err
 }
 
-// cause is what the operator may know of a driver's error.
-func cause(err error) error {
+// causeOf is what the operator may know of a driver's error.
+func causeOf(err error) error {
 	var (
 		code   sqlState
 		server *pgconn.PgError
@@ -99,7 +99,7 @@ func cause(err error) error {
 	case errors.As(err, &server):
 		return sqlState(server.Code)
 	case pgconn.Timeout(err):
-		return errNoAnswer
+		return errTimeout
 	case errors.As(err, &system):
 		return fmt.Errorf("postgres: %w", system)
 	case errors.As(err, &name):
@@ -124,7 +124,7 @@ func innermost(err error) error {
 
 // explain puts an error at the start into words that say what the operator can do about it.
 func explain(err error) error {
-	cause := cause(err)
+	cause := causeOf(err)
 	code, answered := cause.(sqlState)
 	switch {
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), code == readOnly:
@@ -145,8 +145,8 @@ func explain(err error) error {
 	return err
 }
 
-// place names the database of a configuration.
-func place(c *pgx.ConnConfig) string { return strings.Join(hosts(c), ",") + "/" + c.Database }
+// databaseName names the database of a configuration.
+func databaseName(c *pgx.ConnConfig) string { return strings.Join(hosts(c), ",") + "/" + c.Database }
 
 // hosts are those of a configuration, which holds one twice where TLS is optional.
 func hosts(c *pgx.ConnConfig) []string {

@@ -78,8 +78,8 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	return err
 }
 
-// TouchKey implements [apikey.Store].
-func (s *Store) TouchKey(ctx context.Context, id string, at time.Time) error {
+// RecordKeyUse implements [apikey.Store].
+func (s *Store) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
 	_, err := s.execute(ctx, "UPDATE api_keys SET last_used_at = greatest(coalesce(last_used_at, $2), $2) WHERE id = $1", id, wholeMilliseconds(at))
 	return err
 }
@@ -89,7 +89,7 @@ func (s *Store) execute(ctx context.Context, statement string, arguments ...any)
 	err = s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		tag, err := c.Exec(ctx, statement, arguments...)
 		changed = tag.RowsAffected()
-		return commitFailure(c, err)
+		return toCommitError(c, err)
 	})
 	return changed, err
 }

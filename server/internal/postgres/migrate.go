@@ -58,7 +58,7 @@ func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
 		return 0, err
 	}
 	version, err := versions.GetLatestVersion(ctx, db)
-	if errors.Is(err, database.ErrVersionNotFound) || err != nil && cause(err) == undefinedTable {
+	if errors.Is(err, database.ErrVersionNotFound) || err != nil && causeOf(err) == undefinedTable {
 		return 0, nil
 	}
 	return version, err

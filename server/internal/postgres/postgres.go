@@ -74,7 +74,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	if err := migrate(ctx, config.ConnConfig); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
+		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
 	}
 	configureSessions(config.ConnConfig.RuntimeParams)
 	s := &Store{now: o.Now}
@@ -82,11 +82,11 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		s.now = time.Now
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
+		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
 	}
 	if err := s.checkColumns(ctx); err != nil {
 		s.pool.Close()
-		return nil, fmt.Errorf("open database %s: %w", place(config.ConnConfig), explain(err))
+		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
 	}
 	if o.InFlight <= 0 {
 		o.InFlight = defaultInFlight
@@ -162,9 +162,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// writesOf returns the batches that take a record's writes, always the same ones, so that those of a busy record
+// writerFor returns the batches that take a record's writes, always the same ones, so that those of a busy record
 // share transactions instead of waiting for each other's.
-func (s *Store) writesOf(id uuid.UUID) *writes.Writer {
+func (s *Store) writerFor(id uuid.UUID) *writes.Writer {
 	return s.writes[binary.BigEndian.Uint64(id[8:])%uint64(len(s.writes))]
 }
 
@@ -218,7 +218,7 @@ func (s *Store) attempts(ctx context.Context, f func(context.Context, *pgx.Conn)
 		err := s.attempt(ctx, attemptTimeout, f)
 		var code sqlState
 		switch {
-		case errors.As(err, new(useless)) && !reconnected:
+		case errors.As(err, new(connectionLostError)) && !reconnected:
 			reconnected = true
 		case errors.As(err, &code) && code.collision() && n < maxAttempts:
 			time.Sleep(rand.N(pause))
@@ -246,8 +246,8 @@ func (s *Store) attempt(ctx context.Context, timeout time.Duration, f func(conte
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	err = failure(err, c.IsClosed())
-	if errors.As(err, new(useless)) {
+	err = toDomainError(err, c.IsClosed())
+	if errors.As(err, new(connectionLostError)) {
 		s.pool.Reset() // the others lead to the same server
 	} else if c.PgConn().TxStatus() != idle {
 		c.Exec(limited, "ROLLBACK") // if that fails, Release closes the connection, which has the same effect
@@ -270,5 +270,5 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	case limited.Err() != nil:
 		return nil, provider.Unavailable(time.Second, errNoConnection)
 	}
-	return nil, provider.Unavailable(5*time.Second, cause(err))
+	return nil, provider.Unavailable(5*time.Second, causeOf(err))
 }

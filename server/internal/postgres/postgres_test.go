@@ -94,8 +94,8 @@ func (r *replicas) ListKeys(ctx context.Context) ([]apikey.Key, error) { return 
 func (r *replicas) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	return r.next().RevokeKey(ctx, id, at)
 }
-func (r *replicas) TouchKey(ctx context.Context, id string, at time.Time) error {
-	return r.next().TouchKey(ctx, id, at)
+func (r *replicas) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
+	return r.next().RecordKeyUse(ctx, id, at)
 }
 func (r *replicas) Ping(ctx context.Context) error { return r.next().Ping(ctx) }
 
@@ -324,7 +324,7 @@ func TestOutage(t *testing.T) {
 			"History":     func() error { _, err := x.events(); return err },
 			"Export":      func() error { return x.Export(t.Context(), "test", nil) },
 			"KeyByHash":   func() error { _, err := x.KeyByHash(t.Context(), hash); return err },
-			"TouchKey":    func() error { return x.TouchKey(t.Context(), key.ID, time.Now()) },
+			"TouchKey":    func() error { return x.RecordKeyUse(t.Context(), key.ID, time.Now()) },
 			"HistoryByID": func() error { _, err := x.HistoryByID(t.Context(), x.record.ID); return err },
 			"Ping":        func() error { return x.Ping(t.Context()) },
 		} {

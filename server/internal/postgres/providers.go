@@ -18,7 +18,7 @@ var _ provider.Store = (*Store)(nil)
 
 // Write implements [provider.Store].
 func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider, error) {
-	return s.writesOf(w.ID).Write(ctx, w)
+	return s.writerFor(w.ID).Write(ctx, w)
 }
 
 // runWrites is the transaction of a batch.
@@ -67,7 +67,7 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 			records.change(next, event)
 		}
 		err := t.commit(ctx, c)
-		if err != nil && cause(err) == uniqueViolation { // another made one of the records, which had no row to lock yet
+		if err != nil && causeOf(err) == uniqueViolation { // another made one of the records, which had no row to lock yet
 			return serializationFailure
 		}
 		return err

@@ -134,7 +134,7 @@ func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 		b.Queue(insertEvents, events...)
 	}
 	b.Queue("COMMIT")
-	return commitFailure(c, c.SendBatch(ctx, b).Close())
+	return toCommitError(c, c.SendBatch(ctx, b).Close())
 }
 
 // inOrder returns the keys of a map in the order in which all transactions lock them and make them.

@@ -102,7 +102,7 @@ func (i *Import) Apply(current *Provider, now time.Time) (Provider, *Event) {
 
 // create creates a record: the next version of a deleted one, if there was one.
 func create(id, customer uuid.UUID, deleted *Provider, patch *property.Patch, by Actor, now time.Time) (Provider, *Event) {
-	now = clock(now)
+	now = toMilliseconds(now)
 	version := int64(1)
 	if deleted != nil {
 		version = deleted.Version + 1
@@ -123,7 +123,7 @@ func amend(current Provider, patch *property.Patch, by Actor, now time.Time) (Pr
 		return current, nil
 	}
 	next.Version++
-	next.UpdatedAt = later(clock(now), current.UpdatedAt)
+	next.UpdatedAt = later(toMilliseconds(now), current.UpdatedAt)
 	return next, event(&next, Updated, by, changes)
 }
 
@@ -136,7 +136,7 @@ func remove(current Provider, by Actor, now time.Time) (Provider, *Event) {
 	next := current
 	next.Deleted = true
 	next.Version++
-	next.UpdatedAt = later(clock(now), current.UpdatedAt)
+	next.UpdatedAt = later(toMilliseconds(now), current.UpdatedAt)
 	for id := range next.Values {
 		if property.Table[id].Nullable {
 			next.Values[id] = property.Null
@@ -149,7 +149,7 @@ func event(next *Provider, action Action, by Actor, changes []Change) *Event {
 	return &Event{ProviderID: next.ID, Version: next.Version, At: next.UpdatedAt, Action: action, By: by, Changes: changes}
 }
 
-func clock(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
+func toMilliseconds(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
 
 func later(a, b time.Time) time.Time {
 	if b.After(a) {

@@ -48,16 +48,16 @@ func (c *checkpointer) run() {
 			return
 		case <-ticker.C:
 			if c.written.Swap(false) {
-				c.look()
+				c.checkpointOnce()
 			}
 		}
 	}
 }
 
-// look copies what is in the log. An error, a full disk for example, is the next look's to overcome: the log keeps
+// checkpointOnce copies what is in the log. An error, a full disk for example, is the next checkpointOnce's to overcome: the log keeps
 // what is committed, and if the log itself can no longer grow, the writer reports that. A reader who has not ended
 // holds back what was committed since it began; nobody waits for it.
-func (c *checkpointer) look() {
+func (c *checkpointer) checkpointOnce() {
 	for range maxPasses {
 		inLog, left, err := c.checkpoint()
 		if err != nil || inLog < longLog {

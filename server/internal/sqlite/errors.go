@@ -8,9 +8,9 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// failure puts what SQLite answers into the domain's errors. Of SQLite's words only the name of the result code is
+// toDomainError puts what SQLite answers into the domain's errors. Of SQLite's words only the name of the result code is
 // kept, since the rest could quote a statement's values. Errors that are not SQLite's stay as they are.
-func failure(err error) error {
+func toDomainError(err error) error {
 	code := sqlite.ErrCode(err)
 	if code == sqlite.ResultOK || code == sqlite.ResultError { // none, not SQLite's, or a statement's, whose values are not in it
 		return err
@@ -25,12 +25,12 @@ func failure(err error) error {
 	return provider.Internal(cause)
 }
 
-// commitFailure is failure for a COMMIT: an input or output error leaves it open whether the transaction is on disk.
-func commitFailure(err error) error {
+// toCommitError is failure for a COMMIT: an input or output error leaves it open whether the transaction is on disk.
+func toCommitError(err error) error {
 	if code := sqlite.ErrCode(err); code.ToPrimary() == sqlite.ResultIOErr {
 		return provider.OutcomeUnknown(fmt.Errorf("sqlite: %v", code))
 	}
-	return failure(err)
+	return toDomainError(err)
 }
 
 // explain adds to an error at the start what the operator can do about it.

@@ -95,8 +95,8 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	})
 }
 
-// TouchKey implements [apikey.Store].
-func (s *Store) TouchKey(ctx context.Context, id string, at time.Time) error {
+// RecordKeyUse implements [apikey.Store].
+func (s *Store) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
 	return s.write(ctx, func(c *sqlite.Conn) error {
 		return sqlitex.Execute(c, "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, ?2), ?2) WHERE id = ?1",
 			&sqlitex.ExecOptions{Args: []any{id, at.UnixMilli()}})

@@ -50,7 +50,7 @@ func runWrite(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provid
 		return next, err
 	}
 	if current == nil || next.CustomerID != current.CustomerID {
-		known, err := exists(c, w.Organization, next.CustomerID)
+		known, err := customerExists(c, w.Organization, next.CustomerID)
 		if err != nil {
 			return next, err
 		}
@@ -76,7 +76,7 @@ func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.U
 // List implements [provider.Store]. Its two statements need no transaction: a customer who is known stays known.
 func (s *Store) List(ctx context.Context, l provider.List) (records []provider.Provider, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		known, err := exists(c, l.Organization, l.CustomerID)
+		known, err := customerExists(c, l.Organization, l.CustomerID)
 		if err != nil {
 			return err
 		}
@@ -126,12 +126,12 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		now := s.now()
 		known := make(map[uuid.UUID]bool)
 		for _, customer := range customers {
-			if err := makeCustomer(c, organization, customer, known); err != nil {
+			if err := ensureCustomer(c, organization, customer, known); err != nil {
 				return err
 			}
 		}
 		for i := range imports {
-			if err := makeCustomer(c, organization, *imports[i].Patch.CustomerID, known); err != nil {
+			if err := ensureCustomer(c, organization, *imports[i].Patch.CustomerID, known); err != nil {
 				return err
 			}
 			current, err := load(c, organization, imports[i].ID)
@@ -150,8 +150,8 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 	})
 }
 
-// makeCustomer makes a customer known, and adds it to those of whom that is sure.
-func makeCustomer(c *sqlite.Conn, organization int64, customer uuid.UUID, known map[uuid.UUID]bool) error {
+// ensureCustomer makes a customer known, and adds it to those of whom that is sure.
+func ensureCustomer(c *sqlite.Conn, organization int64, customer uuid.UUID, known map[uuid.UUID]bool) error {
 	if known[customer] {
 		return nil
 	}
@@ -199,7 +199,7 @@ func selectList(filters []property.Filter) string {
 // row is a provider as the file has it.
 type row struct {
 	provider.Provider
-	row       int64
+	rowID     int64
 	lastEvent int64
 }
 
@@ -227,7 +227,7 @@ func load(c *sqlite.Conn, organization int64, id uuid.UUID) (*row, error) {
 	}
 	r, from := new(row), scanner{statement: statement}
 	from.provider(&r.Provider)
-	r.row = from.int64()
+	r.rowID = from.int64()
 	r.lastEvent = from.int64()
 	return r, nil
 }
@@ -248,7 +248,7 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 		return err
 	}
 	if current != nil && next.Deleted { // nothing of it stays, whatever columns a newer program has added
-		if err := execute(c, deleteProvider, current.row); err != nil {
+		if err := execute(c, deleteProvider, current.rowID); err != nil {
 			return err
 		}
 	}
@@ -272,18 +272,18 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 	}
 	b := binder{statement: statement}
 	b.provider(next, lastEvent)
-	b.int64(current.row)
+	b.int64(current.rowID)
 	if err := run(statement); err != nil {
 		return err
 	}
 	if next.CreatedAt.Equal(current.CreatedAt) && !current.Deleted && next.CustomerID == current.CustomerID {
 		return nil
 	}
-	return execute(c, moveProvider, next.CreatedAt.UnixMilli(), next.CustomerID[:], current.row)
+	return execute(c, moveProvider, next.CreatedAt.UnixMilli(), next.CustomerID[:], current.rowID)
 }
 
-// exists reports whether the organization has the customer.
-func exists(c *sqlite.Conn, organization int64, customer uuid.UUID) (bool, error) {
+// customerExists reports whether the organization has the customer.
+func customerExists(c *sqlite.Conn, organization int64, customer uuid.UUID) (bool, error) {
 	statement, err := c.Prepare(selectCustomer)
 	if err != nil {
 		return false, err

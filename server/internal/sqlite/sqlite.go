@@ -168,18 +168,18 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 		return err
 	}
 	if err := execute(s.writer, "BEGIN IMMEDIATE"); err != nil {
-		return failure(err)
+		return toDomainError(err)
 	}
 	defer func() { // also when f panics; a commit that failed may or may not have ended the transaction
 		if !s.writer.AutocommitEnabled() {
-			err = errors.Join(err, failure(execute(s.writer, "ROLLBACK")))
+			err = errors.Join(err, toDomainError(execute(s.writer, "ROLLBACK")))
 		}
 	}()
 	if err := f(s.writer); err != nil {
-		return failure(err)
+		return toDomainError(err)
 	}
 	if err := execute(s.writer, "COMMIT"); err != nil {
-		return commitFailure(err)
+		return toCommitError(err)
 	}
 	s.checks.written.Store(true)
 	return nil
@@ -196,5 +196,5 @@ func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {
 		return provider.Unavailable(5*time.Second, err)
 	}
 	defer s.readers.Put(c)
-	return failure(f(c))
+	return toDomainError(f(c))
 }

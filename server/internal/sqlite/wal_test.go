@@ -64,7 +64,7 @@ func TestLogIsBounded(t *testing.T) {
 		if err := s.Import(t.Context(), 1, imports, nil); err != nil {
 			t.Fatal(err)
 		}
-		checks.look()
+		checks.checkpointOnce()
 	}
 	log, err := os.Stat(path + "-wal")
 	if err != nil {

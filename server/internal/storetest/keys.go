@@ -48,7 +48,7 @@ func testKeys(t *testing.T, s *suite) {
 			t.Fatal(err)
 		}
 		want.LastUsedAt = at.Add(7 * time.Millisecond)
-		if err := s.TouchKey(t.Context(), want.ID, want.LastUsedAt.Add(999_999)); err != nil {
+		if err := s.RecordKeyUse(t.Context(), want.ID, want.LastUsedAt.Add(999_999)); err != nil {
 			t.Fatal(err)
 		}
 		got := s.key(t, want.ID)
@@ -70,7 +70,7 @@ func testKeys(t *testing.T, s *suite) {
 				t.Errorf("%s: error %v, want %v", name, err, apikey.ErrNotFound)
 			}
 		}
-		if err := s.TouchKey(t.Context(), secret, s.clock.now()); err != nil {
+		if err := s.RecordKeyUse(t.Context(), secret, s.clock.now()); err != nil {
 			t.Errorf("TouchKey: error %v, want none", err)
 		}
 	})
@@ -148,7 +148,7 @@ func testKeys(t *testing.T, s *suite) {
 		_, key := s.createKey(t, apikey.Key{})
 		now := s.clock.now()
 		for _, step := range []struct{ at, want time.Duration }{{0, 0}, {time.Minute, time.Minute}, {time.Second, time.Minute}, {time.Hour, time.Hour}} {
-			if err := s.TouchKey(t.Context(), key.ID, now.Add(step.at)); err != nil {
+			if err := s.RecordKeyUse(t.Context(), key.ID, now.Add(step.at)); err != nil {
 				t.Fatal(err)
 			}
 			key.LastUsedAt = now.Add(step.want)
@@ -163,7 +163,7 @@ func testKeys(t *testing.T, s *suite) {
 		for _, n := range rand.Perm(16) {
 			all.Go(func() {
 				at := now.Add(time.Duration(n) * time.Second)
-				if err := errors.Join(s.TouchKey(t.Context(), key.ID, at), s.RevokeKey(t.Context(), key.ID, at)); err != nil {
+				if err := errors.Join(s.RecordKeyUse(t.Context(), key.ID, at), s.RevokeKey(t.Context(), key.ID, at)); err != nil {
 					t.Error(err)
 				}
 			})
