@@ -18,6 +18,7 @@ import _ "embed"
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen -config gen/property/config.yaml openapi.yaml
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen -config gen/config.yaml openapi.yaml
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen -config client/config.yaml openapi.yaml
+//go:generate sh -c "sed -E -f client/unexport.sed client/client.gen.go > client/client.gen.tmp && mv client/client.gen.tmp client/client.gen.go"
 
 // Contract is openapi.yaml, byte for byte: the server validates against it, and serves it at /openapi.yaml.
 //

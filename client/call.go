@@ -25,7 +25,7 @@ type call struct {
 	pageSize  *int    // nil leaves it to the server
 	moves     bool    // whether the record is found under another customer after a success
 	send      func(ctx context.Context, last RequestEditorFn) (*http.Response, error)
-	accept    func(*answer) string // takes the body of a success, or says what is wrong with it
+	accept    func(*apiResponse) string // takes the body of a success, or says what is wrong with it
 }
 
 func newCall(o operation) *call {
@@ -50,7 +50,7 @@ type Attempt struct {
 	Method     string        // such as PATCH
 	Route      string        // the path's template, such as /v2/customers/{id}/providers/{providerId}
 	Number     int           // 1 for the first attempt of a call
-	StatusCode int           // 0 if no answer came
+	StatusCode int           // 0 if no response came
 	RequestID  string        // the same for all attempts of a call, unless the server renames them
 	Duration   time.Duration // until the whole answer was there, or the attempt had failed
 	Wait       time.Duration // until the next attempt; 0 if this is the last one
@@ -68,7 +68,7 @@ func (c *Client) do(ctx context.Context, call *call) error {
 		attempt := Attempt{Method: call.method, Route: call.route, Number: number, Duration: c.clock.now().Sub(start)}
 		if err == nil {
 			attempt.StatusCode, attempt.RequestID = a.status, a.requestID
-			c.tell(ctx, attempt)
+			c.notifyHooks(ctx, attempt)
 			return nil
 		}
 		failed, ok := err.(*Error)
@@ -77,18 +77,18 @@ func (c *Client) do(ctx context.Context, call *call) error {
 		}
 		attempt.StatusCode, attempt.RequestID = failed.StatusCode, failed.RequestID
 		if unknown && call.method == http.MethodDelete && failed.Is(ErrNotFound) {
-			c.tell(ctx, attempt)
+			c.notifyHooks(ctx, attempt)
 			return nil
 		}
 		failed.Attempts = number
-		failed.judge(call.method)
-		failed.follow(unknown && !call.settledBy(failed))
+		failed.setOutcome(call.method)
+		failed.afterAttempt(unknown && !call.provesNoEffect(failed))
 		unknown = failed.OutcomeUnknown
-		if number < c.retries.attempts && call.repeatable(failed) {
+		if number < c.retries.attempts && call.mayRepeat(failed) {
 			attempt.Wait = c.wait(ctx, number, failed.RetryAfter, end)
 		}
 		attempt.Err = failed
-		c.tell(ctx, attempt)
+		c.notifyHooks(ctx, attempt)
 		if attempt.Wait == 0 {
 			return fmt.Errorf("%s: %w", call.name, failed)
 		}
@@ -98,8 +98,8 @@ func (c *Client) do(ctx context.Context, call *call) error {
 	}
 }
 
-// settledBy reports whether an answer tells that no earlier attempt of the call did anything.
-func (c *call) settledBy(failed *Error) bool {
+// provesNoEffect reports whether a response tells that no earlier attempt of the call did anything.
+func (c *call) provesNoEffect(failed *Error) bool {
 	switch {
 	case failed.Is(ErrNotFound):
 		return !c.moves // what would have been changed is not there
@@ -109,20 +109,20 @@ func (c *call) settledBy(failed *Error) bool {
 	return false
 }
 
-func (c *Client) tell(ctx context.Context, attempt Attempt) {
+func (c *Client) notifyHooks(ctx context.Context, attempt Attempt) {
 	for _, hook := range c.hooks {
 		hook(ctx, attempt)
 	}
 }
 
-// attempt sends the request once and reads the answer to its end. Its error is an *Error, or a request editor's.
-func (c *Client) attempt(ctx context.Context, call *call) (*answer, error) {
+// attempt sends the request once and reads the response to its end. Its error is an *Error, or a request editor's.
+func (c *Client) attempt(ctx context.Context, call *call) (*apiResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Message: "nothing was sent: the call's context had ended (" + err.Error() + ")", RequestID: call.requestID, Err: err}
 	}
 	timed, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	w := &way{ctx: ctx, timed: timed, timeout: c.timeout}
+	w := &connectionTrace{ctx: ctx, timed: timed, timeout: c.timeout}
 	response, err := call.send(w.watch(timed), func(_ context.Context, request *http.Request) error {
 		call.requestID = setDefault(request.Header, "X-Request-Id", call.requestID)
 		setDefault(request.Header, "User-Agent", c.userAgent)
@@ -130,20 +130,20 @@ func (c *Client) attempt(ctx context.Context, call *call) (*answer, error) {
 		return nil
 	})
 	if lost, ok := err.(*networkError); ok {
-		return nil, w.noAnswer(lost.error, call.requestID)
+		return nil, w.noResponse(lost.error, call.requestID)
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	a, err := readAnswer(response, call.requestID, c.clock.now())
+	a, err := readResponse(response, call.requestID, c.clock.now())
 	if err != nil {
-		return nil, w.brokenOff(err, a)
+		return nil, w.truncated(err, a)
 	}
 	if a.status != call.success {
-		return nil, a.refusal()
+		return nil, a.apiError()
 	}
-	if fault := a.fault(); fault != "" {
+	if fault := a.problem(); fault != "" {
 		return nil, a.unexpected(fault)
 	}
 	if fault := call.accept(a); fault != "" {

@@ -352,26 +352,26 @@ type ValidationErrorResponse struct {
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
 
-// HistoryCursor defines model for HistoryCursor.
-type HistoryCursor = string
+// historyCursor defines model for historyCursor.
+type historyCursor = string
 
-// IfMatchHeader defines model for IfMatchHeader.
-type IfMatchHeader = string
+// ifMatchHeader defines model for ifMatchHeader.
+type ifMatchHeader = string
 
-// IfNoneMatchHeader defines model for IfNoneMatchHeader.
-type IfNoneMatchHeader = string
+// ifNoneMatchHeader defines model for ifNoneMatchHeader.
+type ifNoneMatchHeader = string
 
 // IsActiveFilter defines model for IsActiveFilter.
 type IsActiveFilter = bool
 
 // Limit defines model for Limit.
-type Limit = int
+type limit = int
 
 // maxPageSize is how many records or events a page has at most.
 const maxPageSize = 100
 
-// ProviderCursor defines model for ProviderCursor.
-type ProviderCursor = string
+// providerCursor defines model for providerCursor.
+type providerCursor = string
 
 // ProviderID defines model for ProviderId.
 type ProviderID = openapi_types.UUID
@@ -379,41 +379,8 @@ type ProviderID = openapi_types.UUID
 // ProviderTypeFilter What kind of provider it is.
 type ProviderTypeFilter = ProviderType
 
-// BadRequest What every answer that is not a success says.
-type BadRequest = ErrorResponse
-
-// Forbidden What every answer that is not a success says.
-type Forbidden = ErrorResponse
-
-// InternalError What every answer that is not a success says.
-type InternalError = ErrorResponse
-
-// NotFound What every answer that is not a success says.
-type NotFound = ErrorResponse
-
-// PayloadTooLarge What every answer that is not a success says.
-type PayloadTooLarge = ErrorResponse
-
-// PreconditionFailed What every answer that is not a success says.
-type PreconditionFailed = ErrorResponse
-
-// RateLimitExceeded Too many requests.
-type RateLimitExceeded = RateLimitResponse
-
-// ServiceUnavailable What every answer that is not a success says.
-type ServiceUnavailable = ErrorResponse
-
-// Unauthorized What every answer that is not a success says.
-type Unauthorized = ErrorResponse
-
-// UnsupportedMediaType What every answer that is not a success says.
-type UnsupportedMediaType = ErrorResponse
-
-// ValidationFailed Everything that is wrong with a request, sorted by path.
-type ValidationFailed = ValidationErrorResponse
-
-// ListCustomerProvidersParams defines parameters for ListCustomerProviders.
-type ListCustomerProvidersParams struct {
+// listParams defines parameters for ListCustomerProviders.
+type listParams struct {
 	// ProviderType Only providers of this type.
 	ProviderType *ProviderTypeFilter `form:"providerType,omitempty" json:"providerType,omitempty"`
 
@@ -421,10 +388,10 @@ type ListCustomerProvidersParams struct {
 	IsActive *IsActiveFilter `form:"isActive,omitempty" json:"isActive,omitempty"`
 
 	// Limit How many a page has at most.
-	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit *limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `nextCursor` of the page before. Without it, the first page.
-	Cursor *ProviderCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Cursor *providerCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ProviderFilter says which providers Providers finds. The zero filter finds all. A field that is nil does not restrict
@@ -440,8 +407,8 @@ type ProviderFilter struct {
 	PageSize int
 }
 
-func (f ProviderFilter) params() ListCustomerProvidersParams {
-	params := ListCustomerProvidersParams{
+func (f ProviderFilter) params() listParams {
+	params := listParams{
 		ProviderType: f.ProviderType,
 		IsActive:     f.IsActive,
 	}
@@ -451,38 +418,38 @@ func (f ProviderFilter) params() ListCustomerProvidersParams {
 	return params
 }
 
-// DeleteCustomerProviderParams defines parameters for DeleteCustomerProvider.
-type DeleteCustomerProviderParams struct {
+// paramsDelete defines parameters for DeleteCustomerProvider.
+type paramsDelete struct {
 	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
-	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+	IfMatch *ifMatchHeader `json:"If-Match,omitempty"`
 }
 
-// GetCustomerProviderParams defines parameters for GetCustomerProvider.
-type GetCustomerProviderParams struct {
+// paramsGet defines parameters for GetCustomerProvider.
+type paramsGet struct {
 	// IfNoneMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. If the record still has one of these, the answer is 304, without a body.
-	IfNoneMatch *IfNoneMatchHeader `json:"If-None-Match,omitempty"`
+	IfNoneMatch *ifNoneMatchHeader `json:"If-None-Match,omitempty"`
 }
 
-// UpdateCustomerProviderParams defines parameters for UpdateCustomerProvider.
-type UpdateCustomerProviderParams struct {
+// paramsUpdate defines parameters for UpdateCustomerProvider.
+type paramsUpdate struct {
 	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
-	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
+	IfMatch *ifMatchHeader `json:"If-Match,omitempty"`
 }
 
-// ListCustomerProviderHistoryParams defines parameters for ListCustomerProviderHistory.
-type ListCustomerProviderHistoryParams struct {
+// historyParams defines parameters for ListCustomerProviderHistory.
+type historyParams struct {
 	// Limit How many a page has at most.
-	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit *limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `nextCursor` of the page before. Without it, the first page.
-	Cursor *HistoryCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Cursor *historyCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
-// CreateCustomerProviderJSONRequestBody defines body for CreateCustomerProvider for application/json ContentType.
-type CreateCustomerProviderJSONRequestBody = ProviderCreate
+// createBody defines body for CreateCustomerProvider for application/json ContentType.
+type createBody = ProviderCreate
 
-// UpdateCustomerProviderJSONRequestBody defines body for UpdateCustomerProvider for application/json ContentType.
-type UpdateCustomerProviderJSONRequestBody = ProviderUpdate
+// updateBody defines body for UpdateCustomerProvider for application/json ContentType.
+type updateBody = ProviderUpdate
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -494,8 +461,8 @@ type HttpRequestDoer interface {
 	Do(req *http.Request) (*http.Response, error)
 }
 
-// HTTPClient which conforms to the OpenAPI3 specification for this service.
-type HTTPClient struct {
+// plainClient which conforms to the OpenAPI3 specification for this service.
+type plainClient struct {
 	// The endpoint of the server conforming to this interface, with scheme,
 	// https://api.deepmap.com for example. This can contain a path relative
 	// to the server, such as https://api.deepmap.com/dev-test, and all the
@@ -512,12 +479,12 @@ type HTTPClient struct {
 }
 
 // ClientOption allows setting custom parameters during construction
-type ClientOption func(*HTTPClient) error
+type ClientOption func(*plainClient) error
 
-// Creates a new HTTPClient, with reasonable defaults
-func NewClient(server string, opts ...ClientOption) (*HTTPClient, error) {
+// Creates a new plainClient, with reasonable defaults
+func newClient(server string, opts ...ClientOption) (*plainClient, error) {
 	// create a client with sane default values
-	client := HTTPClient{
+	client := plainClient{
 		Server: server,
 	}
 	// mutate client and add all optional params
@@ -540,7 +507,7 @@ func NewClient(server string, opts ...ClientOption) (*HTTPClient, error) {
 // WithHTTPClient allows overriding the default Doer, which is
 // automatically created using http.Client. This is useful for tests.
 func WithHTTPClient(doer HttpRequestDoer) ClientOption {
-	return func(c *HTTPClient) error {
+	return func(c *plainClient) error {
 		c.Client = doer
 		return nil
 	}
@@ -549,14 +516,14 @@ func WithHTTPClient(doer HttpRequestDoer) ClientOption {
 // WithRequestEditorFn allows setting up a callback function, which will be
 // called right before sending the request. This can be used to mutate the request.
 func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
-	return func(c *HTTPClient) error {
+	return func(c *plainClient) error {
 		c.RequestEditors = append(c.RequestEditors, fn)
 		return nil
 	}
 }
 
 // The interface specification for the client above.
-type ClientInterface interface {
+type clientInterface interface {
 
 	// ListCustomerProviders List a customer's providers
 	//
@@ -570,7 +537,7 @@ type ClientInterface interface {
 	// *An extension: the vendor's reference does not have this operation.*
 	//
 	// Corresponds with GET /v2/customers/{id}/providers (the `ListCustomerProviders` operationId).
-	ListCustomerProviders(ctx context.Context, id CustomerID, params *ListCustomerProvidersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListCustomerProviders(ctx context.Context, id CustomerID, params *listParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateCustomerProviderWithBody Create customer provider
 	//
@@ -596,7 +563,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
-	CreateCustomerProvider(ctx context.Context, id CustomerID, body CreateCustomerProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateCustomerProvider(ctx context.Context, id CustomerID, body createBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteCustomerProvider Delete customer provider
 	//
@@ -605,7 +572,7 @@ type ClientInterface interface {
 	// The answer comes after the deletion is safe on disk. A repetition answers 404.
 	//
 	// Corresponds with DELETE /v2/customers/{id}/providers/{providerId} (the `DeleteCustomerProvider` operationId).
-	DeleteCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *DeleteCustomerProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsDelete, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCustomerProvider Read customer provider
 	//
@@ -614,7 +581,7 @@ type ClientInterface interface {
 	// *An extension: the vendor's reference does not have this operation.*
 	//
 	// Corresponds with GET /v2/customers/{id}/providers/{providerId} (the `GetCustomerProvider` operationId).
-	GetCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *GetCustomerProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsGet, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateCustomerProviderWithBody Update customer provider
 	//
@@ -630,7 +597,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v2/customers/{id}/providers/{providerId} (the `UpdateCustomerProvider` operationId).
-	UpdateCustomerProviderWithBody(ctx context.Context, id CustomerID, providerID ProviderID, params *UpdateCustomerProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateCustomerProviderWithBody(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsUpdate, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateCustomerProvider Update customer provider
 	//
@@ -646,7 +613,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /v2/customers/{id}/providers/{providerId} (the `UpdateCustomerProvider` operationId).
-	UpdateCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *UpdateCustomerProviderParams, body UpdateCustomerProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsUpdate, body updateBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerProviderHistory Follow a customer provider
 	//
@@ -659,7 +626,7 @@ type ClientInterface interface {
 	// *An extension: the vendor's reference does not have this operation.*
 	//
 	// Corresponds with GET /v2/customers/{id}/providers/{providerId}/history (the `ListCustomerProviderHistory` operationId).
-	ListCustomerProviderHistory(ctx context.Context, id CustomerID, providerID ProviderID, params *ListCustomerProviderHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListCustomerProviderHistory(ctx context.Context, id CustomerID, providerID ProviderID, params *historyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListCustomerProviders List a customer's providers
@@ -674,8 +641,8 @@ type ClientInterface interface {
 // *An extension: the vendor's reference does not have this operation.*
 //
 // Corresponds with GET /v2/customers/{id}/providers (the `ListCustomerProviders` operationId).
-func (c *HTTPClient) ListCustomerProviders(ctx context.Context, id CustomerID, params *ListCustomerProvidersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListCustomerProvidersRequest(c.Server, id, params)
+func (c *plainClient) ListCustomerProviders(ctx context.Context, id CustomerID, params *listParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newListCustomerProvidersRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -697,8 +664,8 @@ func (c *HTTPClient) ListCustomerProviders(ctx context.Context, id CustomerID, p
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
-func (c *HTTPClient) CreateCustomerProviderWithBody(ctx context.Context, id CustomerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateCustomerProviderRequestWithBody(c.Server, id, contentType, body)
+func (c *plainClient) CreateCustomerProviderWithBody(ctx context.Context, id CustomerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newCreateCustomerProviderRequestWithBody(c.Server, id, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -720,8 +687,8 @@ func (c *HTTPClient) CreateCustomerProviderWithBody(ctx context.Context, id Cust
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
-func (c *HTTPClient) CreateCustomerProvider(ctx context.Context, id CustomerID, body CreateCustomerProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateCustomerProviderRequest(c.Server, id, body)
+func (c *plainClient) CreateCustomerProvider(ctx context.Context, id CustomerID, body createBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newCreateCustomerProviderRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -739,8 +706,8 @@ func (c *HTTPClient) CreateCustomerProvider(ctx context.Context, id CustomerID, 
 // The answer comes after the deletion is safe on disk. A repetition answers 404.
 //
 // Corresponds with DELETE /v2/customers/{id}/providers/{providerId} (the `DeleteCustomerProvider` operationId).
-func (c *HTTPClient) DeleteCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *DeleteCustomerProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteCustomerProviderRequest(c.Server, id, providerID, params)
+func (c *plainClient) DeleteCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsDelete, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newDeleteCustomerProviderRequest(c.Server, id, providerID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -758,8 +725,8 @@ func (c *HTTPClient) DeleteCustomerProvider(ctx context.Context, id CustomerID, 
 // *An extension: the vendor's reference does not have this operation.*
 //
 // Corresponds with GET /v2/customers/{id}/providers/{providerId} (the `GetCustomerProvider` operationId).
-func (c *HTTPClient) GetCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *GetCustomerProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetCustomerProviderRequest(c.Server, id, providerID, params)
+func (c *plainClient) GetCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsGet, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newGetCustomerProviderRequest(c.Server, id, providerID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -784,8 +751,8 @@ func (c *HTTPClient) GetCustomerProvider(ctx context.Context, id CustomerID, pro
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v2/customers/{id}/providers/{providerId} (the `UpdateCustomerProvider` operationId).
-func (c *HTTPClient) UpdateCustomerProviderWithBody(ctx context.Context, id CustomerID, providerID ProviderID, params *UpdateCustomerProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateCustomerProviderRequestWithBody(c.Server, id, providerID, params, contentType, body)
+func (c *plainClient) UpdateCustomerProviderWithBody(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsUpdate, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newUpdateCustomerProviderRequestWithBody(c.Server, id, providerID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -810,8 +777,8 @@ func (c *HTTPClient) UpdateCustomerProviderWithBody(ctx context.Context, id Cust
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /v2/customers/{id}/providers/{providerId} (the `UpdateCustomerProvider` operationId).
-func (c *HTTPClient) UpdateCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *UpdateCustomerProviderParams, body UpdateCustomerProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateCustomerProviderRequest(c.Server, id, providerID, params, body)
+func (c *plainClient) UpdateCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsUpdate, body updateBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newUpdateCustomerProviderRequest(c.Server, id, providerID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -833,8 +800,8 @@ func (c *HTTPClient) UpdateCustomerProvider(ctx context.Context, id CustomerID, 
 // *An extension: the vendor's reference does not have this operation.*
 //
 // Corresponds with GET /v2/customers/{id}/providers/{providerId}/history (the `ListCustomerProviderHistory` operationId).
-func (c *HTTPClient) ListCustomerProviderHistory(ctx context.Context, id CustomerID, providerID ProviderID, params *ListCustomerProviderHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListCustomerProviderHistoryRequest(c.Server, id, providerID, params)
+func (c *plainClient) ListCustomerProviderHistory(ctx context.Context, id CustomerID, providerID ProviderID, params *historyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newListCustomerProviderHistoryRequest(c.Server, id, providerID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -845,8 +812,8 @@ func (c *HTTPClient) ListCustomerProviderHistory(ctx context.Context, id Custome
 	return c.Client.Do(req)
 }
 
-// NewListCustomerProvidersRequest constructs an http.Request for the ListCustomerProviders method
-func NewListCustomerProvidersRequest(server string, id CustomerID, params *ListCustomerProvidersParams) (*http.Request, error) {
+// newListCustomerProvidersRequest constructs an http.Request for the ListCustomerProviders method
+func newListCustomerProvidersRequest(server string, id CustomerID, params *listParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -942,19 +909,19 @@ func NewListCustomerProvidersRequest(server string, id CustomerID, params *ListC
 	return req, nil
 }
 
-// NewCreateCustomerProviderRequest calls the generic CreateCustomerProvider builder with application/json body
-func NewCreateCustomerProviderRequest(server string, id CustomerID, body CreateCustomerProviderJSONRequestBody) (*http.Request, error) {
+// newCreateCustomerProviderRequest calls the generic CreateCustomerProvider builder with application/json body
+func newCreateCustomerProviderRequest(server string, id CustomerID, body createBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateCustomerProviderRequestWithBody(server, id, "application/json", bodyReader)
+	return newCreateCustomerProviderRequestWithBody(server, id, "application/json", bodyReader)
 }
 
-// NewCreateCustomerProviderRequestWithBody constructs an http.Request for the CreateCustomerProvider method, with any body, and a specified content type
-func NewCreateCustomerProviderRequestWithBody(server string, id CustomerID, contentType string, body io.Reader) (*http.Request, error) {
+// newCreateCustomerProviderRequestWithBody constructs an http.Request for the CreateCustomerProvider method, with any body, and a specified content type
+func newCreateCustomerProviderRequestWithBody(server string, id CustomerID, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -989,8 +956,8 @@ func NewCreateCustomerProviderRequestWithBody(server string, id CustomerID, cont
 	return req, nil
 }
 
-// NewDeleteCustomerProviderRequest constructs an http.Request for the DeleteCustomerProvider method
-func NewDeleteCustomerProviderRequest(server string, id CustomerID, providerID ProviderID, params *DeleteCustomerProviderParams) (*http.Request, error) {
+// newDeleteCustomerProviderRequest constructs an http.Request for the DeleteCustomerProvider method
+func newDeleteCustomerProviderRequest(server string, id CustomerID, providerID ProviderID, params *paramsDelete) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1045,8 +1012,8 @@ func NewDeleteCustomerProviderRequest(server string, id CustomerID, providerID P
 	return req, nil
 }
 
-// NewGetCustomerProviderRequest constructs an http.Request for the GetCustomerProvider method
-func NewGetCustomerProviderRequest(server string, id CustomerID, providerID ProviderID, params *GetCustomerProviderParams) (*http.Request, error) {
+// newGetCustomerProviderRequest constructs an http.Request for the GetCustomerProvider method
+func newGetCustomerProviderRequest(server string, id CustomerID, providerID ProviderID, params *paramsGet) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1101,19 +1068,19 @@ func NewGetCustomerProviderRequest(server string, id CustomerID, providerID Prov
 	return req, nil
 }
 
-// NewUpdateCustomerProviderRequest calls the generic UpdateCustomerProvider builder with application/json body
-func NewUpdateCustomerProviderRequest(server string, id CustomerID, providerID ProviderID, params *UpdateCustomerProviderParams, body UpdateCustomerProviderJSONRequestBody) (*http.Request, error) {
+// newUpdateCustomerProviderRequest calls the generic UpdateCustomerProvider builder with application/json body
+func newUpdateCustomerProviderRequest(server string, id CustomerID, providerID ProviderID, params *paramsUpdate, body updateBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdateCustomerProviderRequestWithBody(server, id, providerID, params, "application/json", bodyReader)
+	return newUpdateCustomerProviderRequestWithBody(server, id, providerID, params, "application/json", bodyReader)
 }
 
-// NewUpdateCustomerProviderRequestWithBody constructs an http.Request for the UpdateCustomerProvider method, with any body, and a specified content type
-func NewUpdateCustomerProviderRequestWithBody(server string, id CustomerID, providerID ProviderID, params *UpdateCustomerProviderParams, contentType string, body io.Reader) (*http.Request, error) {
+// newUpdateCustomerProviderRequestWithBody constructs an http.Request for the UpdateCustomerProvider method, with any body, and a specified content type
+func newUpdateCustomerProviderRequestWithBody(server string, id CustomerID, providerID ProviderID, params *paramsUpdate, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1170,8 +1137,8 @@ func NewUpdateCustomerProviderRequestWithBody(server string, id CustomerID, prov
 	return req, nil
 }
 
-// NewListCustomerProviderHistoryRequest constructs an http.Request for the ListCustomerProviderHistory method
-func NewListCustomerProviderHistoryRequest(server string, id CustomerID, providerID ProviderID, params *ListCustomerProviderHistoryParams) (*http.Request, error) {
+// newListCustomerProviderHistoryRequest constructs an http.Request for the ListCustomerProviderHistory method
+func newListCustomerProviderHistoryRequest(server string, id CustomerID, providerID ProviderID, params *historyParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1250,7 +1217,7 @@ func NewListCustomerProviderHistoryRequest(server string, id CustomerID, provide
 	return req, nil
 }
 
-func (c *HTTPClient) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
+func (c *plainClient) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // What New assumes where no option says otherwise.
@@ -22,7 +23,7 @@ const (
 // Client calls the API with one key. It is made by New, never changes, and is safe for concurrent use; a program needs
 // one. Printing it does not show the key.
 type Client struct {
-	api       *HTTPClient
+	api       *plainClient
 	transport http.RoundTripper // what WithTransport brought, nil for nothing
 	timeout   time.Duration     // of an attempt
 	retries   retries
@@ -41,7 +42,7 @@ func New(apiKey string, options ...Option) (*Client, error) {
 	}
 	standard := &http.Client{}
 	c := &Client{
-		api:       &HTTPClient{Server: DefaultBaseURL, Client: standard},
+		api:       &plainClient{Server: DefaultBaseURL, Client: standard},
 		timeout:   DefaultTimeout,
 		retries:   retries{DefaultAttempts, DefaultElapsed},
 		userAgent: userAgent(),
@@ -80,7 +81,7 @@ func New(apiKey string, options ...Option) (*Client, error) {
 func parseBaseURL(text string) (*url.URL, error) {
 	base, err := url.Parse(text)
 	if err != nil || base.Scheme != "https" && base.Scheme != "http" || base.Hostname() == "" || base.User != nil ||
-		base.RawQuery != "" || base.ForceQuery || base.Fragment != "" {
+		base.RawQuery != "" || base.ForceQuery || base.Fragment != "" || strings.ContainsFunc(base.Path+base.Host, unicode.IsSpace) {
 		return nil, errors.New("WithBaseURL: the base URL must be like https://host or https://host/path")
 	}
 	return url.Parse(strings.TrimRight(base.String(), "/"))

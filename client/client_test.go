@@ -122,8 +122,8 @@ func newClient(t *testing.T, baseURL string, options ...client.Option) *client.C
 	return c
 }
 
-// answer is a handler that always answers so; headers come in pairs.
-func answer(status int, body string, headers ...string) http.HandlerFunc {
+// respond returns a handler that always sends this response; headers come in pairs.
+func respond(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		for i := 0; i < len(headers); i += 2 {
@@ -187,6 +187,10 @@ func TestNewRefusesWhatCannotBeRight(t *testing.T) {
 		{"an empty query", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai?")}, "WithBaseURL"},
 		{"a fragment", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai#password")}, "WithBaseURL"},
 		{"a password", apiKey, []client.Option{client.WithBaseURL("https://user:password@api.carecycle.ai")}, "WithBaseURL"},
+		{"a blank in the path", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai/v2 ")}, "WithBaseURL"},
+		{"a blank in front", apiKey, []client.Option{client.WithBaseURL(" https://api.carecycle.ai")}, "WithBaseURL"},
+		{"an escaped blank", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai/%20")}, "WithBaseURL"},
+		{"a line break", apiKey, []client.Option{client.WithBaseURL("https://api.carecycle.ai\n")}, "WithBaseURL"},
 		{"a base URL that is none", apiKey, []client.Option{client.WithBaseURL("https://password\x7f")}, "WithBaseURL"},
 		{"no HTTP client", apiKey, []client.Option{client.WithHTTPClient(nil)}, "WithHTTPClient"},
 		{"a nil *http.Client", apiKey, []client.Option{client.WithHTTPClient((*http.Client)(nil))}, "WithHTTPClient"},
@@ -259,8 +263,8 @@ func TestWaysToSend(t *testing.T) {
 	}
 	bodiless := func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil }
 	_, err = newClient(t, "https://api.example", client.WithHTTPClient(doer(bodiless))).UpdateProvider(t.Context(), customerID, providerID, update)
-	if err == nil || !strings.Contains(err.Error(), "the answer is empty") {
-		t.Errorf("an answer without a body: %v", err)
+	if err == nil || !strings.Contains(err.Error(), "the response is empty") {
+		t.Errorf("a response without a body: %v", err)
 	}
 }
 
@@ -268,7 +272,7 @@ func TestHeaders(t *testing.T) {
 	var got http.Header
 	note := func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header.Clone()
-		answer(200, record)(w, r)
+		respond(200, record)(w, r)
 	}
 	tests := []struct {
 		name    string
@@ -304,11 +308,8 @@ func TestHeaders(t *testing.T) {
 }
 
 func TestKeyIsNeverPrinted(t *testing.T) {
-	var generated *client.HTTPClient
-	c := serve(t, answer(200, record), client.ClientOption(func(g *client.HTTPClient) error {
-		generated = g
-		return nil
-	}))
+	c := serve(t, respond(200, record))
+	generated := client.Generated(c)
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		for _, value := range []any{c, *c, generated, *generated, generated.Client} {
 			if text := fmt.Sprintf(format, value); strings.Contains(text, "secret") || strings.Contains(text, fmt.Sprintf("%x", "secret")) {
@@ -321,7 +322,7 @@ func TestKeyIsNeverPrinted(t *testing.T) {
 func TestEditors(t *testing.T) {
 	t.Run("see each request without the key, then and later", func(t *testing.T) {
 		var seen []*http.Request
-		c := serve(t, answer(503, ""), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		c := serve(t, respond(503, ""), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 			seen = append(seen, r)
 			return nil
 		}))
@@ -337,7 +338,7 @@ func TestEditors(t *testing.T) {
 	})
 	t.Run("can refuse", func(t *testing.T) {
 		refusal := errors.New("not today")
-		c := serve(t, answer(200, record), client.WithRequestEditorFn(func(context.Context, *http.Request) error { return refusal }))
+		c := serve(t, respond(200, record), client.WithRequestEditorFn(func(context.Context, *http.Request) error { return refusal }))
 		_, err := c.UpdateProvider(t.Context(), customerID, providerID, update)
 		if !errors.Is(err, refusal) || err.Error() != "update provider: request editor: not today" {
 			t.Errorf("error %v", err)
@@ -368,7 +369,7 @@ func TestAttemptHook(t *testing.T) {
 		}
 		got = append(got, a)
 	}
-	answers := []http.HandlerFunc{answer(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`), answer(200, record, "X-Request-Id", "the server's")}
+	answers := []http.HandlerFunc{respond(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`), respond(200, record, "X-Request-Id", "the server's")}
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) { answers[len(got)](w, r) }, client.WithAttemptHook(hook))
 	if _, err := c.UpdateProvider(context.WithValue(t.Context(), key{}, "the call's"), customerID, providerID, update); err != nil {
 		t.Fatal(err)
@@ -401,7 +402,7 @@ func TestAttemptHookOfEachOperation(t *testing.T) {
 	for _, operation := range operations {
 		t.Run(operation.name, func(t *testing.T) {
 			var got []client.Attempt
-			answers := []http.HandlerFunc{answer(429, ""), answer(operation.status, operation.body)}
+			answers := []http.HandlerFunc{respond(429, ""), respond(operation.status, operation.body)}
 			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				path := strings.NewReplacer("{id}", customerID.String(), "{providerId}", providerID.String()).Replace(operation.route)
 				if r.Method != operation.method || r.URL.Path != path {
@@ -438,11 +439,11 @@ func TestConcurrentUse(t *testing.T) {
 		mu.Unlock()
 		body, _ := io.ReadAll(r.Body)
 		if failing {
-			answer(503, "")(w, r)
+			respond(503, "")(w, r)
 			return
 		}
 		notes := strings.TrimSuffix(strings.TrimPrefix(string(body), `{"notes":`), "}")
-		answer(200, strings.Replace(record, `"notes":null`, `"notes":`+notes, 1))(w, r)
+		respond(200, strings.Replace(record, `"notes":null`, `"notes":`+notes, 1))(w, r)
 	}, client.WithAttemptHook(func(context.Context, client.Attempt) {}))
 	var group sync.WaitGroup
 	for n := range 50 {

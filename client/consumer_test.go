@@ -37,11 +37,11 @@ func TestConsumer(t *testing.T) {
 	consume(t, "build", "-o", program, ".")
 
 	answers := []http.HandlerFunc{
-		answer(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`),
-		answer(200, record, "ETag", `"7"`),
-		answer(200, list(cursor, record, record)),
-		answer(200, list("", record)),
-		answer(404, `{"message":"This customer has no such provider.","code":"NOT_FOUND"}`),
+		respond(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`),
+		respond(200, record, "ETag", `"7"`),
+		respond(200, list(cursor, record, record)),
+		respond(200, list("", record)),
+		respond(404, `{"message":"This customer has no such provider.","code":"NOT_FOUND"}`),
 	}
 	bodies := make(chan string, len(answers))
 	var asked atomic.Int32

@@ -96,7 +96,7 @@ func sentBy(t *testing.T, call func(context.Context, *client.Client) error) []st
 		case r.URL.RawQuery != "":
 			body = list("")
 		}
-		answer(status, body)(w, r)
+		respond(status, body)(w, r)
 	})
 	if err := call(t.Context(), c); err != nil {
 		t.Fatal(err)

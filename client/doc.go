@@ -1,11 +1,10 @@
-// Package client keeps the providers of customers through the careCycle API: the vendor's, or any server of the same
-// contract.
+// Package client is a client for the careCycle customer provider API: the vendor's, or any server of the same contract.
 //
 //	go get github.com/carecycle/provider-api/client
 //
-// # A change
+// # Updating a provider
 //
-// A [Client] is made once, with the key of your organization, and used by the whole program:
+// Create one [Client] with your organization's key, and use it in the whole program:
 //
 //	c, err := client.New(os.Getenv("CARECYCLE_API_KEY"))
 //	if err != nil {
@@ -14,78 +13,79 @@
 //	record, err := c.UpdateProvider(ctx, customerID, providerID, client.ProviderUpdate{
 //		Phone: client.Set("+1 555 0100"), // a value
 //		Fax:   client.Clear[string](),    // null
-//	}) // everything else stays as it is
+//	}) // other properties keep their values
 //	if err != nil {
 //		return err
 //	}
 //
-// The properties of a change that may be null are a [Field]: [Set] gives a value, [Clear] takes it away, and a Field
-// that is not mentioned leaves the property alone. CustomerID and ProviderType, which are never null, are pointers:
+// A property that can be null is a [Field]: [Set] gives it a value, [Clear] sets it to null, and the zero Field leaves the
+// property as it is. CustomerID and ProviderType cannot be null, so they are pointers:
 //
 //	client.ProviderUpdate{ProviderType: new(client.ProviderTypePharmacy)}
 //
-// The answer is the whole [Record] as it stands after the change, which is then on disk. What may be null is a pointer,
-// nil for null. [Provider.UpdatedTime] and [Provider.CreatedTime] read the timestamps, whose text is in UpdatedAt and
-// CreatedAt.
+// UpdateProvider returns the whole [Record] after the change, once the change is on disk. A property that can be null is a
+// pointer in it. [Provider.UpdatedTime] and [Provider.CreatedTime] parse the timestamps.
 //
-// # Making, reading and deleting
+// # Creating, reading and deleting
 //
-// [Client.CreateProvider] makes a record. What is not mentioned is null:
+// [Client.CreateProvider] creates a record. Properties that you omit are null:
 //
 //	record, err := c.CreateProvider(ctx, customerID, client.ProviderCreate{
 //		ProviderType: client.ProviderTypeHospital,
 //		Phone:        new("+1 555 0100"),
 //	})
 //
-// [Client.GetProvider] reads one, [Client.DeleteProvider] deletes it. [Client.Providers] walks through all that a customer
-// has, or those that a [ProviderFilter] lets through, and asks for the next page when the loop gets there:
+// [Client.GetProvider] reads a record, and [Client.DeleteProvider] deletes it. [Client.Providers] iterates over a customer's
+// records, all of them or those that match a [ProviderFilter]. It requests the next page when the loop needs it:
 //
 //	for provider, err := range c.Providers(ctx, customerID, client.ProviderFilter{IsActive: new(true)}) {
 //		if err != nil {
-//			return err // the walk is over
+//			return err // the iteration is over
 //		}
 //		fmt.Println(provider.ID, provider.ProviderType)
 //	}
 //
-// [Client.ProviderHistory] walks in the same way through what was done to a record, by whom and when, the latest first.
+// [Client.ProviderHistory] iterates over the changes of a record, the latest first.
 //
 // # Errors
 //
-// [errors.Is] tells what kind an error is of, and [errors.As] or [errors.AsType] gives the [Error] with its details:
+// Every error of the API or the network is an [*Error]. Use errors.Is to find out its kind, and errors.As or
+// errors.AsType to get its details:
 //
 //	switch {
 //	case errors.Is(err, client.ErrNotFound):
 //		// the customer has no such provider
 //	case errors.Is(err, client.ErrValidation):
 //		if e, ok := errors.AsType[*client.Error](err); ok {
-//			for _, fault := range e.Fields {
-//				fmt.Println(fault.Path, fault.Message)
+//			for _, field := range e.Fields {
+//				fmt.Println(field.Path, field.Message)
 //			}
 //		}
 //	case errors.Is(err, client.ErrUnavailable):
-//		// later, perhaps
+//		// try again later
 //	}
 //
-// The text of an error can be logged as it is: it names no customer, no provider, no value and not the key.
+// The text of an error is safe to log: it contains no ID of a customer or provider, no value, and not the key.
 //
-// # Repetition
+// # Retries
 //
-// An update or a deletion is the same however often it is sent, and reading changes nothing. So a call repeats it when
-// the API is too busy (429, 503), a proxy cannot reach it (502, 504), or the connection fails, after a random wait that
-// grows, or the wait that the API asks for. It gives up after [DefaultAttempts], or when the next attempt would begin later than [DefaultElapsed] after the
-// call or after the deadline of its context, and then returns the last attempt's error at once. [WithRetries] sets
-// other bounds, [WithoutRetries] switches repetition off, [WithTimeout] bounds each attempt.
+// Updates, deletions and reads have the same effect however often they are sent. A call therefore retries them if the API
+// is too busy (429, 503), a proxy cannot reach it (502, 504, 520 to 530), the body arrived too slowly (408), or the connection
+// fails. It waits with jittered exponential backoff, and no shorter than Retry-After asks. It gives up after
+// [DefaultAttempts] attempts, or if the next one would start later than [DefaultElapsed] after the call or after the
+// context's deadline, and then returns the last error at once. [WithRetries] sets other limits, [WithoutRetries] turns
+// retries off, and [WithTimeout] limits each attempt.
 //
-// If nothing helps, the change may have been made all the same, and only its answer been lost. The error is then an
+// If all attempts fail, the change may have been made, and only the response lost. The error is then an
 // [ErrOutcomeUnknown] too.
 //
-// A creation that is sent twice makes two records. CreateProvider repeats an attempt only if that certainly made none,
-// and otherwise returns at once, with an ErrOutcomeUnknown: look for the record before you call again.
+// Sending a creation twice creates two records. CreateProvider retries only if the failed attempt certainly created none.
+// Otherwise it returns an [ErrOutcomeUnknown] at once: look for the record before you call again.
 //
 // # Changing what was read
 //
-// [Client.ModifyProvider] reads a record, lets a function decide on the change, and makes it only if nobody changed the
-// record in between; if somebody did, it begins anew:
+// [Client.ModifyProvider] reads a record, calls a function that decides on the change, and sends the change only if nobody
+// else changed the record in between. If somebody did, it starts again:
 //
 //	record, err := c.ModifyProvider(ctx, customerID, providerID, func(current *client.Record) (client.ProviderUpdate, error) {
 //		if current.Notes == nil {
@@ -94,26 +94,25 @@
 //		return client.ProviderUpdate{Notes: client.Set(*current.Notes + " Call in the morning.")}, nil
 //	})
 //
-// Where a person decides, there is more time in between. Each Record has an ETag, its version. [IfMatch] makes an update
-// or a deletion only if the record still has that version:
+// If a person decides, use the ETag of the [Record], which is its version. [IfMatch] makes an update or a deletion only if
+// the record still has that version:
 //
 //	_, err = c.UpdateProvider(ctx, customerID, providerID, change, client.IfMatch(record.ETag))
 //	if errors.Is(err, client.ErrPreconditionFailed) {
-//		// somebody was faster: read the record anew and decide again
+//		// somebody else changed the record: read it again and decide again
 //	}
 //
-// If an attempt of such an update is lost and its repetition is refused, nobody can tell whether it was the lost attempt
-// that changed the record, or somebody else. That is an ErrOutcomeUnknown, never an ErrPreconditionFailed: to read
-// anew and apply the change once more could apply it twice.
+// If an attempt of such an update is lost and its retry is rejected, it is unknown whether the lost attempt or somebody else
+// changed the record. The error is then ErrOutcomeUnknown and never ErrPreconditionFailed, because applying the change to
+// the new state could apply it twice.
 //
-// # Watching
+// # Observability
 //
-// [WithAttemptHook] reports each attempt, for logs and metrics, in terms that hold no ID. [WithRequestEditorFn] sees
-// each request before it is sent, without the key, and may add headers; [WithTransport] takes a transport that traces.
-// All attempts of a call carry one X-Request-Id, which the server's log has as well, and so has the Error.
+// [WithAttemptHook] reports each attempt, for logs and metrics; it gets no IDs. [WithRequestEditorFn] sees each request
+// before it is sent, without the key, and can add headers. [WithTransport] takes a transport, for example one that traces. All
+// attempts of a call have the same X-Request-Id, which is in the server's log and in the Error.
 //
 // # Generated code
 //
-// The models are generated from the API's contract, openapi.yaml, and so is the plain [HTTPClient], which has none of
-// the above and is not meant to be used by itself.
+// The models are generated from the API's contract, openapi.yaml, and so is the plain HTTP client that a Client uses.
 package client

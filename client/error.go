@@ -14,48 +14,52 @@ import (
 var (
 	ErrUnauthorized       = errors.New("unauthorized")        // 401: the key is missing, unknown, revoked or expired
 	ErrForbidden          = errors.New("forbidden")           // 403: the key lacks a permission
-	ErrNotFound           = errors.New("not found")           // 404: no such customer, or none of its providers; nothing was changed
+	ErrNotFound           = errors.New("not found")           // 404: no such customer, or none of its providers; nothing was changed. A path that the API does not have is of no kind
 	ErrPreconditionFailed = errors.New("precondition failed") // 412: the record has changed since the IfMatch; nothing was changed
 	ErrValidation         = errors.New("validation failed")   // 422: Error.Fields says what is wrong
 	ErrRateLimited        = errors.New("rate limited")        // 429: Error.RetryAfter says how long to wait
-	ErrUnavailable        = errors.New("unavailable")         // 502, 503, 504, no answer, or half of one: try again later
+	ErrUnavailable        = errors.New("unavailable")         // 408, 502, 503, 504, 520 to 530, no response, or half of one: try again later
 )
 
-// ErrOutcomeUnknown is what errors.Is finds, beside another kind or alone, in the error of a call that may have made its
-// change: the connection was cut before the answer was there, say, and so was that of each attempt to repeat it. No call
+// ErrOutcomeUnknown is what errors.Is finds, next to another kind or alone, in the error of a call that may have made its
+// change: the connection was cut before the response was there, say, and so was that of each attempt to repeat it. No call
 // that reads ends with it.
 //
 // After UpdateProvider and DeleteProvider, calling again settles it, since sending a change twice is the same as sending
 // it once, with two exceptions. With IfMatch an update itself takes the version away that it asks for; and after a
 // move by CustomerID the provider is no longer found under the customer it was moved from. If the API therefore answers
 // 412 or 404 to the repetition of an update whose outcome is not known, the error is ErrOutcomeUnknown and neither
-// ErrPreconditionFailed nor ErrNotFound: read the record anew, with GetProvider, and compare.
+// ErrPreconditionFailed nor ErrNotFound: read the record again, with GetProvider, and compare.
 //
-// After CreateProvider, calling again may make a second record: look for the first one, with Providers.
+// After CreateProvider, calling again may create a second record: look for the first one, with Providers.
 var ErrOutcomeUnknown = errors.New("outcome unknown")
 
-// ErrNoVersions is what ModifyProvider ends with where the server answers without an ETag.
-var ErrNoVersions = errors.New("the server keeps no versions of its records, for it answered without an ETag; nothing was changed")
+// ErrNoVersions is what ModifyProvider ends with where the server responds without an ETag.
+var ErrNoVersions = errors.New("the server keeps no versions of its records, for it responded without an ETag; nothing was changed")
 
-// Error is what went wrong with a call: an answer that is not a success or cannot be read, or none at all. Its text
+// ErrETagNeverMatches is the error of ModifyProvider if the server rejects the ETag of a record that nobody changed in between.
+// A proxy that rewrites ETags, for example when it compresses responses, causes that.
+var ErrETagNeverMatches = errors.New("the server rejects the ETag that it sent for this record, although the record has not changed; a proxy may rewrite ETags. Nothing was changed")
+
+// Error is what went wrong with a call: a response that is not a success or cannot be read, or none at all. Its text
 // holds no value that was sent, no ID but the request's, and not the key.
 type Error struct {
-	StatusCode     int           // 0 if no answer came
-	Code           string        // the contract's, such as NOT_FOUND; empty if the answer is not in the contract's form
+	StatusCode     int           // 0 if no response came
+	Code           string        // the contract's, such as NOT_FOUND; empty if the response is not in the contract's form
 	Message        string        // for a person
-	Fields         []FieldError  // with ErrValidation: every fault of the request
+	Fields         []FieldError  // with ErrValidation: every error of the request
 	RequestID      string        // what client and server call the request; quote it when you ask for help
 	RetryAfter     time.Duration // how long the server asks to wait; 0 if it does not say
 	Attempts       int           // how many attempts the call made
 	OutcomeUnknown bool          // whether an attempt may have made the change, see ErrOutcomeUnknown
 
-	// Err is what the network or the context said, nil if the answer is there. Its own text, unlike that of the
+	// Err is what the network or the context said, nil if the response is there. Its own text, unlike that of the
 	// Error, may hold the URL, and so the customer's ID. A timeout is os.ErrDeadlineExceeded, or
 	// context.DeadlineExceeded if it was the context's.
 	Err error
 }
 
-// maxFields bounds how many faults the text of an Error lists; Fields has them all.
+// maxFields bounds how many errors the text of an Error lists; Fields has them all.
 const maxFields = 5
 
 // Error returns the status, the message and the name of the request, on one line.
@@ -89,19 +93,26 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Codes of the contract that decide what an error means.
+const (
+	codeNotFound    = "NOT_FOUND"    // unlike PATH_NOT_FOUND, which a wrong base URL gives
+	codeUnknownETag = "UNKNOWN_ETAG" // the condition can never match
+	codeUnavailable = "SERVICE_UNAVAILABLE"
+)
+
 // Is reports whether the error is of the kind of target, one of the Err… values.
 func (e *Error) Is(target error) bool {
 	if e.OutcomeUnknown && target == ErrOutcomeUnknown {
 		return true
 	}
-	switch e.StatusCode {
-	case http.StatusTooManyRequests:
+	switch {
+	case e.StatusCode == http.StatusTooManyRequests:
 		return target == ErrRateLimited
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case isUnavailable(e.StatusCode):
 		return target == ErrUnavailable
 	}
 	if e.Err != nil {
-		return target == ErrUnavailable && !ended(e.Err) && !permanent(e.Err)
+		return target == ErrUnavailable && !ended(e.Err) && !isPermanent(e.Err)
 	}
 	if e.Code == "" {
 		return false
@@ -112,7 +123,7 @@ func (e *Error) Is(target error) bool {
 	case http.StatusForbidden:
 		return target == ErrForbidden
 	case http.StatusNotFound:
-		return target == ErrNotFound && !e.OutcomeUnknown
+		return target == ErrNotFound && e.Code == codeNotFound && !e.OutcomeUnknown
 	case http.StatusPreconditionFailed:
 		return target == ErrPreconditionFailed && !e.OutcomeUnknown
 	case http.StatusUnprocessableEntity:
@@ -121,18 +132,17 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// judge says whether the attempt may have done what was asked of the server. A read leaves nothing open, nor does the
+// setOutcome says whether the attempt may have done what was asked of the server. A read leaves nothing open, nor does the
 // contract's SERVICE_UNAVAILABLE after which a record may be created again. Servers of before OUTCOME_UNKNOWN was in the
 // contract said that of updates whose outcome they did not know.
-func (e *Error) judge(method string) {
-	const unavailable = "SERVICE_UNAVAILABLE"
+func (e *Error) setOutcome(method string) {
 	creates := method == http.MethodPost
 	switch {
 	case !e.OutcomeUnknown:
-	case method == http.MethodGet, creates && e.StatusCode == http.StatusServiceUnavailable && e.Code == unavailable:
+	case method == http.MethodGet, creates && e.StatusCode == http.StatusServiceUnavailable && e.Code == codeUnavailable:
 		e.OutcomeUnknown = false
 	case creates:
-		e.Message = strings.TrimSuffix(e.Message, ".") + "; whether the record was made is not known: look for it before you make it again"
+		e.Message = strings.TrimSuffix(e.Message, ".") + "; whether the record was created is not known: look for it before you create it again"
 	case e.Code == "":
 		e.Message += "; whether the change was made is not known"
 	}
@@ -143,8 +153,8 @@ func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// follow adds what the attempts before leave open.
-func (e *Error) follow(unknown bool) {
+// afterAttempt adds what the attempts before leave open.
+func (e *Error) afterAttempt(unknown bool) {
 	if unknown && !e.OutcomeUnknown {
 		e.OutcomeUnknown = true
 		e.Message = strings.TrimSuffix(e.Message, ".") + ". An earlier attempt of this call may have made the change."

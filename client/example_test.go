@@ -19,7 +19,7 @@ import (
 // newAPI stands in for the API: it answers with these, one request after another, and with the record from then on.
 func newAPI(answers ...http.HandlerFunc) *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next := answer(200, record, "ETag", `"7"`)
+		next := respond(200, record, "ETag", `"7"`)
 		if len(answers) > 0 {
 			next, answers = answers[0], answers[1:]
 		}
@@ -71,7 +71,7 @@ func ExampleClient_UpdateProvider() {
 	api := newAPI(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Println(r.Method, string(body))
-		answer(200, record)(w, r)
+		respond(200, record)(w, r)
 	})
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
@@ -98,7 +98,7 @@ func ExampleClient_CreateProvider() {
 	api := newAPI(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Println(r.Method, string(body))
-		answer(201, record, "ETag", `"1"`)(w, r)
+		respond(201, record, "ETag", `"1"`)(w, r)
 	})
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
@@ -109,7 +109,7 @@ func ExampleClient_CreateProvider() {
 	})
 	switch {
 	case errors.Is(err, client.ErrOutcomeUnknown):
-		fmt.Println("look for the record before you make it again")
+		fmt.Println("look for the record before you create it again")
 	case err != nil:
 		fmt.Println(err)
 	default:
@@ -135,8 +135,8 @@ func ExampleClient_GetProvider() {
 }
 
 func ExampleClient_DeleteProvider() {
-	// The answer to the first attempt is lost on the way. The second one finds nothing: the provider is gone.
-	api := newAPI(answer(502, ""), answer(404, `{"message":"This customer has no such provider.","code":"NOT_FOUND"}`))
+	// The response to the first attempt is lost on the way. The second one finds nothing: the provider is gone.
+	api := newAPI(respond(502, ""), respond(404, `{"message":"This customer has no such provider.","code":"NOT_FOUND"}`))
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
 
@@ -146,7 +146,7 @@ func ExampleClient_DeleteProvider() {
 }
 
 func ExampleClient_Providers() {
-	api := newAPI(answer(200, `{"data":[`+record+`,`+record+`],"nextCursor":"AAABl3-X2-08kMPMDURLUIiI3SVzYFIq"}`), answer(200, `{"data":[`+record+`],"nextCursor":null}`))
+	api := newAPI(respond(200, `{"data":[`+record+`,`+record+`],"nextCursor":"AAABl3-X2-08kMPMDURLUIiI3SVzYFIq"}`), respond(200, `{"data":[`+record+`],"nextCursor":null}`))
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
 
@@ -165,7 +165,7 @@ func ExampleClient_Providers() {
 }
 
 func ExampleClient_ProviderHistory() {
-	api := newAPI(answer(200, `{"data":[`+entry+`],"nextCursor":null}`))
+	api := newAPI(respond(200, `{"data":[`+entry+`],"nextCursor":null}`))
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
 
@@ -187,10 +187,10 @@ func ExampleClient_ProviderHistory() {
 
 func ExampleClient_ModifyProvider() {
 	api := newAPI(
-		answer(200, record, "ETag", `"6"`),
-		answer(412, `{"message":"The provider has changed.","code":"PRECONDITION_FAILED"}`), // somebody is faster
-		answer(200, record, "ETag", `"7"`),
-		answer(200, record, "ETag", `"8"`),
+		respond(200, record, "ETag", `"6"`),
+		respond(412, `{"message":"The provider has changed.","code":"PRECONDITION_FAILED"}`), // somebody is faster
+		respond(200, record, "ETag", `"7"`),
+		respond(200, record, "ETag", `"8"`),
 	)
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
@@ -226,7 +226,7 @@ func ExampleHistoryEntry_Time() {
 }
 
 func ExampleIfMatch() {
-	api := newAPI(answer(200, record, "ETag", `"7"`), answer(412, `{"message":"The provider has changed.","code":"PRECONDITION_FAILED"}`))
+	api := newAPI(respond(200, record, "ETag", `"7"`), respond(412, `{"message":"The provider has changed.","code":"PRECONDITION_FAILED"}`))
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
 	ctx := context.Background()
@@ -289,7 +289,7 @@ func ExampleProviderType() {
 }
 
 func ExampleError() {
-	api := newAPI(answer(422, `{"message": "The request has 2 faults; all are listed.", "code": "VALIDATION_ERROR", "errors": [
+	api := newAPI(respond(422, `{"message": "The request has 2 errors; all are listed.", "code": "VALIDATION_ERROR", "errors": [
 		{"path": ["npi"], "message": "npi must have at most 50 characters; it has 60 characters.", "expected": "at most 50 characters", "received": "60 characters", "code": "too_long"},
 		{"path": ["state"], "message": "state must be text.", "expected": "string", "received": "number", "code": "invalid_type"}
 	]}`, "X-Request-Id", "0198f3a2-6c1d-7b7e-9d5c-2f4b8a1e6c3d"))
@@ -310,7 +310,7 @@ func ExampleError() {
 }
 
 func ExampleError_retryAfter() {
-	api := newAPI(answer(429, `{"message":"Too many requests.","code":"RATE_LIMIT_EXCEEDED","retryAfter":60}`))
+	api := newAPI(respond(429, `{"message":"Too many requests.","code":"RATE_LIMIT_EXCEEDED","retryAfter":60}`))
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL))
 
@@ -367,7 +367,7 @@ func ExampleWithRetries() {
 }
 
 func ExampleWithoutRetries() {
-	api := newAPI(answer(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`))
+	api := newAPI(respond(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`))
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL), client.WithoutRetries())
 
@@ -380,7 +380,7 @@ func ExampleWithUserAgent() {
 	api := newAPI(func(w http.ResponseWriter, r *http.Request) {
 		product, _, _ := strings.Cut(r.UserAgent(), " ")
 		fmt.Println(product)
-		answer(200, record)(w, r)
+		respond(200, record)(w, r)
 	})
 	defer api.Close()
 	c, _ := client.New("cc_your_key", client.WithBaseURL(api.URL), client.WithUserAgent("billing/1.4"))
@@ -392,7 +392,7 @@ func ExampleWithUserAgent() {
 func ExampleWithRequestEditorFn() {
 	api := newAPI(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Println(r.Header.Get("Traceparent"))
-		answer(200, record)(w, r)
+		respond(200, record)(w, r)
 	})
 	defer api.Close()
 
@@ -408,7 +408,7 @@ func ExampleWithRequestEditorFn() {
 }
 
 func ExampleWithAttemptHook() {
-	api := newAPI(answer(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`))
+	api := newAPI(respond(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`))
 	defer api.Close()
 
 	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))

@@ -18,3 +18,6 @@ func WithClock(now func() time.Time, sleep func(context.Context, time.Duration) 
 		return nil
 	})
 }
+
+// Generated returns the generated client within c.
+func Generated(c *Client) *plainClient { return c.api }

@@ -26,7 +26,7 @@ import (
 	"github.com/carecycle/provider-api/client"
 )
 
-var tooLarge = fmt.Sprintf("200: the answer is larger than %d bytes", client.MaxAnswer)
+var tooLarge = fmt.Sprintf("200: the response is larger than %d bytes", client.MaxAnswer)
 
 // misbehave returns the base URL of a server that reads each request to its end and then does what it likes with the
 // connection, which is closed when that returns.
@@ -145,22 +145,22 @@ func TestFaults(t *testing.T) {
 		attempts int // of 2
 		cause    error
 	}{
-		{"no answer", write(""), "no answer: the connection was cut" + unknown, lost, 2, io.EOF},
-		{"a reset instead of an answer", thenReset(""), "no answer: the connection was cut" + unknown, lost, 2, nil},
-		{"half a header", write(head), "no answer: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
-		{"a reset within the answer", thenReset(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the answer broke off after 6 bytes: the connection was cut" + unknown, lost, 2, nil},
-		{"a truncated answer", write(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the answer broke off after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
-		{"a truncated answer in chunks", write(head + "Transfer-Encoding: chunked\r\n\r\n6\r\n{\"id\":\r\n"), "200: the answer broke off after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
-		{"a truncated error", write("HTTP/1.1 422 No\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"message\":"), "422: the answer broke off after 11 bytes: the connection was cut", []error{client.ErrUnavailable}, 2, io.ErrUnexpectedEOF},
-		{"truncated, and its end called so", write(head + "Connection: close\r\n\r\n" + record[:100]), "200: the answer is not valid JSON" + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
+		{"no response", write(""), "no response: the connection was cut" + unknown, lost, 2, io.EOF},
+		{"a reset instead of a response", thenReset(""), "no response: the connection was cut" + unknown, lost, 2, nil},
+		{"half a header", write(head), "no response: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
+		{"a reset within the response", thenReset(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: the connection was cut" + unknown, lost, 2, nil},
+		{"a truncated answer", write(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
+		{"a truncated answer in chunks", write(head + "Transfer-Encoding: chunked\r\n\r\n6\r\n{\"id\":\r\n"), "200: the response ended early after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
+		{"a truncated error", write("HTTP/1.1 422 No\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"message\":"), "422: the response ended early after 11 bytes: the connection was cut", []error{client.ErrUnavailable}, 2, io.ErrUnexpectedEOF},
+		{"truncated, and its end called so", write(head + "Connection: close\r\n\r\n" + record[:100]), "200: the response is not valid JSON" + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
 		{"an endless answer", withoutEnd(head+"\r\n", strings.Repeat(" ", 1<<16)), tooLarge + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
-		{"an endless header", withoutEnd(head, "X-Private: private words\r\n"), "no answer: " + hidden + unknown, lost, 2, nil},
-		{"no HTTP", write("private words\r\n\r\n"), "no answer: " + hidden + unknown, lost, 2, nil},
-		{"a redirect to nowhere", write("HTTP/1.1 302 Found\r\nLocation: ://private\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), "no answer: " + hidden + unknown, lost, 2, nil},
-		{"a slow server", thenHang(""), "no answer: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
-		{"a slow answer", thenHang(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the answer broke off after 6 bytes: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
-		{"gzip, truncated", write(zipped + compress(record)[:50]), "200: the answer broke off after ", lost, 2, io.ErrUnexpectedEOF},
-		{"gzip that is none", write(zipped + record), "200: the answer broke off after 0 bytes: " + hidden + unknown, lost, 2, gzip.ErrHeader},
+		{"an endless header", withoutEnd(head, "X-Private: private words\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
+		{"no HTTP", write("private words\r\n\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
+		{"a redirect to nowhere", write("HTTP/1.1 302 Found\r\nLocation: ://private\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
+		{"a slow server", thenHang(""), "no response: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
+		{"a slow answer", thenHang(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
+		{"gzip, truncated", write(zipped + compress(record)[:50]), "200: the response ended early after ", lost, 2, io.ErrUnexpectedEOF},
+		{"gzip that is none", write(zipped + record), "200: the response ended early after 0 bytes: " + hidden + unknown, lost, 2, gzip.ErrHeader},
 		{"gzip that grows", write(zipped + compress(strings.Repeat(" ", 2*client.MaxAnswer))), tooLarge + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
 	}
 	for _, test := range tests {
@@ -168,7 +168,7 @@ func TestFaults(t *testing.T) {
 			kinds, text, attempts := test.kinds, test.text, test.attempts
 			switch open := slices.Contains(kinds, client.ErrOutcomeUnknown); {
 			case does.method == "POST" && open: // is not repeated
-				text = strings.Replace(text, unknown, "; whether the record was made is not known: look for it before you make it again", 1)
+				text = strings.Replace(text, unknown, "; whether the record was created is not known: look for it before you create it again", 1)
 				attempts = 1
 			case does.method == "GET": // changes nothing
 				text = strings.Replace(text, unknown, "", 1)
@@ -217,14 +217,14 @@ func outOfTime(t *testing.T, does operation, server func(net.Conn), attempts int
 	return err
 }
 
-// TestHTTP2 has the faults that look different in HTTP/2, where one of many streams ends and the connection stays.
+// TestHTTP2 has the errors that look different in HTTP/2, where one of many streams ends and the connection stays.
 func TestHTTP2(t *testing.T) {
 	for name, test := range map[string]struct {
 		server http.HandlerFunc
 		text   string
 	}{
-		"no answer":          {cut, "no answer: the connection was cut"},
-		"a truncated answer": {cutShort, "200: the answer broke off after 100 bytes: the connection was cut"},
+		"no response":        {cut, "no response: the connection was cut"},
+		"a truncated answer": {cutShort, "200: the response ended early after 100 bytes: the connection was cut"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -250,7 +250,7 @@ func TestCreateProviderIsSentOnce(t *testing.T) {
 	var arrived atomic.Int32
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			answer(200, record)(w, r)
+			respond(200, record)(w, r)
 			return
 		}
 		arrived.Add(1)
@@ -278,7 +278,7 @@ func TestNoConnection(t *testing.T) {
 	for _, operation := range operations {
 		err := operation.call(t.Context(), newClient(t, "http://"+address))
 		wantKinds(t, err, client.ErrUnavailable) // and the outcome is known: nothing was sent
-		want := operation.name + ": no answer: dial tcp " + address + ": connect: connection refused; check the base URL and the network"
+		want := operation.name + ": no response: dial tcp " + address + ": connect: connection refused; check the base URL and the network"
 		if !strings.HasPrefix(err.Error(), want) || !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("got  %v\nwant %s…", err, want)
 		}
@@ -346,7 +346,7 @@ func TestTimeoutOfTheHTTPClient(t *testing.T) {
 	})
 }
 
-// TestTLS has the faults of a connection that was never made: nothing can have come of the request, and repeating it
+// TestTLS has the errors of a connection that was never made: nothing can have come of the request, and repeating it
 // would not help.
 func TestTLS(t *testing.T) {
 	unread := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the request arrived") })
@@ -358,8 +358,8 @@ func TestTLS(t *testing.T) {
 	t.Cleanup(plain.Close)
 
 	tests := []struct{ name, base, text string }{
-		{"a certificate of nobody's", secure.URL, "no answer: tls: failed to verify certificate: x509: certificate signed by unknown authority; check the base URL"},
-		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), "no answer: the server does not speak TLS; check the base URL"},
+		{"a certificate of nobody's", secure.URL, "no response: tls: failed to verify certificate: x509: certificate signed by unknown authority; check the base URL"},
+		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), "no response: the server does not speak TLS; check the base URL"},
 	}
 	for _, test := range tests {
 		for _, operation := range operations {
@@ -372,7 +372,7 @@ func TestTLS(t *testing.T) {
 	}
 	trusting := secure.Client().Transport.(*http.Transport).Clone()
 	trusting.TLSClientConfig = &tls.Config{RootCAs: trusting.TLSClientConfig.RootCAs, ServerName: "example.com"}
-	secure.Config.Handler = answer(200, record)
+	secure.Config.Handler = respond(200, record)
 	if _, err := newClient(t, secure.URL, client.WithTransport(trusting)).UpdateProvider(t.Context(), customerID, providerID, update); err != nil {
 		t.Errorf("a transport that knows the certificate: %v", err)
 	}
@@ -388,7 +388,7 @@ func TestRedirects(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for name, options := range map[string][]client.Option{"as it is": nil, "with an HTTP client that follows": {client.WithHTTPClient(follow)}} {
 			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
-				_, err := serve(t, answer(status, "", "Location", elsewhere.URL), options...).UpdateProvider(t.Context(), customerID, providerID, update)
+				_, err := serve(t, respond(status, "", "Location", elsewhere.URL), options...).UpdateProvider(t.Context(), customerID, providerID, update)
 				wantKinds(t, err)
 				if got := asError(t, err); got.StatusCode != status || !strings.Contains(got.Message, "redirect") {
 					t.Errorf("error %v", err)

@@ -14,8 +14,8 @@ func checkKey(key string) error {
 	return nil
 }
 
-// keyed adds the key to each request, last of all, so that no editor sees it.
-type keyed struct {
+// keyDoer adds the key to each request, last of all, so that no editor sees it.
+type keyDoer struct {
 	authorize func(http.Header) // holds the key: unlike a field, nothing that prints a value can look into a function
 	base      *url.URL
 	next      HttpRequestDoer
@@ -31,11 +31,11 @@ func withKey(next HttpRequestDoer, key string, base *url.URL) (HttpRequestDoer, 
 	} else if ok || next == nil {
 		return nil, errors.New("WithHTTPClient: the HTTP client is nil")
 	}
-	return &keyed{func(h http.Header) { h.Set("X-Api-Key", key) }, base, next}, nil
+	return &keyDoer{func(h http.Header) { h.Set("X-Api-Key", key) }, base, next}, nil
 }
 
 // Do sends the request. What goes wrong on the way is a *networkError.
-func (k *keyed) Do(request *http.Request) (*http.Response, error) {
+func (k *keyDoer) Do(request *http.Request) (*http.Response, error) {
 	if request.URL.Scheme != k.base.Scheme || request.URL.Host != k.base.Host {
 		return nil, errors.New("a request editor changed the host; name another server with WithBaseURL")
 	}
@@ -43,7 +43,7 @@ func (k *keyed) Do(request *http.Request) (*http.Response, error) {
 	k.authorize(request.Header)
 	response, err := k.next.Do(request)
 	if err == nil && response == nil {
-		err = errors.New("the HTTP client returned neither an answer nor an error")
+		err = errors.New("the HTTP client returned neither a response nor an error")
 	}
 	if err != nil {
 		return nil, &networkError{err}

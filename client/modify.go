@@ -8,20 +8,21 @@ import (
 	"github.com/google/uuid"
 )
 
-// mostModifications bounds how often ModifyProvider reads a record that others keep changing.
-const mostModifications = 10
+// maxModifications bounds how often ModifyProvider reads a record that others keep changing.
+const maxModifications = 10
 
-// ModifyProvider changes a customer's provider by what it is: it reads the record, lets modify decide on the change, and
-// makes that with IfMatch, so that nobody's change in between is overwritten. It returns the record as it stands then.
+// ModifyProvider reads a customer's provider, calls modify to decide on a change, and sends the change with IfMatch, so that
+// it never overwrites a change made in between. It returns the record after the change.
 //
-// If somebody was faster, it begins anew after a random wait that grows, up to ten times, and no longer than a call may
-// take by WithRetries. So modify may be called several times, each time with the record as it stands; only the last
-// change is made. If that does not help, the error is an ErrPreconditionFailed.
+// If somebody else changed the record first, it starts again with the new state, after a random wait that grows: up to ten
+// times, and for no longer than WithRetries lets a call take. So modify may be called several times; only its last change is
+// made. If that does not help, the error is an ErrPreconditionFailed.
 //
-// If modify returns the zero update, nothing is sent and the record that was read is returned. An error of modify ends
-// the call, and errors.Is finds it. If the server answers without an ETag, the error is ErrNoVersions, before modify is
-// called. The other errors are those of GetProvider and UpdateProvider. An ErrOutcomeUnknown is among them, never
-// followed by another change: the change may have been made, and making it once more could apply it twice.
+// If modify returns the zero update, ModifyProvider sends nothing and returns the record as it read it. An error of modify
+// ends the call, and errors.Is finds it. If the server sends no ETag, the error is ErrNoVersions, before modify is called; if
+// the server rejects the ETag that it sends itself, the error is ErrETagNeverMatches. The other errors are those of
+// GetProvider and UpdateProvider. One of them is ErrOutcomeUnknown. ModifyProvider never sends another change after it: the
+// first may have been made, and making it again could apply it twice.
 func (c *Client) ModifyProvider(ctx context.Context, customerID, providerID uuid.UUID, modify func(current *Record) (ProviderUpdate, error)) (*Record, error) {
 	if modify == nil {
 		return nil, errors.New("modify provider: the function is nil")
@@ -35,6 +36,7 @@ func (c *Client) ModifyProvider(ctx context.Context, customerID, providerID uuid
 
 func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, modify func(*Record) (ProviderUpdate, error)) (*Record, error) {
 	end := c.clock.now().Add(c.retries.elapsed)
+	rejected := "" // the ETag with which the last update failed
 	for number := 1; ; number++ {
 		current, err := c.GetProvider(ctx, customerID, providerID)
 		if err != nil {
@@ -43,6 +45,10 @@ func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, m
 		if current.ETag == "" {
 			return nil, ErrNoVersions
 		}
+		if current.ETag == rejected {
+			return nil, ErrETagNeverMatches
+		}
+		rejected = current.ETag
 		condition := IfMatch(current.ETag) // whatever modify does to the record
 		update, err := modify(current)
 		if err != nil {
@@ -53,7 +59,7 @@ func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, m
 		}
 		record, err := c.UpdateProvider(ctx, customerID, providerID, update, condition)
 		failed, ok := errors.AsType[*Error](err)
-		if !ok || !failed.Is(ErrPreconditionFailed) || number == mostModifications {
+		if !ok || !failed.Is(ErrPreconditionFailed) || failed.Code == codeUnknownETag || number == maxModifications {
 			return record, err
 		}
 		wait := c.wait(ctx, number, 0, end)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,10 +18,10 @@ import (
 
 func TestModifyProvider(t *testing.T) {
 	refused := func(status int, code string) http.HandlerFunc {
-		return answer(status, `{"message":"No.","code":"`+code+`"}`)
+		return respond(status, `{"message":"No.","code":"`+code+`"}`)
 	}
-	read := func(version int) http.HandlerFunc { return answer(200, record, "ETag", fmt.Sprintf(`"%d"`, version)) }
-	stale, changed, busy := refused(412, "PRECONDITION_FAILED"), answer(200, record, "ETag", `"9"`), refused(503, "SERVICE_UNAVAILABLE")
+	read := func(version int) http.HandlerFunc { return respond(200, record, "ETag", fmt.Sprintf(`"%d"`, version)) }
+	stale, changed, busy := refused(412, "PRECONDITION_FAILED"), respond(200, record, "ETag", `"9"`), refused(503, "SERVICE_UNAVAILABLE")
 	own := errors.New("not today")
 	const half = 125 * time.Millisecond
 	tests := []struct {
@@ -37,18 +38,23 @@ func TestModifyProvider(t *testing.T) {
 		{name: "at once", answers: []http.HandlerFunc{read(7), changed}, sent: `GET, PATCH "7"`, calls: 1, etag: `"9"`},
 		{name: "somebody was faster, twice", answers: []http.HandlerFunc{read(6), stale, read(7), stale, read(8), changed}, calls: 3,
 			sent: `GET, PATCH "6", GET, PATCH "7", GET, PATCH "8"`, waits: []time.Duration{half, 2 * half}, etag: `"9"`},
+		{name: "a weak ETag of a proxy", answers: []http.HandlerFunc{respond(200, record, "ETag", `W/"7"`), changed}, sent: `GET, PATCH "7"`, calls: 1, etag: `"9"`},
+		{name: "an ETag that never matches", answers: []http.HandlerFunc{read(7), stale, read(7)}, sent: `GET, PATCH "7", GET`, calls: 1, waits: []time.Duration{half},
+			text: "modify provider: the server rejects the ETag", kinds: []error{client.ErrETagNeverMatches}},
+		{name: "an ETag that the server does not know", answers: []http.HandlerFunc{read(7), refused(412, "UNKNOWN_ETAG")}, sent: `GET, PATCH "7"`, calls: 1,
+			text: "modify provider: update provider: 412 UNKNOWN_ETAG: No.", kinds: []error{client.ErrPreconditionFailed}},
 		{name: "nothing to change", answers: []http.HandlerFunc{read(7)}, returns: errNothing, sent: "GET", calls: 1, etag: `"7"`},
 		{name: "an error of the function", answers: []http.HandlerFunc{read(7)}, returns: own, sent: "GET", calls: 1, text: "modify provider: not today"},
 		{name: "a refusal of another's is not this one's", answers: []http.HandlerFunc{read(7)}, returns: &client.Error{StatusCode: 412, Code: "PRECONDITION_FAILED", Message: "Another."},
 			sent: "GET", calls: 1, text: "modify provider: 412 PRECONDITION_FAILED: Another.", kinds: []error{client.ErrPreconditionFailed}},
-		{name: "no versions", answers: []http.HandlerFunc{answer(200, record)}, sent: "GET", text: "modify provider: the server keeps no versions"},
-		{name: "a version that is none", answers: []http.HandlerFunc{answer(200, record, "ETag", "7")}, sent: "GET", calls: 1, text: "modify provider: update provider: IfMatch needs the ETag"},
+		{name: "no versions", answers: []http.HandlerFunc{respond(200, record)}, sent: "GET", text: "modify provider: the server keeps no versions"},
+		{name: "a version that is none", answers: []http.HandlerFunc{respond(200, record, "ETag", "7")}, sent: "GET", calls: 1, text: "modify provider: update provider: IfMatch needs the ETag"},
 		{name: "not found", answers: []http.HandlerFunc{refused(404, "NOT_FOUND")}, sent: "GET", text: "modify provider: get provider: 404 NOT_FOUND: No.", kinds: []error{client.ErrNotFound}},
 		{name: "gone in between", answers: []http.HandlerFunc{read(7), stale, refused(404, "NOT_FOUND")}, sent: `GET, PATCH "7", GET`, calls: 1, waits: []time.Duration{half},
 			text: "modify provider: get provider: 404 NOT_FOUND: No.", kinds: []error{client.ErrNotFound}},
 		{name: "refused", answers: []http.HandlerFunc{read(7), refused(422, "VALIDATION_ERROR")}, sent: `GET, PATCH "7"`, calls: 1,
 			text: "modify provider: update provider: 422 VALIDATION_ERROR: No.", kinds: []error{client.ErrValidation}},
-		{name: "a lost change is not made anew", answers: []http.HandlerFunc{read(7), cut, stale}, sent: `GET, PATCH "7", PATCH "7"`, calls: 1, waits: []time.Duration{half},
+		{name: "a lost change is not made again", answers: []http.HandlerFunc{read(7), cut, stale}, sent: `GET, PATCH "7", PATCH "7"`, calls: 1, waits: []time.Duration{half},
 			text: "modify provider: update provider: 412 PRECONDITION_FAILED: No. An earlier attempt of this call may have made the change.", kinds: []error{client.ErrOutcomeUnknown}},
 		{name: "each call has attempts of its own", answers: []http.HandlerFunc{busy, read(7), busy, changed}, sent: `GET, GET, PATCH "7", PATCH "7"`, calls: 1,
 			waits: []time.Duration{half, half}, etag: `"9"`},
@@ -111,19 +117,22 @@ func TestModifyProvider(t *testing.T) {
 // errNothing stands for a function that has nothing to change.
 var errNothing = errors.New("nothing")
 
-// contested answers reads with a version and refuses every change.
-func contested(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet {
-		answer(200, record, "ETag", `"7"`)(w, r)
-		return
+// contested returns a handler of a record that changes between a read and a change.
+func contested() http.HandlerFunc {
+	var version atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			respond(200, record, "ETag", fmt.Sprintf(`"%d"`, version.Add(1)))(w, r)
+			return
+		}
+		respond(412, `{"message":"No.","code":"PRECONDITION_FAILED"}`)(w, r)
 	}
-	answer(412, `{"message":"No.","code":"PRECONDITION_FAILED"}`)(w, r)
 }
 
 func TestModifyProviderEnds(t *testing.T) {
 	t.Run("after ten times", func(t *testing.T) {
 		calls := 0
-		_, err := serve(t, contested, client.WithRetries(1, time.Hour)).ModifyProvider(t.Context(), customerID, providerID, func(*client.Record) (client.ProviderUpdate, error) {
+		_, err := serve(t, contested(), client.WithRetries(1, time.Hour)).ModifyProvider(t.Context(), customerID, providerID, func(*client.Record) (client.ProviderUpdate, error) {
 			calls++
 			return update, nil
 		})
@@ -134,7 +143,7 @@ func TestModifyProviderEnds(t *testing.T) {
 	})
 	t.Run("when a call has no more time", func(t *testing.T) {
 		clock := newClock()
-		_, err := serve(t, contested, clock.option(), client.WithRetries(1, time.Second)).ModifyProvider(t.Context(), customerID, providerID, modify)
+		_, err := serve(t, contested(), clock.option(), client.WithRetries(1, time.Second)).ModifyProvider(t.Context(), customerID, providerID, modify)
 		wantKinds(t, err, client.ErrPreconditionFailed)
 		if want := []time.Duration{125 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond}; !slices.Equal(clock.waits, want) {
 			t.Errorf("waits %v, want %v", clock.waits, want)
@@ -142,7 +151,7 @@ func TestModifyProviderEnds(t *testing.T) {
 	})
 	t.Run("when the context ends during a wait", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := serve(t, contested, client.WithAttemptHook(func(_ context.Context, a client.Attempt) {
+		_, err := serve(t, contested(), client.WithAttemptHook(func(_ context.Context, a client.Attempt) {
 			if a.StatusCode == 412 {
 				cancel()
 			}
@@ -153,7 +162,7 @@ func TestModifyProviderEnds(t *testing.T) {
 		}
 	})
 	t.Run("without a function", func(t *testing.T) {
-		if _, err := serve(t, contested).ModifyProvider(t.Context(), customerID, providerID, nil); err == nil || !strings.Contains(err.Error(), "the function is nil") {
+		if _, err := serve(t, contested()).ModifyProvider(t.Context(), customerID, providerID, nil); err == nil || !strings.Contains(err.Error(), "the function is nil") {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// way is the way of one request over the network, for saying what went wrong on it.
-type way struct {
+// connectionTrace is the connectionTrace of one request over the network, for saying what went wrong on it.
+type connectionTrace struct {
 	ctx     context.Context // the caller's
 	timed   context.Context // the attempt's, which ends after timeout
 	timeout time.Duration
@@ -27,27 +27,27 @@ type way struct {
 }
 
 // watch lets the standard transport report how far the request comes.
-func (w *way) watch(ctx context.Context) context.Context {
+func (w *connectionTrace) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { w.dialled.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { w.connected.Store(true) },
 	})
 }
 
-// noAnswer returns the error of a request that was not answered. If no connection was made for it, nothing can have
+// noResponse returns the error of a request that got no response. If no connection was made for it, nothing can have
 // come of it; a transport that does not report connections leaves that open.
-func (w *way) noAnswer(err error, requestID string) *Error {
+func (w *connectionTrace) noResponse(err error, requestID string) *Error {
 	message, cause := w.explain(err)
 	return &Error{
-		Message: "no answer: " + message, RequestID: requestID,
+		Message: "no response: " + message, RequestID: requestID,
 		OutcomeUnknown: !w.dialled.Load() || w.connected.Load(), Err: cause,
 	}
 }
 
-// brokenOff returns the error of an answer that could not be read to its end.
-func (w *way) brokenOff(err error, a *answer) *Error {
+// truncated returns the error of a response that could not be read to its end.
+func (w *connectionTrace) truncated(err error, a *apiResponse) *Error {
 	message, cause := w.explain(err)
-	e := a.newError(fmt.Sprintf("the answer broke off after %d bytes: %s", len(a.body), message))
+	e := a.newError(fmt.Sprintf("the response ended early after %d bytes: %s", len(a.body), message))
 	e.Err = cause
 	return e
 }
@@ -55,18 +55,18 @@ func (w *way) brokenOff(err error, a *answer) *Error {
 // explain says what an error of the HTTP client means and what to do. It repeats texts of kinds that cannot hold more
 // than addresses; the others may hold the URL, which names a customer, or what the server sent. The second result is
 // for errors.Is.
-func (w *way) explain(err error) (string, error) {
+func (w *connectionTrace) explain(err error) (string, error) {
 	err = withoutURL(err)
 	switch {
 	case w.ctx.Err() != nil:
 		return "the call's context ended (" + w.ctx.Err().Error() + ")", w.ctx.Err()
 	case w.timed.Err() != nil:
 		return fmt.Sprintf("%v were not enough; WithTimeout gives an attempt more time", w.timeout), os.ErrDeadlineExceeded
-	case timedOut(err):
+	case isTimeout(err):
 		return "the HTTP client's own timeout was not enough", os.ErrDeadlineExceeded
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "the server does not speak TLS; check the base URL", err
-	case wasCut(err):
+	case isClosedConnection(err):
 		return "the connection was cut", err
 	}
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -78,7 +78,7 @@ func (w *way) explain(err error) (string, error) {
 	return "the HTTP client failed; why is in the Err of this Error, whose text may name a customer", err
 }
 
-func timedOut(err error) bool {
+func isTimeout(err error) bool {
 	timeout, ok := errors.AsType[interface {
 		error
 		Timeout() bool
@@ -86,7 +86,7 @@ func timedOut(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-func wasCut(err error) bool {
+func isClosedConnection(err error) bool {
 	return errors.As(err, new(streamError)) || slices.ContainsFunc([]error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
 	}, func(cut error) bool { return errors.Is(err, cut) })
@@ -110,8 +110,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// permanent reports whether the network fails in a way that time does not heal.
-func permanent(err error) bool {
+// isPermanent reports whether the network fails in a way that time does not heal.
+func isPermanent(err error) bool {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	return certificate || errors.Is(err, http.ErrSchemeMismatch)
 }

@@ -54,7 +54,7 @@ func WithTransport(transport http.RoundTripper) Option {
 	})
 }
 
-// WithTimeout bounds an attempt, from looking up the host to the last byte of the answer. Without it that is
+// WithTimeout bounds an attempt, from looking up the host to the last byte of the response. Without it that is
 // DefaultTimeout. It must be more than 0; how long a call may take in all is WithRetries' matter and the context's.
 func WithTimeout(timeout time.Duration) Option {
 	return option(func(c *Client) error {

@@ -17,7 +17,7 @@ var (
 )
 
 // Providers walks through a customer's providers, the newest first. It asks for a page when the one before has been
-// walked through, so a loop that breaks off asks for no more than it needs. Each range over it begins anew.
+// walked through, so a loop that ends early asks for no more than it needs. Each range over it starts again.
 //
 // Records that are made during the walk are not in it, and none is in it twice.
 //
@@ -50,7 +50,7 @@ func PageSize(n int) CallOption {
 // option that cannot be right is an error of the walk.
 func (c *Client) ProviderHistory(ctx context.Context, customerID, providerID uuid.UUID, options ...CallOption) iter.Seq2[HistoryEntry, error] {
 	get := func(ctx context.Context, call *call, cursor *string, last RequestEditorFn) (*http.Response, error) {
-		params := &ListCustomerProviderHistoryParams{Limit: call.pageSize, Cursor: cursor}
+		params := &historyParams{Limit: call.pageSize, Cursor: cursor}
 		return c.api.ListCustomerProviderHistory(ctx, customerID, providerID, params, last)
 	}
 	return pages(ctx, c, listHistory, options, get, func(e HistoryEntry) bool { return e.Version > 0 })
@@ -85,7 +85,7 @@ func pages[T any](
 			call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
 				return get(ctx, call, cursor, last)
 			}
-			call.accept = func(a *answer) string {
+			call.accept = func(a *apiResponse) string {
 				got = page[T]{}
 				if json.Unmarshal(a.body, &got) != nil || got.Data == nil {
 					return "is not a page as the contract describes it"

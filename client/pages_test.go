@@ -29,7 +29,7 @@ func (p *pager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.asked = append(p.asked, r.URL.RawQuery)
 	number := 0
 	fmt.Sscanf(r.URL.Query().Get("cursor"), "c%d", &number)
-	answer(200, p.pages[number])(w, r)
+	respond(200, p.pages[number])(w, r)
 }
 
 func TestProvidersWalksThroughAllPages(t *testing.T) {
@@ -47,7 +47,7 @@ func TestProvidersWalksThroughAllPages(t *testing.T) {
 	}
 	all := []string{"1 of page 1", "2 of page 1", "3 of page 3", "4 of page 4"}
 	pages := []string{"limit=2", "limit=2&cursor=c1", "limit=2&cursor=c2", "limit=2&cursor=c3"}
-	for range 2 { // the second time anew
+	for range 2 { // the second time again
 		got, server.asked = nil, nil
 		for p, err := range walk {
 			step(p, err)
@@ -144,7 +144,7 @@ func TestPageSize(t *testing.T) {
 
 // TestWalksEnd has servers with which a walk must end before the last page.
 func TestWalksEnd(t *testing.T) {
-	const back = "list providers: 200: the answer leads back to a page that was there before"
+	const back = "list providers: 200: the response leads back to a page that was there before"
 	tests := []struct {
 		name    string
 		server  http.HandlerFunc
@@ -153,21 +153,21 @@ func TestWalksEnd(t *testing.T) {
 		kinds   []error
 		options []client.Option
 	}{
-		{"the same cursor again", answer(200, list(cursor, record)), 1, back, nil, nil},
+		{"the same cursor again", respond(200, list(cursor, record)), 1, back, nil, nil},
 		{"a circle", (&pager{pages: []string{list("c1", record), list("c2", record), list("c1", record)}}).ServeHTTP, 2, back, nil, nil},
 		{"a page that is refused", func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Query().Has("cursor") {
-				answer(422, `{"message":"Why.","code":"VALIDATION_ERROR","errors":[]}`)(w, r)
+				respond(422, `{"message":"Why.","code":"VALIDATION_ERROR","errors":[]}`)(w, r)
 				return
 			}
-			answer(200, list(cursor, record, record))(w, r)
+			respond(200, list(cursor, record, record))(w, r)
 		}, 2, "list providers: 422 VALIDATION_ERROR: Why. (request ", []error{client.ErrValidation}, nil},
 		{"a page that is lost", func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Query().Has("cursor") {
 				panic(http.ErrAbortHandler)
 			}
-			answer(200, list(cursor, record))(w, r)
-		}, 1, "list providers: no answer: the connection was cut (request ", []error{client.ErrUnavailable}, []client.Option{client.WithoutRetries()}},
+			respond(200, list(cursor, record))(w, r)
+		}, 1, "list providers: no response: the connection was cut (request ", []error{client.ErrUnavailable}, []client.Option{client.WithoutRetries()}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

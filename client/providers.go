@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -56,7 +57,7 @@ var (
 // CreateProvider makes a provider of a customer and returns the whole record. ProviderType is required; what else is
 // nil becomes null. The record is on disk when the call returns.
 //
-// Sent twice, it makes two records. So the call repeats an attempt only if that certainly made none: the API refused it
+// Sent twice, it creates two records. So the call repeats an attempt only if that certainly made none: the API refused it
 // for now (429, or a 503 with the code SERVICE_UNAVAILABLE), or no connection was made. After any other fault that leaves
 // open whether there is a record now, it returns at once, with an ErrOutcomeUnknown: look for the record, with
 // Providers, before you call again.
@@ -123,7 +124,7 @@ func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid
 		return nil, fmt.Errorf("%s: write the change: %w", call.name, err)
 	}
 	call.moves = update.CustomerID != nil
-	params := &UpdateCustomerProviderParams{IfMatch: call.ifMatch}
+	params := &paramsUpdate{IfMatch: call.ifMatch}
 	var record Record
 	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
 		return c.api.UpdateCustomerProviderWithBody(ctx, customerID, providerID, params, "application/json", bytes.NewReader(body), last)
@@ -147,11 +148,11 @@ func (c *Client) DeleteProvider(ctx context.Context, customerID, providerID uuid
 	if err != nil {
 		return err
 	}
-	params := &DeleteCustomerProviderParams{IfMatch: call.ifMatch}
+	params := &paramsDelete{IfMatch: call.ifMatch}
 	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
 		return c.api.DeleteCustomerProvider(ctx, customerID, providerID, params, last)
 	}
-	call.accept = func(a *answer) string {
+	call.accept = func(a *apiResponse) string {
 		var deleted DeleteResponse
 		if json.Unmarshal(a.body, &deleted) != nil || !deleted.Success {
 			return "does not say that the provider is deleted"
@@ -161,10 +162,10 @@ func (c *Client) DeleteProvider(ctx context.Context, customerID, providerID uuid
 	return c.do(ctx, call)
 }
 
-// accept returns what reads the record from an answer. The record must fit what was asked for.
-func (r *Record) accept(fits func() bool) func(*answer) string {
-	return func(a *answer) string {
-		*r = Record{ETag: a.header.Get("ETag"), RequestID: a.requestID}
+// accept returns what reads the record from a response. The record must fit what was asked for.
+func (r *Record) accept(fits func() bool) func(*apiResponse) string {
+	return func(a *apiResponse) string {
+		*r = Record{ETag: strong(a.header.Get("ETag")), RequestID: a.requestID}
 		if json.Unmarshal(a.body, &r.Provider) != nil {
 			return "is not a provider as the contract describes it"
 		}
@@ -174,3 +175,7 @@ func (r *Record) accept(fits func() bool) func(*answer) string {
 		return ""
 	}
 }
+
+// strong undoes what a compressing proxy such as nginx does to an ETag: it weakens it, and a weak one never matches an
+// If-Match (RFC 9110, 13.1.1). The tag names a version of the record, whatever the encoding of the response.
+func strong(etag string) string { return strings.TrimPrefix(etag, "W/") }

@@ -32,7 +32,7 @@ func TestUpdateProviderSendsThreeStates(t *testing.T) {
 			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				got = r
 				body, _ = io.ReadAll(r.Body)
-				answer(200, record, "ETag", `"7"`, "X-Request-Id", "request-1")(w, r)
+				respond(200, record, "ETag", `"7"`, "X-Request-Id", "request-1")(w, r)
 			})
 			r, err := c.UpdateProvider(t.Context(), customerID, providerID, test.update, client.IfMatch(`"6"`))
 			if err != nil {
@@ -85,7 +85,7 @@ func TestCreateProvider(t *testing.T) {
 		if got := r.Header.Get("Content-Type"); got != "application/json" {
 			t.Errorf("content type %q", got)
 		}
-		answer(201, record, "ETag", `"1"`, "X-Request-Id", "request-1")(w, r)
+		respond(201, record, "ETag", `"1"`, "X-Request-Id", "request-1")(w, r)
 	})
 	r, err := c.CreateProvider(t.Context(), customerID, client.ProviderCreate{
 		ProviderType: client.ProviderTypePrimaryCare, ProviderName: new("Dr. Ada Example"), Notes: new(""), IsPrimaryProvider: new(true), IsActive: new(false),
@@ -131,7 +131,7 @@ func TestGetProvider(t *testing.T) {
 		if body, _ := io.ReadAll(r.Body); len(body) != 0 || r.Header.Get("If-None-Match") != "" {
 			t.Errorf("body %s, headers %v", body, r.Header)
 		}
-		answer(200, record, "ETag", `"7"`, "X-Request-Id", "request-1")(w, r)
+		respond(200, record, "ETag", `"7"`, "X-Request-Id", "request-1")(w, r)
 	})
 	r, err := c.GetProvider(t.Context(), customerID, providerID)
 	if err != nil || r.ETag != `"7"` || r.RequestID != "request-1" || *r.ProviderName != "Dr. Ada Example" || r.Phone != nil {
@@ -144,7 +144,7 @@ func TestDeleteProvider(t *testing.T) {
 		if body, _ := io.ReadAll(r.Body); len(body) != 0 || r.Header.Get("If-Match") != `"6"` {
 			t.Errorf("body %s, headers %v", body, r.Header)
 		}
-		answer(200, deleted)(w, r)
+		respond(200, deleted)(w, r)
 	})
 	if err := c.DeleteProvider(t.Context(), customerID, providerID, client.IfMatch(`"6"`)); err != nil {
 		t.Error(err)

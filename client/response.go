@@ -21,8 +21,8 @@ const maxAnswer = maxPageSize * (2*12*maxRecordText + 8<<10)
 // maxText bounds each text of the server that goes into an error, in characters.
 const maxText = 300
 
-// answer is a response, read to its end.
-type answer struct {
+// apiResponse is a response, read to its end.
+type apiResponse struct {
 	status    int
 	header    http.Header
 	requestID string
@@ -30,9 +30,9 @@ type answer struct {
 	body      []byte
 }
 
-// readAnswer reads at most one byte more than maxAnswer. With an error it returns what came before that.
-func readAnswer(response *http.Response, sentID string, now time.Time) (*answer, error) {
-	a := &answer{status: response.StatusCode, header: response.Header, at: now}
+// readResponse reads at most one byte more than maxAnswer. With an error it returns what came before that.
+func readResponse(response *http.Response, sentID string, now time.Time) (*apiResponse, error) {
+	a := &apiResponse{status: response.StatusCode, header: response.Header, at: now}
 	a.requestID = clean(response.Header.Get("X-Request-Id"), 100)
 	if a.requestID == "" {
 		a.requestID = sentID
@@ -42,8 +42,8 @@ func readAnswer(response *http.Response, sentID string, now time.Time) (*answer,
 	return a, err
 }
 
-// fault says what keeps the body from being JSON; empty for nothing.
-func (a *answer) fault() string {
+// problem says what keeps the body from being JSON; empty for nothing.
+func (a *apiResponse) problem() string {
 	media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
 	switch {
 	case len(a.body) > maxAnswer:
@@ -64,15 +64,15 @@ func (a *answer) fault() string {
 	return ""
 }
 
-// refusal returns the error of an answer that is not a success.
-func (a *answer) refusal() *Error {
+// apiError returns the error of a response that is not a success.
+func (a *apiResponse) apiError() *Error {
 	var told struct {
 		Message    string          `json:"message"`
 		Code       string          `json:"code"`
 		Errors     json.RawMessage `json:"errors"`
 		RetryAfter json.RawMessage `json:"retryAfter"`
 	}
-	fault := a.fault()
+	fault := a.problem()
 	switch {
 	case a.status >= 300 && a.status < 400:
 		fault = "is a redirect, which is not followed because the key would go along"
@@ -95,20 +95,20 @@ func (a *answer) refusal() *Error {
 	return e
 }
 
-// unexpected returns the error of an answer that breaks the contract. It says nothing of what is in the body.
-func (a *answer) unexpected(fault string) *Error {
-	message := "the answer " + fault
-	if passing(a.status) {
-		message += "; something between this program and the API gave it; try again later"
+// unexpected returns the error of a response that breaks the contract. It says nothing of what is in the body.
+func (a *apiResponse) unexpected(fault string) *Error {
+	message := "the response " + fault
+	if a.status >= 500 || isTransient(a.status) {
+		message += "; something between this program and the API sent it; try again later"
 	} else {
 		message += "; check the base URL, and what stands between this program and the API"
 	}
 	return a.newError(message)
 }
 
-// newError returns an error in this package's words. A success that cannot be read and a fault of the server leave open
+// newError returns an error in this package's words. A success that cannot be read and an error of the server leave open
 // whether the request was carried out; what was refused or redirected was not.
-func (a *answer) newError(message string) *Error {
+func (a *apiResponse) newError(message string) *Error {
 	return &Error{
 		StatusCode: a.status, Message: message, RequestID: a.requestID,
 		RetryAfter: a.retryAfter(""), OutcomeUnknown: a.status < 300 || a.status >= 500,
@@ -116,8 +116,8 @@ func (a *answer) newError(message string) *Error {
 }
 
 // retryAfter returns the longer of the waits that header and body ask for, 0 if neither does. The header's date is
-// compared with the server's clock, if the answer shows it, and otherwise with this one.
-func (a *answer) retryAfter(body string) time.Duration {
+// compared with the server's clock, if the response shows it, and otherwise with this one.
+func (a *apiResponse) retryAfter(body string) time.Duration {
 	header := a.header.Get("Retry-After")
 	if date, err := http.ParseTime(header); err == nil {
 		now, err := http.ParseTime(a.header.Get("Date"))

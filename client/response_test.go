@@ -69,7 +69,7 @@ func checkError(t *testing.T, err error, body []byte) {
 	}
 	most := 400 // characters of the whole text
 	if failed.Code != "" {
-		most = 400 + 6*310 // the message and five faults
+		most = 400 + 6*310 // the message and five errors
 	} else if quote := quoted(failed.Message, body, 30); quote != "" {
 		t.Errorf("the error quotes the body, %q: %s", quote, text)
 	}

@@ -19,7 +19,7 @@ type retries struct {
 	elapsed  time.Duration // since the call began; no attempt begins later
 }
 
-// clock is time and chance, which tests replace.
+// clock is the source of time and randomness; tests replace it.
 type clock struct {
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error // ends early, with the context's error, when that ends
@@ -55,24 +55,30 @@ func (c *Client) wait(ctx context.Context, number int, asked time.Duration, end 
 	return wait
 }
 
-// repeatable reports whether sending the request again may help, and does no harm.
-func (c *call) repeatable(failed *Error) bool {
+// mayRepeat reports whether sending the request again may help, and does no harm.
+func (c *call) mayRepeat(failed *Error) bool {
 	switch {
-	case ended(failed.Err) || permanent(failed.Err):
+	case ended(failed.Err) || isPermanent(failed.Err):
 		return false
-	case c.method == http.MethodPost && failed.OutcomeUnknown: // it would make a second record
+	case c.method == http.MethodPost && failed.OutcomeUnknown: // it would create a second record
 		return false
 	case c.method == http.MethodPatch && c.ifMatch != nil && failed.StatusCode == http.StatusOK:
-		return false // the answer that broke off said that the change was made, so the version that it asks for is gone
+		return false // the response that ended early said that the change was made, so the version that it asks for is gone
 	}
-	return failed.Err != nil || passing(failed.StatusCode)
+	return failed.Err != nil || isTransient(failed.StatusCode)
 }
 
-// passing reports whether a status speaks of a state that time heals.
-func passing(status int) bool {
+// isTransient reports whether a status is of a condition that passes: too many requests, or a server that cannot respond.
+func isTransient(status int) bool {
+	return status == http.StatusTooManyRequests || isUnavailable(status)
+}
+
+// isUnavailable reports whether a status means that the request did not arrive in time, or that no server could respond to
+// it. The statuses from 520 to 530 are of proxies that cannot reach the server.
+func isUnavailable(status int) bool {
 	switch status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
-	return false
+	return 520 <= status && status <= 530
 }

@@ -28,21 +28,21 @@ func asError(t *testing.T, err error) *client.Error {
 // cut breaks the connection instead of answering.
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// cutShort breaks the connection within the answer.
+// cutShort breaks the connection within the response.
 func cutShort(w http.ResponseWriter, r *http.Request) {
-	answer(200, record[:100], "Content-Length", "1000")(w, r)
+	respond(200, record[:100], "Content-Length", "1000")(w, r)
 	w.(http.Flusher).Flush()
 	panic(http.ErrAbortHandler)
 }
 
 func TestRetries(t *testing.T) {
-	ok := answer(200, record)
-	busy := answer(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`)
-	perhaps := answer(503, `{"message":"Perhaps.","code":"OUTCOME_UNKNOWN"}`)
-	badGateway := answer(502, "<h1>Bad Gateway</h1>", "Content-Type", "text/html")
-	limited := answer(429, `{"message":"Wait.","code":"RATE_LIMIT_EXCEEDED","retryAfter":3}`)
+	ok := respond(200, record)
+	busy := respond(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`)
+	perhaps := respond(503, `{"message":"Perhaps.","code":"OUTCOME_UNKNOWN"}`)
+	badGateway := respond(502, "<h1>Bad Gateway</h1>", "Content-Type", "text/html")
+	limited := respond(429, `{"message":"Wait.","code":"RATE_LIMIT_EXCEEDED","retryAfter":3}`)
 	refused := func(status int, code string) http.HandlerFunc {
-		return answer(status, `{"message":"No.","code":"`+code+`"}`)
+		return respond(status, `{"message":"No.","code":"`+code+`"}`)
 	}
 	gone, stale := refused(404, "NOT_FOUND"), refused(412, "PRECONDITION_FAILED")
 	unknown := client.ErrOutcomeUnknown
@@ -70,19 +70,19 @@ func TestRetries(t *testing.T) {
 	}{
 		{name: "success at once", answers: []http.HandlerFunc{ok}, status: -1},
 		{name: "busy, then not", answers: []http.HandlerFunc{busy, ok}, waits: ms(half), status: -1},
-		{name: "each kind of passing trouble", answers: []http.HandlerFunc{badGateway, answer(504, ""), cut, ok}, waits: ms(half, 2*half, 4*half), status: -1},
-		{name: "an answer that breaks off", answers: []http.HandlerFunc{cutShort, ok}, waits: ms(half), status: -1},
+		{name: "each kind of passing trouble", answers: []http.HandlerFunc{badGateway, respond(504, ""), cut, ok}, waits: ms(half, 2*half, 4*half), status: -1},
+		{name: "a response that ends early", answers: []http.HandlerFunc{cutShort, ok}, waits: ms(half), status: -1},
 		{name: "a wait asked for in the body", answers: []http.HandlerFunc{limited, ok}, waits: ms(3000 + half), status: -1},
-		{name: "a wait asked for in the header", answers: []http.HandlerFunc{answer(503, "", "Retry-After", "2"), ok}, waits: ms(2000 + half), status: -1},
+		{name: "a wait asked for in the header", answers: []http.HandlerFunc{respond(503, "", "Retry-After", "2"), ok}, waits: ms(2000 + half), status: -1},
 		{name: "a wait asked for until a date", status: -1, waits: ms(2000 + half),
-			answers: []http.HandlerFunc{answer(503, "", "Date", "Wed, 17 Jun 2026 19:07:23 GMT", "Retry-After", "Wed, 17 Jun 2026 19:07:25 GMT"), ok}},
+			answers: []http.HandlerFunc{respond(503, "", "Date", "Wed, 17 Jun 2026 19:07:23 GMT", "Retry-After", "Wed, 17 Jun 2026 19:07:25 GMT"), ok}},
 		{name: "no end of it", answers: []http.HandlerFunc{badGateway}, waits: ms(half, 2*half, 4*half), status: 502, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "no end of it, with patience", answers: []http.HandlerFunc{badGateway}, options: []client.Option{client.WithRetries(8, time.Hour)},
 			waits: ms(half, 2*half, 4*half, 8*half, 16*half, 32*half, 32*half), status: 502, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "switched off", answers: []http.HandlerFunc{limited}, options: []client.Option{client.WithoutRetries()}, status: 429, kinds: []error{client.ErrRateLimited}},
 		{name: "no longer than elapsed", answers: []http.HandlerFunc{limited}, options: []client.Option{client.WithRetries(100, 10*time.Second)},
 			waits: ms(3000+half, 3000+2*half, 3000+4*half), status: 429, kinds: []error{client.ErrRateLimited}},
-		{name: "a wait that is too long is not begun", answers: []http.HandlerFunc{answer(429, "", "Retry-After", "60")}, status: 429, kinds: []error{client.ErrRateLimited}},
+		{name: "a wait that is too long is not begun", answers: []http.HandlerFunc{respond(429, "", "Retry-After", "60")}, status: 429, kinds: []error{client.ErrRateLimited}},
 		{name: "the last attempt's error", answers: []http.HandlerFunc{limited, cut, limited, busy}, waits: ms(3000+half, 2*half, 3000+4*half), status: 503,
 			kinds: []error{client.ErrUnavailable, unknown}},
 
@@ -93,44 +93,44 @@ func TestRetries(t *testing.T) {
 		{name: "not for 412", answers: []http.HandlerFunc{stale}, call: ifMatch, status: 412, kinds: []error{client.ErrPreconditionFailed}},
 		{name: "not for 422", answers: []http.HandlerFunc{refused(422, "VALIDATION_ERROR")}, status: 422, kinds: []error{client.ErrValidation}},
 		{name: "not for 500", answers: []http.HandlerFunc{refused(500, "INTERNAL_ERROR")}, status: 500, kinds: []error{unknown}},
-		{name: "not for a page", answers: []http.HandlerFunc{answer(200, "<h1>Hello</h1>", "Content-Type", "text/html")}, status: 200, kinds: []error{unknown}},
-		{name: "not for a redirect", answers: []http.HandlerFunc{answer(308, "", "Location", "/elsewhere")}, status: 308},
+		{name: "not for a page", answers: []http.HandlerFunc{respond(200, "<h1>Hello</h1>", "Content-Type", "text/html")}, status: 200, kinds: []error{unknown}},
+		{name: "not for a redirect", answers: []http.HandlerFunc{respond(308, "", "Location", "/elsewhere")}, status: 308},
 
 		{name: "with a condition", answers: []http.HandlerFunc{cut, ok}, call: ifMatch, waits: ms(half), status: -1},
 		{name: "a condition refused after a lost attempt may be our own doing", answers: []http.HandlerFunc{cut, stale}, call: ifMatch, waits: ms(half), status: 412, kinds: []error{unknown}},
 		{name: "so may one after a 503", answers: []http.HandlerFunc{busy, limited, stale}, call: ifMatch, waits: ms(half, 3000+2*half), status: 412, kinds: []error{unknown}},
 		{name: "not one after a 429", answers: []http.HandlerFunc{limited, stale}, call: ifMatch, waits: ms(3000 + half), status: 412, kinds: []error{client.ErrPreconditionFailed}},
-		{name: "a change that was made, its answer lost, is not made twice", answers: []http.HandlerFunc{cutShort, stale}, call: ifMatch, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "a change that was made, its response lost, is not made twice", answers: []http.HandlerFunc{cutShort, stale}, call: ifMatch, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "a provider gone after a lost move may be our own doing", answers: []http.HandlerFunc{cut, gone}, update: move, waits: ms(half), status: 404, kinds: []error{unknown}},
 		{name: "a provider gone after anything else is gone", answers: []http.HandlerFunc{cut, gone}, waits: ms(half), status: 404, kinds: []error{client.ErrNotFound}},
 		{name: "a change that the API itself is unsure of is repeated", answers: []http.HandlerFunc{perhaps, ok}, waits: ms(half), status: -1},
 		{name: "without end", answers: []http.HandlerFunc{perhaps}, waits: ms(half, 2*half, 4*half), status: 503, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "a refusal after a lost attempt", answers: []http.HandlerFunc{cut, refused(401, "UNAUTHORIZED")}, waits: ms(half), status: 401, kinds: []error{client.ErrUnauthorized, unknown}},
 
-		{name: "a creation that certainly made nothing is repeated", does: create, answers: []http.HandlerFunc{busy, limited, answer(201, record)}, waits: ms(half, 3000+2*half), status: -1},
-		{name: "a creation limited by a proxy", does: create, answers: []http.HandlerFunc{answer(429, "<h1>Wait</h1>", "Content-Type", "text/html"), answer(201, record)}, waits: ms(half), status: -1},
+		{name: "a creation that certainly made nothing is repeated", does: create, answers: []http.HandlerFunc{busy, limited, respond(201, record)}, waits: ms(half, 3000+2*half), status: -1},
+		{name: "a creation limited by a proxy", does: create, answers: []http.HandlerFunc{respond(429, "<h1>Wait</h1>", "Content-Type", "text/html"), respond(201, record)}, waits: ms(half), status: -1},
 		{name: "no creation after OUTCOME_UNKNOWN", does: create, answers: []http.HandlerFunc{perhaps}, status: 503, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no creation after a 503 of nobody's", does: create, answers: []http.HandlerFunc{answer(503, "")}, status: 503, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no creation after a 503 of nobody's", does: create, answers: []http.HandlerFunc{respond(503, "")}, status: 503, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "no creation after a 502", does: create, answers: []http.HandlerFunc{badGateway}, status: 502, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no creation after a 504", does: create, answers: []http.HandlerFunc{answer(504, "")}, status: 504, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no creation after a 504", does: create, answers: []http.HandlerFunc{respond(504, "")}, status: 504, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "no creation after a 500", does: create, answers: []http.HandlerFunc{refused(500, "INTERNAL_ERROR")}, status: 500, kinds: []error{unknown}},
 		{name: "no creation after a cut", does: create, answers: []http.HandlerFunc{cut}, status: 0, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no creation after an answer that broke off", does: create, answers: []http.HandlerFunc{cutShort}, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no creation after a response that ended early", does: create, answers: []http.HandlerFunc{cutShort}, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "nor after a wait", does: create, answers: []http.HandlerFunc{busy, cut}, waits: ms(half), status: 0, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "a creation that is refused after a wait", does: create, answers: []http.HandlerFunc{busy, refused(422, "VALIDATION_ERROR")}, waits: ms(half), status: 422, kinds: []error{client.ErrValidation}},
 
 		{name: "a read is repeated", does: get, answers: []http.HandlerFunc{cut, cutShort, perhaps, ok}, waits: ms(half, 2*half, 4*half), status: -1},
 		{name: "a read leaves nothing open", does: get, answers: []http.HandlerFunc{cut}, waits: ms(half, 2*half, 4*half), status: 0, kinds: []error{client.ErrUnavailable}},
 		{name: "a read that finds nothing after a lost attempt", does: get, answers: []http.HandlerFunc{cut, gone}, waits: ms(half), status: 404, kinds: []error{client.ErrNotFound}},
-		{name: "a page is repeated", does: providers, answers: []http.HandlerFunc{cut, badGateway, answer(200, providers.body)}, waits: ms(half, 2*half), status: -1},
+		{name: "a page is repeated", does: providers, answers: []http.HandlerFunc{cut, badGateway, respond(200, providers.body)}, waits: ms(half, 2*half), status: -1},
 
-		{name: "a deletion is repeated", does: remove, answers: []http.HandlerFunc{badGateway, perhaps, answer(200, deleted)}, waits: ms(half, 2*half), status: -1},
+		{name: "a deletion is repeated", does: remove, answers: []http.HandlerFunc{badGateway, perhaps, respond(200, deleted)}, waits: ms(half, 2*half), status: -1},
 		{name: "without end", does: remove, answers: []http.HandlerFunc{cut}, waits: ms(half, 2*half, 4*half), status: 0, kinds: []error{client.ErrUnavailable, unknown}},
 		{name: "what is gone after a lost deletion is deleted", does: remove, answers: []http.HandlerFunc{cut, gone}, waits: ms(half), status: -1},
 		{name: "so it is with a wait in between", does: remove, answers: []http.HandlerFunc{perhaps, limited, gone}, waits: ms(half, 3000+2*half), status: -1},
 		{name: "so it is with a condition", does: remove, answers: []http.HandlerFunc{cutShort, gone}, call: ifMatch, waits: ms(half), status: -1},
 		{name: "what was never there is not", does: remove, answers: []http.HandlerFunc{limited, gone}, waits: ms(3000 + half), status: 404, kinds: []error{client.ErrNotFound}},
-		{name: "a page is no proof of it", does: remove, answers: []http.HandlerFunc{cut, answer(404, "<h1>Hm</h1>", "Content-Type", "text/html")}, waits: ms(half), status: 404, kinds: []error{unknown}},
+		{name: "a page is no proof of it", does: remove, answers: []http.HandlerFunc{cut, respond(404, "<h1>Hm</h1>", "Content-Type", "text/html")}, waits: ms(half), status: 404, kinds: []error{unknown}},
 		{name: "what another changed is still there", does: remove, answers: []http.HandlerFunc{cut, stale}, call: ifMatch, waits: ms(half), status: 412, kinds: []error{client.ErrPreconditionFailed}},
 	}
 	for _, test := range tests {
@@ -151,9 +151,9 @@ func TestRetries(t *testing.T) {
 				body, _ := io.ReadAll(r.Body)
 				mu.Lock()
 				sent = append(sent, r.Header.Get("X-Request-Id")+r.Header.Get("If-Match")+r.Header.Get("X-Api-Key")+string(body))
-				answer := test.answers[min(len(sent), len(test.answers))-1]
+				responder := test.answers[min(len(sent), len(test.answers))-1]
 				mu.Unlock()
-				answer(w, r)
+				responder(w, r)
 			}, append([]client.Option{clock.option()}, test.options...)...)
 			err := test.does.call(t.Context(), c, test.call...)
 			mu.Lock()
@@ -185,7 +185,7 @@ func TestWaitsAreRandom(t *testing.T) {
 	}{{0, time.Millisecond}, {0.25, 62500 * time.Microsecond}, {0.999, 249750 * time.Microsecond}} {
 		clock := newClock()
 		clock.random = test.random
-		serve(t, answer(503, ""), clock.option(), client.WithRetries(2, time.Minute)).UpdateProvider(t.Context(), customerID, providerID, update)
+		serve(t, respond(503, ""), clock.option(), client.WithRetries(2, time.Minute)).UpdateProvider(t.Context(), customerID, providerID, update)
 		if !slices.Equal(clock.waits, []time.Duration{test.want}) {
 			t.Errorf("waits %v, want %v", clock.waits, test.want)
 		}
@@ -195,7 +195,7 @@ func TestWaitsAreRandom(t *testing.T) {
 func TestRetriesNeverWaitBeyondTheContext(t *testing.T) {
 	clock := newClock()
 	clock.now = clock.now.Add(time.Hour) // ahead of the real time, so that the deadline does not pass in fact
-	c := serve(t, answer(503, "", "Retry-After", "8"), clock.option(), client.WithRetries(100, time.Hour))
+	c := serve(t, respond(503, "", "Retry-After", "8"), clock.option(), client.WithRetries(100, time.Hour))
 	ctx, cancel := context.WithDeadline(t.Context(), clock.now.Add(20*time.Second))
 	defer cancel()
 	_, err := c.UpdateProvider(ctx, customerID, providerID, update)
@@ -209,7 +209,7 @@ func TestContextEnds(t *testing.T) {
 	t.Run("before the call", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := serve(t, answer(200, record)).UpdateProvider(ctx, customerID, providerID, update)
+		_, err := serve(t, respond(200, record)).UpdateProvider(ctx, customerID, providerID, update)
 		wantKinds(t, err, context.Canceled)
 		if want := "update provider: nothing was sent: the call's context had ended (context canceled) (request "; !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got  %v\nwant %s…", err, want)
@@ -228,10 +228,10 @@ func TestContextEnds(t *testing.T) {
 			t.Errorf("%d attempts", got)
 		}
 	})
-	t.Run("within the answer", func(t *testing.T) {
+	t.Run("within the response", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			answer(200, record[:100])(w, r)
+			respond(200, record[:100])(w, r)
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		}, client.WithTransport(transport(func(r *http.Request) (*http.Response, error) {
@@ -244,7 +244,7 @@ func TestContextEnds(t *testing.T) {
 	})
 	t.Run("during a wait", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		c := serve(t, answer(503, ""), client.WithAttemptHook(func(_ context.Context, a client.Attempt) { cancel() }))
+		c := serve(t, respond(503, ""), client.WithAttemptHook(func(_ context.Context, a client.Attempt) { cancel() }))
 		_, err := c.UpdateProvider(ctx, customerID, providerID, update)
 		wantKinds(t, err, context.Canceled, client.ErrUnavailable, client.ErrOutcomeUnknown)
 		if got := asError(t, err); got.Attempts != 1 || got.StatusCode != 503 {

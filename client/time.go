@@ -2,7 +2,7 @@ package client
 
 import "time"
 
-// CreatedTime returns when the record was made, in UTC. It reports false if the API does not say, or not in the form
+// CreatedTime returns when the record was created, in UTC. It reports false if the API does not say, or not in the form
 // that its contract describes; CreatedAt has the text.
 func (p Provider) CreatedTime() (t time.Time, ok bool) { return parseTime(p.CreatedAt) }
 
