@@ -1,4 +1,4 @@
-# What a person and CI run alike. `make` alone lists it.
+# The commands of a developer and of CI. `make` alone lists them.
 
 GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 
@@ -13,27 +13,28 @@ run: ## serve the demo on the embedded store, and print a command that works
 
 test: ## run every test, with the race detector
 	@go test ./gen/... # a broken contract fails here, once, and nothing else runs
-	@go test ./server/internal/schema # nor without the columns that the contract needs
+	@go test ./server/internal/schema # likewise a column that the contract needs and the stores lack
 	go test -race ./...
 	go -C client/compat test -count=1 ./...
 
 check: fresh compatible ## check format, vet, lint, module files, generated code, and the promise to consumers
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
+	go vet ./... && go vet -tags load ./server/bench
 	go run honnef.co/go/tools/cmd/staticcheck ./...
 	go mod tidy -diff
 
-generate: ## write gen/ and client/ anew from openapi.yaml
+generate: ## generate gen/ and client/ from openapi.yaml
 	go generate ./...
 
 fresh:
-	@before=$$(mktemp -d) && cp --parents $(GENERATED) "$$before" && go generate ./... && status=0 && \
+	@before=$$(mktemp -d) && tar -cf - $(GENERATED) | tar -xf - -C "$$before" && go generate ./... && status=0 && \
 	for file in $(GENERATED); do \
-		cmp -s "$$file" "$$before/$$file" || { echo "$$file was stale: openapi.yaml or its generator settings changed; commit the file as it is now written"; status=1; }; \
+		cmp -s "$$file" "$$before/$$file" || { echo "$$file was stale: openapi.yaml or its generator settings changed; commit the file as it is now"; status=1; }; \
 	done; rm -r "$$before"; exit $$status
 
-bench: ## measure the server beside its bounds (needs wrk, and PostgreSQL for its part)
-	go run ./server/internal/bench
+bench: ## measure the server next to its bounds (needs wrk, and PostgreSQL for its part)
+	go test -tags load ./server/bench
+	go run ./server/bench
 
 fuzz: FUZZTIME ?= 60s
 fuzz: ## run each fuzz test for FUZZTIME (60s)
@@ -44,7 +45,7 @@ fuzz: ## run each fuzz test for FUZZTIME (60s)
 	done
 
 torture: TORTURE ?= 10m
-torture: ## kill the server and its database under load for TORTURE (10m), and look for changes that are lost
+torture: ## kill the server and its database under load for TORTURE (10m), and look for lost changes
 	TORTURE=$(TORTURE) go test ./server -race -count=1 -v -timeout 0 -run '^TestCrash$$'
 
 compatible: # compare the contract and package client with the last released tag, and check the module that does

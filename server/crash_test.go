@@ -20,6 +20,7 @@ import (
 
 	"github.com/carecycle/provider-api/client"
 	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/google/uuid"
 )
@@ -38,7 +39,7 @@ func TestCrash(t *testing.T) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		instance := pgtest.Start(t, pgtest.Options{Durable: true})
+		instance := pgtest.Start(t, pgserver.Options{Durable: true})
 		torture(t, &victim{t: t, database: instance.Database(t), instance: instance})
 	})
 }

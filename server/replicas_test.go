@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 )
@@ -46,7 +47,7 @@ func TestReplicas(t *testing.T) {
 	t.Parallel()
 	const id = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 	const path = "/v2/customers/" + id + "/providers/" + id
-	instance := pgtest.Start(t, pgtest.Options{})
+	instance := pgtest.Start(t, pgserver.Options{})
 	database := instance.Database(t)
 	first, _ := replica(t, database)
 	second, _ := replica(t, database)

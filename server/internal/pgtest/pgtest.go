@@ -1,100 +1,72 @@
-// Package pgtest gives tests real PostgreSQL databases. It runs a private server, which listens on a socket in a
-// folder of its own and nowhere else, and which ends with the test process, however that ends.
-//
-// It uses PostgreSQL's programs as the system has them. Where there are none, tests are skipped, unless the
-// environment has CI set: then they fail.
+// Package pgtest gives tests real PostgreSQL databases, on private servers of package pgserver. If PostgreSQL is not installed,
+// tests are skipped, unless the environment variable CI is set: then they fail.
 package pgtest
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"net/url"
 	"os"
 	"sync"
-	"sync/atomic"
 	"testing"
 
-	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/jackc/pgx/v5"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 )
-
-// superuser is who owns the databases, and who the tests are.
-const superuser = "postgres"
 
 // shared is the server of New.
 var shared struct {
 	sync.Once
-	server *Server
+	server *pgserver.Server
 	err    error
 }
 
-// New returns the URL of an empty database for this test alone, on one server for all of the process, which does not
+// New returns the URL of an empty database for this test alone. All tests of the process share one server, which does not
 // wait for the disk.
 func New(t testing.TB) string {
 	t.Helper()
-	shared.Do(func() { shared.server, shared.err = launch(Options{}) })
+	shared.Do(func() { shared.server, shared.err = pgserver.Start(pgserver.Options{}) })
 	check(t, shared.err)
-	return shared.server.Database(t)
+	return (&Server{shared.server}).Database(t)
 }
 
-// Main runs the tests of a package and removes what New has made:
+// Main runs the tests of a package and then removes the server of New:
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
 //
-// Without it no process stays behind either, but the server's folder under /tmp does.
+// Without it no process stays behind either, but the server's directory in /tmp does.
 func Main(m *testing.M) {
 	code := m.Run()
 	if shared.server != nil {
-		shared.server.remove()
+		shared.server.Remove()
 	}
 	os.Exit(code)
 }
 
-// Options say how a server differs from that of New.
-type Options struct {
-	// Durable has commits wait for the disk, as on a real server: for measurements, and for tests of durability.
-	Durable bool
-
-	// Settings are further lines of postgresql.conf: "max_connections=10".
-	Settings []string
-}
-
 // Server is a PostgreSQL server that its test can stop and start.
-type Server struct {
-	programs string // the folder of initdb and postgres
-	folder   string // holds the data, the socket and the log
-	settings []string
-	owner    *owner
-
-	databases atomic.Int64
-	process   *process // nil while it is stopped
-}
+type Server struct{ server *pgserver.Server }
 
 // Start returns a running server for this test alone. It is removed when the test ends.
-func Start(t testing.TB, o Options) *Server {
+func Start(t testing.TB, o pgserver.Options) *Server {
 	t.Helper()
-	s, err := launch(o)
+	s, err := pgserver.Start(o)
 	check(t, err)
-	t.Cleanup(s.remove)
-	return s
+	t.Cleanup(s.Remove)
+	return &Server{s}
 }
 
 // Database returns the URL of an empty database for this test alone.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
-	name := fmt.Sprintf("test%d", s.databases.Add(1))
-	if err := s.administer("CREATE DATABASE " + name); err != nil {
+	database, err := s.server.CreateDatabase()
+	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
-	t.Cleanup(func() { s.administer("DROP DATABASE " + name + " WITH (FORCE)") }) // fails if the test has stopped the server
-	return s.url(name)
+	t.Cleanup(func() { s.server.DropDatabase(database) }) // fails if the test has stopped the server
+	return database
 }
 
-// Stop ends the server as a crash does: its clients lose their connections, what was committed stays.
+// Stop ends the server as a crash does: its clients lose their connections, and committed changes stay.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	if err := s.stop(); err != nil {
+	if err := s.server.Stop(); err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
 }
@@ -102,7 +74,7 @@ func (s *Server) Stop(t testing.TB) {
 // Start starts the server again and returns when it can be used.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	if err := s.start(); err != nil {
+	if err := s.server.Restart(); err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
 }
@@ -112,27 +84,9 @@ func check(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, errNotInstalled) && os.Getenv("CI") == "":
+	case errors.Is(err, pgserver.ErrNotInstalled) && os.Getenv("CI") == "":
 		t.Skipf("pgtest: %v", err)
 	default:
 		t.Fatalf("pgtest: %v", err)
 	}
-}
-
-func (s *Server) url(database string) string {
-	return (&url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database,
-		RawQuery: url.Values{"host": {s.folder}, "sslmode": {"disable"}}.Encode()}).String()
-}
-
-// administer runs a statement in the database that every server has.
-func (s *Server) administer(statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
-	defer cancel()
-	c, err := pgx.Connect(ctx, s.url("postgres"))
-	if err != nil {
-		return err
-	}
-	defer c.Close(ctx)
-	_, err = c.Exec(ctx, statement)
-	return err
 }

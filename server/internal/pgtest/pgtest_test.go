@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/jackc/pgx/v5"
 )
@@ -40,7 +41,7 @@ func TestEachTestHasADatabase(t *testing.T) {
 }
 
 func TestAServerStopsAndStarts(t *testing.T) {
-	s := pgtest.Start(t, pgtest.Options{Durable: true})
+	s := pgtest.Start(t, pgserver.Options{Durable: true})
 	dsn := s.Database(t)
 	c, err := connect(t, dsn)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -18,7 +19,7 @@ import (
 // BenchmarkUpdate changes all text of random records on a server that waits for the disk, by few and by many callers,
 // with batches of one and as they come, and with more or less of them under way at once.
 func BenchmarkUpdate(b *testing.B) {
-	dsn := pgtest.Start(b, pgtest.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b)
+	dsn := pgtest.Start(b, pgserver.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b)
 	organization, ids := fill(b, dsn, benchRecords)
 	for _, o := range []postgres.Options{
 		{Batch: writes.Options{Options: batch.Options{MaxBatch: 1}}, InFlight: 8}, {InFlight: 1}, {InFlight: 2}, {InFlight: 3}, {InFlight: 4}, {InFlight: 8},
@@ -44,7 +45,7 @@ func BenchmarkUpdate(b *testing.B) {
 
 // BenchmarkRead has many callers read what customers of 20 records each have, and one export all of it.
 func BenchmarkRead(b *testing.B) {
-	s := open(b, pgtest.Start(b, pgtest.Options{}).Database(b), postgres.Options{})
+	s := open(b, pgtest.Start(b, pgserver.Options{}).Database(b), postgres.Options{})
 	organization, err := s.EnsureOrganization(b.Context(), "bench")
 	if err != nil {
 		b.Fatal(err)
@@ -97,7 +98,7 @@ func BenchmarkRead(b *testing.B) {
 func BenchmarkImport(b *testing.B) {
 	for _, chunk := range []int{500, 2000, 5000} {
 		b.Run(fmt.Sprintf("chunk=%d", chunk), func(b *testing.B) {
-			s := open(b, pgtest.Start(b, pgtest.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b), postgres.Options{})
+			s := open(b, pgtest.Start(b, pgserver.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b), postgres.Options{})
 			organization, err := s.EnsureOrganization(b.Context(), "bench")
 			if err != nil {
 				b.Fatal(err)

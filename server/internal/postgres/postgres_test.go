@@ -17,6 +17,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -307,7 +308,7 @@ func (a *announcing) Done() <-chan struct{} {
 
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t, pgtest.Options{})
+	server := pgtest.Start(t, pgserver.Options{})
 	x := newFixture(t, server.Database(t), postgres.Options{})
 	secret, key, err := apikey.Create(t.Context(), x, apikey.Key{Organization: x.organization}, time.Now())
 	if err != nil {
@@ -536,7 +537,7 @@ func TestAnExportThatEndsEarly(t *testing.T) {
 // TestReadOnly takes a server's role from it, as a failover does, while connections to it are open.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
-	one, other := pgtest.Start(t, pgtest.Options{}), pgtest.Start(t, pgtest.Options{Settings: []string{"autovacuum=off"}})
+	one, other := pgtest.Start(t, pgserver.Options{}), pgtest.Start(t, pgserver.Options{Settings: []string{"autovacuum=off"}})
 	oneDSN, otherDSN := one.Database(t), other.Database(t)
 	admin, otherAdmin := connect(t, oneDSN), connect(t, otherDSN)
 	x := newFixture(t, otherDSN, postgres.Options{}) // the record is on both

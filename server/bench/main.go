@@ -3,8 +3,8 @@
 // Command bench measures the server beside what it is made of, on the machine that it runs on, and prints the result
 // as Markdown for the README:
 //
-//	go run ./server/internal/bench          # all of it, a quarter of an hour
-//	go run ./server/internal/bench -quick   # a smoke run, a minute
+//	go run ./server/bench          # all of it, a quarter of an hour
+//	go run ./server/bench -quick   # a smoke run, a minute
 //
 // # What is measured
 //

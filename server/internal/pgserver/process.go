@@ -1,4 +1,4 @@
-package pgtest
+package pgserver
 
 import (
 	"bytes"
@@ -12,14 +12,12 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"github.com/carecycle/provider-api/server/internal/await"
 )
 
-var errNotInstalled = errors.New("PostgreSQL is not installed; apt-get install postgresql")
-
-// launch makes a server and starts it.
-func launch(o Options) (_ *Server, err error) {
+// Start creates a server and starts it. Remove it in the end.
+//
+// Errors: ErrNotInstalled.
+func Start(o Options) (_ *Server, err error) {
 	programs, err := find()
 	if err != nil {
 		return nil, err
@@ -28,21 +26,21 @@ func launch(o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not in TMPDIR: that can be long, and a socket's path cannot; or out of the owner's reach.
-	folder, err := os.MkdirTemp("/tmp", "pgtest-")
+	// Not in TMPDIR: it can be too long for a socket's path, or not accessible to the owner.
+	directory, err := os.MkdirTemp("/tmp", "pgserver-")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{programs: programs, folder: folder, owner: owner}
+	s := &Server{programs: programs, directory: directory, owner: owner}
 	defer func() {
 		if err != nil {
-			s.remove()
+			s.Remove()
 		}
 	}()
-	if err := owner.give(folder); err != nil {
+	if err := owner.give(directory); err != nil {
 		return nil, err
 	}
-	s.settings = []string{"listen_addresses=", "unix_socket_directories=" + folder, "max_connections=200"}
+	s.settings = []string{"listen_addresses=", "unix_socket_directories=" + directory, "max_connections=200"}
 	if !o.Durable {
 		s.settings = append(s.settings, "fsync=off", "full_page_writes=off")
 	}
@@ -50,10 +48,10 @@ func launch(o Options) (_ *Server, err error) {
 	if err := s.initialize(); err != nil {
 		return nil, err
 	}
-	return s, s.start()
+	return s, s.Restart()
 }
 
-// find returns the folder of the newest PostgreSQL's programs. Debian keeps them out of PATH.
+// find returns the directory of the newest PostgreSQL's programs. Debian keeps them out of PATH.
 func find() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil {
@@ -69,9 +67,9 @@ func find() (string, error) {
 	}
 	program, err := exec.LookPath("initdb")
 	if err != nil {
-		return "", errNotInstalled
+		return "", ErrNotInstalled
 	}
-	if program, err = filepath.EvalSymlinks(program); err != nil { // initdb looks for postgres beside itself
+	if program, err = filepath.EvalSymlinks(program); err != nil { // initdb looks for postgres next to itself
 		return "", err
 	}
 	return filepath.Dir(program), nil
@@ -79,8 +77,8 @@ func find() (string, error) {
 
 func (s *Server) command(program string, arguments ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(s.programs, program), arguments...)
-	c.Dir = s.folder
-	c.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH")} // and none of PGHOST and its like
+	c.Dir = s.directory
+	c.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH")} // without PGHOST and the like
 	c.SysProcAttr = s.owner.attributes()
 	return c
 }
@@ -99,7 +97,8 @@ type process struct {
 	exited chan struct{}
 }
 
-func (s *Server) start() error {
+// Restart starts the server after Stop, and returns when it can be used.
+func (s *Server) Restart() error {
 	arguments := []string{"-D", "data"}
 	for _, setting := range s.settings {
 		arguments = append(arguments, "-c", setting)
@@ -110,12 +109,12 @@ func (s *Server) start() error {
 		return err
 	}
 	defer log.Close()
-	c.Stdout, c.Stderr = log, log // a file: whoever waits for this process's own output does not wait for the server
+	c.Stdout, c.Stderr = log, log // a file: who waits for the end of this process's output does not wait for the server
 	started := make(chan error)
 	p := &process{exited: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
-		runtime.LockOSThread() // the server is told to end when the thread that started it does: keep that
+		runtime.LockOSThread() // the server ends with the thread that started it: keep that
 		err := c.Start()
 		started <- err
 		if err == nil {
@@ -130,8 +129,8 @@ func (s *Server) start() error {
 }
 
 func (s *Server) waitUntilReady() error {
-	for deadline := time.Now().Add(await.Patience); ; {
-		err := s.administer("SELECT 1")
+	for deadline := time.Now().Add(patience); ; {
+		err := s.Execute("SELECT 1")
 		if err == nil {
 			return nil
 		}
@@ -148,9 +147,10 @@ func (s *Server) waitUntilReady() error {
 	}
 }
 
-func (s *Server) logPath() string { return filepath.Join(s.folder, "log") }
+func (s *Server) logPath() string { return filepath.Join(s.directory, "log") }
 
-func (s *Server) stop() error {
+// Stop ends the server as a crash does: its clients lose their connections, and committed changes stay.
+func (s *Server) Stop() error {
 	p := s.process
 	if p == nil {
 		return nil
@@ -162,13 +162,13 @@ func (s *Server) stop() error {
 	case <-p.exited:
 		s.process = nil
 		return nil
-	case <-time.After(await.Patience):
+	case <-time.After(patience):
 		return errors.New("the server does not stop")
 	}
 }
 
-// remove stops the server and removes its folder. It is the end of a test, with nobody left to tell of an error.
-func (s *Server) remove() {
-	s.stop()
-	os.RemoveAll(s.folder)
+// Remove stops the server and removes its directory.
+func (s *Server) Remove() {
+	s.Stop()
+	os.RemoveAll(s.directory)
 }

@@ -1,4 +1,4 @@
-package pgtest
+package pgserver
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // owner is the user that a server runs as.
 type owner struct{ uid, gid int }
 
-// newOwner returns the user of this process or, since PostgreSQL refuses to run as root, one without rights.
+// newOwner returns the user of this process. PostgreSQL does not run as root; then it is a user without rights.
 func newOwner() (*owner, error) {
 	if os.Getuid() != 0 {
 		return &owner{os.Getuid(), os.Getgid()}, nil
@@ -31,10 +31,10 @@ func newOwner() (*owner, error) {
 	return nil, fmt.Errorf("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
 }
 
-// give makes the owner own a folder.
-func (o *owner) give(folder string) error { return os.Chown(folder, o.uid, o.gid) }
+// give makes the owner own a directory.
+func (o *owner) give(directory string) error { return os.Chown(directory, o.uid, o.gid) }
 
-// attributes have a process run as its owner, and end at once when this one ends, killed or not.
+// attributes make a process run as its owner, and end when this process ends, even if it is killed.
 func (o *owner) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
 	if o.uid != os.Getuid() {

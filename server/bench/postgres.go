@@ -7,83 +7,70 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/jackc/pgx/v5"
 )
 
-// instance is a PostgreSQL server of the driver's own, as it comes, with commits that wait for the disk.
+// instance is a private PostgreSQL server with its default settings, whose commits wait for the disk.
 type instance struct {
-	server  *pgtest.Server
-	scope   *scope
+	server  *pgserver.Server
 	version string
-	made    int
 }
 
-func startPostgres() (i *instance, err error) {
-	if err := onDisk("/tmp"); err != nil { // where pgtest keeps it
+func startPostgres() (*instance, error) {
+	if err := onDisk("/tmp"); err != nil { // where pgserver keeps it
 		return nil, err
 	}
-	i = &instance{scope: &scope{}}
-	defer func() {
-		if err != nil {
-			i.stop()
-		}
-	}()
-	defer i.scope.catch(&err)
-	i.server = pgtest.Start(i.scope, pgtest.Options{Durable: true})
-	c, err := pgx.Connect(context.Background(), i.server.Database(i.scope))
+	server, err := pgserver.Start(pgserver.Options{Durable: true})
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close(context.Background())
-	i.version = c.PgConn().ParameterStatus("server_version")
+	i := &instance{server: server}
+	if i.version, err = i.serverVersion(); err != nil {
+		i.stop()
+		return nil, err
+	}
 	return i, nil
 }
 
-func (i *instance) stop() { i.scope.close() }
-
-func (i *instance) create(context.Context) (database string, err error) {
-	defer i.scope.catch(&err)
-	return i.server.Database(i.scope), nil
+func (i *instance) serverVersion() (string, error) {
+	database, err := i.server.CreateDatabase()
+	if err != nil {
+		return "", err
+	}
+	c, err := pgx.Connect(context.Background(), database)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close(context.Background())
+	return c.PgConn().ParameterStatus("server_version"), nil
 }
+
+func (i *instance) stop() { i.server.Remove() }
+
+func (i *instance) create(context.Context) (string, error) { return i.server.CreateDatabase() }
 
 func (i *instance) settle(ctx context.Context, database string) error {
 	return execute(ctx, database, "VACUUM (ANALYZE)", "CHECKPOINT")
 }
 
-func (i *instance) clone(ctx context.Context, database string) (string, error) {
-	u, err := url.Parse(database)
+func (i *instance) clone(_ context.Context, database string) (string, error) {
+	clone, err := i.server.CloneDatabase(database)
 	if err != nil {
 		return "", err
 	}
-	template := strings.TrimPrefix(u.Path, "/")
-	i.made++
-	name := fmt.Sprintf("clone%d", i.made)
-	u.Path = "/postgres"
-	if err := execute(ctx, u.String(), "CREATE DATABASE "+name+" TEMPLATE "+template, "CHECKPOINT"); err != nil {
-		return "", err
-	}
-	u.Path = "/" + name
-	return u.String(), nil
+	return clone, i.server.Execute("CHECKPOINT")
 }
 
-func (i *instance) drop(ctx context.Context, database string) error {
-	u, err := url.Parse(database)
-	if err != nil {
-		return err
-	}
-	name := strings.TrimPrefix(u.Path, "/")
-	u.Path = "/postgres"
-	return execute(ctx, u.String(), "DROP DATABASE "+name+" WITH (FORCE)", "CHECKPOINT")
+func (i *instance) drop(_ context.Context, database string) error {
+	return errors.Join(i.server.DropDatabase(database), i.server.Execute("CHECKPOINT"))
 }
 
 func execute(ctx context.Context, database string, statements ...string) error {
@@ -183,36 +170,4 @@ func pgbenchScript(providers int) string {
 \set digits random(100000, 999999)
 UPDATE providers SET %s WHERE organization_id = 1 AND id = ('00000000-0000-4000-8000-' || lpad(to_hex(:number::bigint), 12, '0'))::uuid;
 `, providers-1, strings.ReplaceAll(set, ":digits", ":digits::text"))
-}
-
-// scope stands in for the test that package pgtest works for. What ends a test panics here, for catch.
-type scope struct {
-	testing.TB // none: of its methods, pgtest may call those below
-	cleanups   []func()
-}
-
-type failure struct{ error }
-
-func (*scope) Helper()                             {}
-func (s *scope) Cleanup(f func())                  { s.cleanups = append(s.cleanups, f) }
-func (*scope) Fatalf(format string, values ...any) { panic(failure{fmt.Errorf(format, values...)}) }
-func (*scope) Skipf(format string, values ...any)  { panic(failure{fmt.Errorf(format, values...)}) }
-
-// catch, deferred, makes an error of what would have ended a test.
-func (*scope) catch(err *error) {
-	if v := recover(); v != nil {
-		failed, ok := v.(failure)
-		if !ok {
-			panic(v)
-		}
-		*err = failed.error
-	}
-}
-
-func (s *scope) close() {
-	for len(s.cleanups) > 0 {
-		last := s.cleanups[len(s.cleanups)-1]
-		s.cleanups = s.cleanups[:len(s.cleanups)-1]
-		last()
-	}
 }
