@@ -109,14 +109,9 @@ func HashOf(secret string) (Hash, bool) {
 	return sha256.Sum256(whole[:]), true
 }
 
-// checksum returns the CRC-32 (IEEE) of s in base62, the highest digit first. It is crc32.ChecksumIEEE, which would
-// move every key to the heap.
+// checksum returns the CRC-32 (IEEE) of s in base62, the highest digit first.
 func checksum(s string) (sum [checksumLen]byte) {
-	crc := ^uint32(0)
-	for i := range len(s) {
-		crc = crc32.IEEETable[byte(crc)^s[i]] ^ crc>>8
-	}
-	crc = ^crc
+	crc := crc32.ChecksumIEEE([]byte(s))
 	for i := range sum {
 		sum[checksumLen-1-i] = base62[crc%uint32(len(base62))]
 		crc /= uint32(len(base62))

@@ -43,10 +43,9 @@ type Result[R any] struct {
 
 // Batch runs calls together. It is safe for concurrent use; New makes one.
 type Batch[Q, R any] struct {
-	run     func(calls []Q) []Result[R]
-	o       Options
-	waiters sync.Pool
-	over    chan struct{} // closed after the last run
+	run  func(calls []Q) []Result[R]
+	o    Options
+	over chan struct{} // closed after the last run
 
 	mu      sync.Mutex
 	arrived sync.Cond // the queue has a call, or is closed
@@ -85,7 +84,6 @@ func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 	}
 	b := &Batch[Q, R]{run: run, o: o, over: make(chan struct{})}
 	b.arrived.L = &b.mu
-	b.waiters.New = func() any { return &waiter[Q, R]{result: make(chan Result[R], 1)} }
 	go b.serve()
 	return b
 }
@@ -99,27 +97,22 @@ func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 // Close; ErrAbandoned. With the last one it is not known what was done; with the others, and with ctx.Err()
 // alone, nothing was.
 func (b *Batch[Q, R]) Do(ctx context.Context, call Q) (R, error) {
-	w := b.waiters.Get().(*waiter[Q, R])
-	w.ctx, w.call, w.since = ctx, call, time.Now()
+	w := &waiter[Q, R]{ctx: ctx, call: call, since: time.Now(), result: make(chan Result[R], 1)}
 	if err := b.enter(w); err != nil {
-		b.recycle(w)
 		return *new(R), err
 	}
 	select {
 	case r := <-w.result:
-		b.recycle(w)
 		return r.Value, r.Err
 	case <-ctx.Done():
 	}
 	if b.leave(w) {
-		b.recycle(w)
 		return *new(R), ctx.Err()
 	}
 	select {
 	case r := <-w.result: // came at the same moment, and says more
-		b.recycle(w)
 		return r.Value, r.Err
-	default: // the run still holds w, which must not be used again
+	default:
 		return *new(R), fmt.Errorf("%w: %w", ErrAbandoned, ctx.Err())
 	}
 }
@@ -165,12 +158,6 @@ func (b *Batch[Q, R]) leave(w *waiter[Q, R]) bool {
 		b.queue = slices.Delete(b.queue, i, i+1)
 	}
 	return true
-}
-
-// recycle keeps the waiter for another call, and nothing of this one.
-func (b *Batch[Q, R]) recycle(w *waiter[Q, R]) {
-	*w = waiter[Q, R]{result: w.result}
-	b.waiters.Put(w)
 }
 
 func (b *Batch[Q, R]) serve() {
