@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,14 +40,6 @@ const (
 	entry   = `{"version":2,"at":"2026-06-18T08:30:00.000Z","action":"updated","keyId":"7jQ2mX9c","requestId":null,"changes":[{"field":"phone","from":"+1 555 0100","to":null}]}`
 )
 
-// list is a page of these items; next is empty on the last one.
-func list(next string, items ...string) string {
-	if next = `"` + next + `"`; next == `""` {
-		next = "null"
-	}
-	return `{"data":[` + strings.Join(items, ",") + `],"nextCursor":` + next + `}`
-}
-
 // operation is one that the client has, called where it does not matter with what.
 type operation struct {
 	name, method, route string
@@ -83,90 +72,6 @@ var (
 
 	operations = []operation{create, get, change, remove, providers, history}
 )
-
-// oneOf returns the error, or says which rule the result breaks.
-func oneOf(record *client.Record, err error) error {
-	if (record == nil) != (err != nil) || record != nil && record.ID != providerID {
-		return fmt.Errorf("record %+v and error %v", record, err)
-	}
-	return err
-}
-
-// lastOf walks to the end, and returns the error there.
-func lastOf[T any](items iter.Seq2[T, error]) error {
-	var last error
-	for _, err := range items {
-		if last != nil {
-			return fmt.Errorf("more after the error %w", last)
-		}
-		last = err
-	}
-	return last
-}
-
-// serve returns a client of a server that answers with the handler, under a base path. Its waits take no time.
-func serve(t *testing.T, handler http.HandlerFunc, options ...client.Option) *client.Client {
-	t.Helper()
-	server := httptest.NewServer(http.StripPrefix("/base", handler))
-	t.Cleanup(server.Close)
-	return newClient(t, server.URL+"/base", options...)
-}
-
-func newClient(t *testing.T, baseURL string, options ...client.Option) *client.Client {
-	t.Helper()
-	clock, patient := newClock(), client.WithTimeout(time.Hour) // no attempt fails because the machine is slow
-	c, err := client.New(apiKey, append([]client.Option{client.WithBaseURL(baseURL), clock.option(), patient}, options...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// respond returns a handler that always sends this response; headers come in pairs.
-func respond(status int, body string, headers ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		for i := 0; i < len(headers); i += 2 {
-			w.Header().Set(headers[i], headers[i+1])
-		}
-		w.WriteHeader(status)
-		io.WriteString(w, body)
-	}
-}
-
-// clock is a clock that goes on only while somebody waits.
-type clock struct {
-	mu     sync.Mutex
-	now    time.Time
-	waits  []time.Duration
-	random float64
-}
-
-func newClock() *clock { return &clock{now: time.Now(), random: 0.5} }
-
-func (c *clock) option() client.Option {
-	return client.WithClock(func() time.Time {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.now
-	}, func(ctx context.Context, wait time.Duration) error {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.now = c.now.Add(wait)
-		c.waits = append(c.waits, wait)
-		return ctx.Err()
-	}, func() float64 { return c.random })
-}
-
-// transport answers requests without a network.
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
-
-// doer answers requests without a network, and is no *http.Client.
-type doer func(*http.Request) (*http.Response, error)
-
-func (f doer) Do(request *http.Request) (*http.Response, error) { return f(request) }
 
 func TestNewRefusesWhatCannotBeRight(t *testing.T) {
 	tests := []struct {
@@ -319,115 +224,6 @@ func TestKeyIsNeverPrinted(t *testing.T) {
 	}
 }
 
-func TestEditors(t *testing.T) {
-	t.Run("see each request without the key, then and later", func(t *testing.T) {
-		var seen []*http.Request
-		c := serve(t, respond(503, ""), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
-			seen = append(seen, r)
-			return nil
-		}))
-		c.UpdateProvider(t.Context(), customerID, providerID, update)
-		if len(seen) != client.DefaultAttempts {
-			t.Errorf("%d requests seen, want %d", len(seen), client.DefaultAttempts)
-		}
-		for _, r := range seen {
-			if r.Header.Get("Content-Type") == "" || r.Header.Get("X-Api-Key") != "" {
-				t.Errorf("headers %v", r.Header)
-			}
-		}
-	})
-	t.Run("can refuse", func(t *testing.T) {
-		refusal := errors.New("not today")
-		c := serve(t, respond(200, record), client.WithRequestEditorFn(func(context.Context, *http.Request) error { return refusal }))
-		_, err := c.UpdateProvider(t.Context(), customerID, providerID, update)
-		if !errors.Is(err, refusal) || err.Error() != "update provider: request editor: not today" {
-			t.Errorf("error %v", err)
-		}
-	})
-	t.Run("cannot send the key elsewhere", func(t *testing.T) {
-		for _, elsewhere := range []string{"http://elsewhere.example", "https://api.example"} {
-			c := newClient(t, "http://api.example", client.WithRequestEditorFn(func(_ context.Context, r *http.Request) (err error) {
-				r.URL, err = r.URL.Parse(elsewhere)
-				return err
-			}), client.WithTransport(transport(func(*http.Request) (*http.Response, error) {
-				t.Error("the request was sent")
-				return nil, io.EOF
-			})))
-			if _, err := c.UpdateProvider(t.Context(), customerID, providerID, update); err == nil || !strings.Contains(err.Error(), "changed the host") {
-				t.Errorf("error %v", err)
-			}
-		}
-	})
-}
-
-func TestAttemptHook(t *testing.T) {
-	type key struct{}
-	var got []client.Attempt
-	hook := func(ctx context.Context, a client.Attempt) {
-		if ctx.Value(key{}) != "the call's" {
-			t.Error("the hook has another context")
-		}
-		got = append(got, a)
-	}
-	answers := []http.HandlerFunc{respond(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`), respond(200, record, "X-Request-Id", "the server's")}
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) { answers[len(got)](w, r) }, client.WithAttemptHook(hook))
-	if _, err := c.UpdateProvider(context.WithValue(t.Context(), key{}, "the call's"), customerID, providerID, update); err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 2 {
-		t.Fatalf("%d attempts, want 2", len(got))
-	}
-	first, second := got[0], got[1]
-	if _, err := uuid.Parse(first.RequestID); err != nil {
-		t.Errorf("the request is called %q", first.RequestID)
-	}
-	if !errors.Is(first.Err, client.ErrUnavailable) {
-		t.Errorf("the first attempt's error is %v", first.Err)
-	}
-	first.RequestID, first.Err = "", nil
-	const route = route + "/{providerId}"
-	if want := (client.Attempt{Method: "PATCH", Route: route, Number: 1, StatusCode: 503, Wait: 125 * time.Millisecond}); first != want {
-		t.Errorf("got  %+v\nwant %+v", first, want)
-	}
-	if want := (client.Attempt{Method: "PATCH", Route: route, Number: 2, StatusCode: 200, RequestID: "the server's"}); second != want {
-		t.Errorf("got  %+v\nwant %+v", second, want)
-	}
-	if text := fmt.Sprintf("%+v", got); strings.Contains(text, customerID.String()) || strings.Contains(text, providerID.String()) || strings.Contains(text, "private") {
-		t.Errorf("the attempts name an ID or a value: %s", text)
-	}
-}
-
-// TestAttemptHookOfEachOperation holds the routes together with the requests, and finds no ID in either attempt.
-func TestAttemptHookOfEachOperation(t *testing.T) {
-	for _, operation := range operations {
-		t.Run(operation.name, func(t *testing.T) {
-			var got []client.Attempt
-			answers := []http.HandlerFunc{respond(429, ""), respond(operation.status, operation.body)}
-			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				path := strings.NewReplacer("{id}", customerID.String(), "{providerId}", providerID.String()).Replace(operation.route)
-				if r.Method != operation.method || r.URL.Path != path {
-					t.Errorf("%s %s, want %s %s", r.Method, r.URL.Path, operation.method, path)
-				}
-				answers[len(got)](w, r)
-			}, client.WithAttemptHook(func(_ context.Context, a client.Attempt) { got = append(got, a) }))
-			if err := operation.call(t.Context(), c); err != nil {
-				t.Fatal(err)
-			}
-			if len(got) != 2 || got[0].Err == nil || got[1].Err != nil || got[1].StatusCode != operation.status || got[0].RequestID != got[1].RequestID {
-				t.Errorf("attempts %+v", got)
-			}
-			for _, a := range got {
-				if a.Method != operation.method || a.Route != operation.route {
-					t.Errorf("%s %s, want %s %s", a.Method, a.Route, operation.method, operation.route)
-				}
-			}
-			if text := fmt.Sprintf("%+v", got); strings.Contains(text, customerID.String()) || strings.Contains(text, providerID.String()) || strings.Contains(text, "private") {
-				t.Errorf("the attempts name an ID or a value: %s", text)
-			}
-		})
-	}
-}
-
 // TestConcurrentUse is for the race detector: many goroutines share a client whose every second attempt fails.
 func TestConcurrentUse(t *testing.T) {
 	var mu sync.Mutex
@@ -467,19 +263,4 @@ func TestConcurrentUse(t *testing.T) {
 var kinds = []error{
 	client.ErrUnauthorized, client.ErrForbidden, client.ErrNotFound, client.ErrPreconditionFailed, client.ErrValidation,
 	client.ErrRateLimited, client.ErrUnavailable, client.ErrOutcomeUnknown, context.Canceled, context.DeadlineExceeded,
-}
-
-// wantKinds expects the error to be of these kinds and no others, and to say nothing that it must not.
-func wantKinds(t *testing.T, err error, want ...error) {
-	t.Helper()
-	for _, kind := range kinds {
-		if got := errors.Is(err, kind); got != slices.Contains(want, kind) {
-			t.Errorf("errors.Is(err, %v) is %t", kind, got)
-		}
-	}
-	for _, private := range []string{customerID.String(), providerID.String(), cursor, "secret", "private", "\n"} {
-		if strings.Contains(err.Error(), private) {
-			t.Errorf("the error has %q: %s", private, err)
-		}
-	}
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,16 +57,108 @@ func onlyProvider(t *testing.T, database string) string {
 	return id.String()
 }
 
-func TestEncodedSlashIsNoSlash(t *testing.T) {
+// TestImport imports lines into an empty database, and then once more: nothing changes.
+func TestImport(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	const id = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-	s.importLines("acme", `{"id": "`+id+`", "customerId": "`+id+`", "providerType": "Hospital"}`)
-	path := "/v2/customers/" + id + "/providers/" + id
-	c := s.connect()
-	c.say("PATCH %s HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
-		"/"+strings.ReplaceAll(path[1:], "/", "%2F"), s.newKey("acme"))
-	if a := c.hear(); a.Status != http.StatusNotFound {
-		t.Errorf("status %d: %s", a.Status, a.Body)
+	const (
+		line     = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Hospital"}`
+		withID   = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","id":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Pharmacy","city":"x"}`
+		bad      = `{"customerId":"3c90c3cc","providerType":"Canary","city":7,"Phone":"canary"}`
+		badSays  = "Phone is not a property of the contract; did you mean phone. city must be a string or null, not a number. customerId must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a. providerType must be one of \"Primary Care\", \"Specialist\", \"Hospital\", \"Pharmacy\".\n"
+		customer = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a"}`
+		oneBad   = "server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n"
+		required = "customerId is required. providerType is required.\n"
+	)
+	long := `{"notes":"` + strings.Repeat("x", 64<<10) + `"}`
+	longest := withID + strings.Repeat(" ", 64<<10-len(withID)-1) + "\t" // 64 KiB
+	skip := []string{"--skip-invalid"}
+	for _, fact := range []struct {
+		name, lines string
+		flags       []string
+		code        int
+		stderr      string
+		records     int64
+	}{
+		{"nothing", "", nil, 0, "imported 0 records\n", 0},
+		{"blank lines", "\n \n\t\n\r\n", nil, 0, "imported 0 records\n", 0},
+		{"without ids", line + "\n" + line[:len(line)-1] + ` }`, nil, 0, "imported 2 records\n", 2},
+		{"with an id", withID + "\n", nil, 0, "imported 1 record\n", 1},
+		{"no line break at the end", withID + "\n" + line, nil, 0, "imported 2 records\n", 2},
+		{"blank lines between", "\n" + withID + "\n\n" + line + "\n\n", nil, 0, "imported 2 records\n", 2},
+		{"CRLF", withID + "\r\n" + line + "\r\n", nil, 0, "imported 2 records\n", 2},
+		{"a byte order mark", "\ufeff" + withID + "\n", nil, 0, "imported 1 record\n", 1},
+		{"many", strings.Repeat(withID+"\n", 1234), nil, 0, "imported 1234 records\n", 1},
+
+		{"a bad line", line + "\n\n" + bad + "\n" + withID, nil, 1, "line 3: " + badSays + oneBad, 0},
+		{"a bad line is left out", line + "\n\n" + bad + "\n" + withID, skip, 0, "line 3: " + badSays + "imported 2 records; 1 line is invalid and left out\n", 2},
+		{"no space of JSON's", line + "\u00a0\n\v" + line + "\n\u0085", skip, 0, "line 1: The line must be one JSON value; something follows it.\n" +
+			"line 2: The line is not JSON: it has a syntax error after byte 0.\nline 3: The line is not JSON: it has a syntax error after byte 0.\nimported 0 records; 3 lines are invalid and left out\n", 0},
+		{"nothing but a bad line", bad, skip, 0, "line 1: " + badSays + "imported 0 records; 1 line is invalid and left out\n", 0},
+		{"two bad lines", "{}\n" + line + "\n{}", nil, 1,
+			"line 1: " + required + "line 3: " + required + "server: import: 2 lines are invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n", 0},
+		{"required", `{"customerId":null}`, nil, 1, "line 1: customerId must be a UUID, not null. providerType is required.\n" + oneBad, 0},
+		{"a bad id", strings.Replace(withID, `"id":"3c90c3cc-`, `"id":"`, 1), nil, 1, "line 1: id must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.\n" + oneBad, 0},
+		{"an escaped id", strings.Replace(withID, `"id":"3`, `"id":"\u0033`, 1), nil, 0, "imported 1 record\n", 1},
+		{"no id but null", strings.Replace(withID, `"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a"`, `"id":null`, 1), nil, 1, "line 1: id must be a UUID, not null.\n" + oneBad, 0},
+		{"a property of the answer", strings.Replace(line, "{", `{"createdAt":"2026-06-17T19:07:23.709Z",`, 1), nil, 1, "line 1: createdAt is not a property of the contract.\n" + oneBad, 0},
+		{"two values", line + line, nil, 1, "line 1: The line must be one JSON value; something follows it.\n" + oneBad, 0},
+		{"an array", "[" + line + "]", nil, 1, "line 1: The line must be an object, not an array.\n" + oneBad, 0},
+		{"a byte order mark later", line + "\n\ufeff" + line, nil, 1, "line 2: The line begins with a byte order mark; send UTF-8 without one.\n" + oneBad, 0},
+		{"a long line", line + "\n" + long + "\n" + withID, nil, 1, "line 2: it is longer than 65536 bytes\n" + oneBad, 0},
+		{"a long line is left out", long + "\n" + withID, skip, 0, "line 1: it is longer than 65536 bytes\nimported 1 record; 1 line is invalid and left out\n", 1},
+		{"a long line at the end", withID + "\n" + long, skip, 0, "line 2: it is longer than 65536 bytes\nimported 1 record; 1 line is invalid and left out\n", 1},
+		{"the longest line", longest + "\r\n" + long + "\n" + longest, skip, 0, "line 2: it is longer than 65536 bytes\nimported 2 records; 1 line is invalid and left out\n", 1},
+		{"one byte more", longest + " \n" + longest + " ", skip, 0, "line 1: it is longer than 65536 bytes\nline 2: it is longer than 65536 bytes\nimported 0 records; 2 lines are invalid and left out\n", 0},
+		{"a customer alone", customer, nil, 0, "imported 0 records and 1 line with a customer alone\n", 0},
+		{"customers alone", customer + "\n" + withID + "\n" + customer, nil, 0, "imported 1 record and 2 lines with a customer alone\n", 1},
+		{"a customer with an id", strings.Replace(customer, "{", `{"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0},
+		{"a customer with a property", strings.Replace(customer, "{", `{"city":null,`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0},
+		{"a customer twice", strings.Replace(customer, "{", `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: customerId is given more than once. providerType is required.\n" + oneBad, 0},
+		{"bad lines without end", strings.Repeat("{}\n", 1000), nil, 1,
+			numbered(100, required) + "server: import: 1000 lines are invalid (the first 100 are reported above), so nothing was imported; fix them, or import the others with --skip-invalid\n", 0},
+	} {
+		t.Run(fact.name, func(t *testing.T) {
+			t.Parallel()
+			database, file := filepath.Join(t.TempDir(), "test.db"), filepath.Join(t.TempDir(), "lines.ndjson")
+			if err := os.WriteFile(file, []byte(fact.lines), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, source := range []string{"-", file} {
+				args := append([]string{"import", source, "--organization", "acme", "--database", database}, fact.flags...)
+				stdout, stderr, code := run(fact.lines, args...)
+				if code != fact.code || stdout != "" || stderr != fact.stderr {
+					t.Errorf("from %s: exit code %d, standard output %q, standard error\n%s, want %d,\n%s", source, code, stdout, stderr, fact.code, fact.stderr)
+				}
+				if _, err := os.Stat(database); err != nil && fact.records == 0 {
+					continue // not even the database was made
+				}
+				if row := query(t, database, "SELECT count(*), coalesce(sum(version), 0) FROM providers"); row[0] != fact.records || row[1] != fact.records {
+					t.Errorf("from %s: %d records with versions that add up to %d, want %d records of version 1", source, row[0], row[1], fact.records)
+				}
+			}
+		})
 	}
+}
+
+func numbered(n int, text string) string {
+	var lines strings.Builder
+	for i := range n {
+		fmt.Fprintf(&lines, "line %d: %s", i+1, text)
+	}
+	return lines.String()
+}
+
+// TestImportChanges imports lines with an id that is known: they change the record, which may have another customer then.
+func TestImportChanges(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r := a.newRecord()
+	update := changes{"customerId": uuid.NewString(), "city": nil, "isActive": true}
+	a.importLines("acme", asJSON(r.properties(update)))
+	moved := record{update["customerId"].(string), r.id}
+	a.compare("changed", a.send(request{Path: moved.path(), Body: `{}`}), r.properties(update), true)
+
+	partial := changes{"id": r.id, "customerId": moved.customer, "providerType": "Hospital"}
+	a.importLines("acme", asJSON(partial))
+	a.compare("what a line leaves out stays", a.send(request{Path: moved.path(), Body: `{}`}), r.properties(update), true)
 }

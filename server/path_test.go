@@ -174,3 +174,17 @@ func TestServerPath(t *testing.T) {
 		t.Errorf("got %d %v %s", got.Status, got.Header, got.Body)
 	}
 }
+
+func TestEncodedSlashIsNoSlash(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const id = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+	s.importLines("acme", `{"id": "`+id+`", "customerId": "`+id+`", "providerType": "Hospital"}`)
+	path := "/v2/customers/" + id + "/providers/" + id
+	c := s.connect()
+	c.say("PATCH %s HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+		"/"+strings.ReplaceAll(path[1:], "/", "%2F"), s.newKey("acme"))
+	if a := c.hear(); a.Status != http.StatusNotFound {
+		t.Errorf("status %d: %s", a.Status, a.Body)
+	}
+}

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
 )
@@ -169,102 +166,6 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-func TestLeaving(t *testing.T) {
-	deadline := func(h *held, call int, d time.Duration) *outcome {
-		ctx, cancel := context.WithTimeout(context.Background(), d)
-		context.AfterFunc(ctx, cancel)
-		return h.call(ctx, call)
-	}
-	for _, test := range []struct {
-		name string
-		do   func(t *testing.T, h *held)
-	}{
-		{"before it calls: dropped", func(t *testing.T, h *held) {
-			gone := deadline(h, 1, 0)
-			if gone.err != context.DeadlineExceeded {
-				t.Errorf("got %v, want the plain error of the context", gone.err)
-			}
-			wantRuns(t, h)
-		}},
-		{"before the run starts: dropped, and its place is free", func(t *testing.T, h *held) {
-			h.calls(1, 2)
-			gone := deadline(h, 3, time.Second)
-			h.calls(4)
-			time.Sleep(time.Second)
-			synctest.Wait()
-			if gone.err != context.DeadlineExceeded {
-				t.Errorf("got %v, want the plain error of the context", gone.err)
-			}
-			if got := h.Queued(); got != 2 {
-				t.Errorf("queued: got %d, want 2", got)
-			}
-			h.release()
-			wantRuns(t, h, []int{1}, []int{2, 4})
-		}},
-		{"after the run starts: it is finished", func(t *testing.T, h *held) {
-			gone := deadline(h, 1, time.Second)
-			next := h.call(context.Background(), 2)
-			time.Sleep(time.Second)
-			synctest.Wait()
-			wantOutcome(t, gone, "", batch.ErrAbandoned)
-			wantOutcome(t, gone, "", context.DeadlineExceeded)
-			h.release()
-			h.release()
-			wantRuns(t, h, []int{1}, []int{2})
-			wantOutcome(t, next, "answer 2", nil)
-		}},
-		{"all of them: no run is empty", func(t *testing.T, h *held) {
-			h.calls(1)
-			deadline(h, 2, time.Second)
-			deadline(h, 3, time.Second)
-			time.Sleep(time.Second)
-			synctest.Wait()
-			h.release()
-			h.calls(4)
-			wantRuns(t, h, []int{1}, []int{4})
-		}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := newHeld(batch.Options{})
-				test.do(t, h)
-				h.close()
-			})
-		})
-	}
-}
-
-// A context can be done before the goroutine that waits on it has noticed; such a call must not slip into the run.
-func TestDoneButNotYetLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHeld(batch.Options{})
-		h.calls(1)
-		ctx := &unnoticed{Context: t.Context(), done: make(chan struct{})}
-		gone := h.call(ctx, 2)
-		next := h.call(t.Context(), 3)
-		ctx.err = context.Canceled
-		h.release()
-		wantRuns(t, h, []int{1}, []int{3})
-		close(ctx.done)
-		h.release()
-		if gone.err != context.Canceled {
-			t.Errorf("got %v, want the plain error of the context", gone.err)
-		}
-		wantOutcome(t, next, "answer 3", nil)
-		h.close()
-	})
-}
-
-// unnoticed is a context that is done some time before its channel says so.
-type unnoticed struct {
-	context.Context
-	err  error
-	done chan struct{}
-}
-
-func (c *unnoticed) Err() error            { return c.err }
-func (c *unnoticed) Done() <-chan struct{} { return c.done }
-
 func TestFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld(batch.Options{MaxQueue: 2})
@@ -322,77 +223,6 @@ func TestObserve(t *testing.T) {
 			t.Errorf("observed: got %v, want %v", got, want)
 		}
 		h.close()
-	})
-}
-
-// Whatever the bounds, and whoever leaves, what Do says of a call is what happened to it.
-func TestEveryCallIsAccountedFor(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		o := batch.Options{
-			MaxBatch: rapid.IntRange(1, 20).Draw(t, "MaxBatch"),
-			MaxQueue: rapid.IntRange(1, 40).Draw(t, "MaxQueue"),
-			MaxWait:  time.Hour, // no call is late, however slow the machine is
-		}
-		callers := rapid.IntRange(1, 64).Draw(t, "callers")
-		leave := rapid.IntRange(2, 10).Draw(t, "one in so many leaves")
-		const each = 50
-
-		ran := make([]int, callers*each) // times that each call was in a run; all are over when it is read
-		observed := 0
-		o.Observe = func(size int, _ time.Duration) {
-			observed += size
-			if size < 1 || size > o.MaxBatch {
-				t.Errorf("a run of %d, with MaxBatch %d", size, o.MaxBatch)
-			}
-		}
-		b := batch.New(func(calls []int) []batch.Result[string] {
-			for _, c := range calls {
-				ran[c]++
-			}
-			runtime.Gosched()
-			return answer(calls)
-		}, o)
-
-		outcomes := make([]outcome, len(ran))
-		var wg sync.WaitGroup
-		for first := range callers {
-			wg.Go(func() {
-				for c := first; c < len(ran); c += callers {
-					ctx, cancel := context.WithCancel(context.Background())
-					if c%leave == 0 {
-						go cancel()
-					}
-					value, err := b.Do(ctx, c)
-					outcomes[c] = outcome{true, value, err}
-					cancel()
-				}
-			})
-		}
-		wg.Wait()
-		b.Close()
-
-		total := 0
-		for c, got := range outcomes {
-			want := 0
-			switch {
-			case got.err == nil:
-				want = 1
-				if answer := fmt.Sprint("answer ", c); got.value != answer {
-					t.Errorf("call %d: got %q, want %q", c, got.value, answer)
-				}
-			case errors.Is(got.err, batch.ErrAbandoned):
-				want = 1
-			case got.err != context.Canceled && got.err != batch.ErrFull:
-				t.Errorf("call %d: unexpected error %v", c, got.err)
-			}
-			if ran[c] != want {
-				t.Errorf("call %d: ran %d times, want %d: %+v", c, ran[c], want, got)
-			}
-			total += ran[c]
-		}
-		if observed != total {
-			t.Errorf("observed %d calls, want %d", observed, total)
-		}
 	})
 }
 

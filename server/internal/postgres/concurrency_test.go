@@ -1,0 +1,221 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/carecycle/provider-api/server/internal/writes"
+	"github.com/google/uuid"
+)
+
+// TestCollisions raises from a trigger what another transaction's lock or write can cause.
+func TestCollisions(t *testing.T) {
+	for _, c := range []struct {
+		state    string
+		raised   int // times
+		want     provider.Code
+		attempts int
+	}{
+		{"40001", 3, "", 4},
+		{"40P01", 3, "", 4},
+		{"40001", 1000, provider.CodeUnavailable, 8},
+		{"40P01", 1000, provider.CodeUnavailable, 8},
+		{"23514", 1, provider.CodeInternal, 1},
+		{"53100", 1, provider.CodeUnavailable, 1},
+		{"57014", 1, provider.CodeUnavailable, 1},
+	} {
+		t.Run(fmt.Sprint(c.state, " ", c.raised, " times"), func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.New(t)
+			x := newFixture(t, dsn, postgres.Options{})
+			execute(t, connect(t, dsn), `CREATE SEQUENCE raised; CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF nextval('raised') <= `+fmt.Sprint(c.raised)+` THEN
+					RAISE EXCEPTION 'a message with %', NEW.notes USING ERRCODE = '`+c.state+`', DETAIL = NEW.notes, HINT = NEW.notes;
+				END IF;
+				RETURN NEW;
+			END $$; CREATE TRIGGER raise BEFORE UPDATE ON providers FOR EACH ROW EXECUTE FUNCTION raise()`)
+			record, err := x.update(text("secret"))
+			if storetest.CodeOrText(err) != c.want {
+				t.Fatalf("error %v, want %q", err, c.want)
+			}
+			if n := queryInt(t, connect(t, dsn), "SELECT last_value FROM raised"); n != c.attempts { // a sequence counts what is undone, too
+				t.Errorf("%d attempts, want %d", n, c.attempts)
+			}
+			if err == nil {
+				if record.Version != 2 {
+					t.Errorf("version %d, want 2", record.Version)
+				}
+				return
+			}
+			var domain *provider.Error
+			if errors.As(err, &domain); domain.Code == provider.CodeUnavailable && domain.RetryAfter == 0 {
+				t.Errorf("error %v, want one with RetryAfter", err)
+			}
+			if shown := fmt.Sprintf("%v %+v %#v", err, err, domain.Cause); strings.Contains(shown, "secret") || !strings.Contains(shown, c.state) {
+				t.Errorf("error %s, want the code and nothing else of it", shown)
+			}
+			execute(t, connect(t, dsn), "DROP TRIGGER raise ON providers")
+			if record, err := x.update(text("then")); err != nil || record.Version != 2 {
+				t.Errorf("afterwards: version %d, error %v", record.Version, err)
+			}
+		})
+	}
+}
+
+// TestABadCallFailsAlone puts a call that the database refuses among good ones.
+func TestABadCallFailsAlone(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	var sizes []int // of the batches
+	observe := func(size int, _ time.Duration) { sizes = append(sizes, size) }
+	x := newFixture(t, dsn, postgres.Options{InFlight: 1, Batch: writes.Options{Options: batch.Options{Observe: observe, MaxWait: time.Hour}}})
+	calls := make([]func(context.Context), 20)
+	for i := range calls {
+		other := x.another()
+		calls[i] = func(ctx context.Context) {
+			notes := "good"
+			if i == 7 {
+				notes = "\x00 is no character to PostgreSQL"
+			}
+			record, err := other.Write(ctx, other.updateOf(text(notes)))
+			if i == 7 && (storetest.CodeOrText(err) != provider.CodeInternal || strings.Contains(err.Error(), "character")) {
+				t.Errorf("the bad call: error %v, want one of code %s without values", err, provider.CodeInternal)
+			} else if i != 7 && (err != nil || record.Version != 2) {
+				t.Errorf("a good call: version %d, error %v", record.Version, err)
+			}
+		}
+	}
+	together(t, dsn, x, calls)
+	x.Close() // returns after the last size was reported
+	if want := []int{1, len(calls)}; !slices.Equal(sizes, want) {
+		t.Errorf("batches of %d calls, want %d", sizes, want)
+	}
+}
+
+// together has calls share a batch: they arrive while the one before it waits for a record's lock.
+func together(t *testing.T, dsn string, x *fixture, calls []func(context.Context)) {
+	t.Helper()
+	holder := connect(t, dsn)
+	execute(t, holder, "BEGIN; SELECT 1 FROM providers WHERE id = '"+x.record.ID.String()+"' FOR UPDATE")
+	var all, queued sync.WaitGroup
+	all.Go(func() {
+		if _, err := x.update(text("first")); err != nil {
+			t.Error(err)
+		}
+	})
+	watcher := connect(t, dsn)
+	await.State(t, "an update waits for the lock", func() bool {
+		return queryInt(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") > 0
+	})
+	queued.Add(len(calls))
+	for _, call := range calls {
+		all.Go(func() { call(&announcing{t.Context(), sync.OnceFunc(queued.Done)}) })
+	}
+	queued.Wait()
+	execute(t, holder, "COMMIT")
+	all.Wait()
+}
+
+// announcing is a context that reports when something first waits for its end, as a queued call does.
+type announcing struct {
+	context.Context
+	announce func()
+}
+
+func (a *announcing) Done() <-chan struct{} {
+	a.announce()
+	return a.Context.Done()
+}
+
+// Whoever finds all connections in use waits for one, and not for ever.
+func TestNoFreeConnectionIsBusy(t *testing.T) {
+	t.Parallel()
+	dsn := with(t, pgtest.New(t), func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" })
+	x := newFixture(t, dsn, postgres.Options{})
+	err := x.Export(t.Context(), "test", func(uuid.UUID, *provider.Provider) error { // has the only one
+		_, err := x.update(text("a"))
+		wantBusy(t, err, "no connection became free in time")
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := x.update(text("a")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALockedRecordIsBusy(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{})
+	holder := connect(t, dsn)
+	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
+	_, err := x.update(text("a"))
+	wantBusy(t, err, "55P03") // lock_timeout, the shortest one
+	execute(t, holder, "COMMIT")
+	if _, err := x.update(text("a")); err != nil {
+		t.Error(err)
+	}
+}
+
+// An import that waits for a deletion of one of its records sees that it was deleted, and does not have to try again.
+func TestAnImportWaitsForADeletion(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	x := newFixture(t, dsn, postgres.Options{})
+	holder, observer := connect(t, dsn), connect(t, dsn)
+	execute(t, holder, `CREATE SEQUENCE inserted; CREATE FUNCTION count_insert() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM nextval('inserted'); RETURN NEW; END $$;
+		CREATE TRIGGER count_insert BEFORE INSERT ON provider_events FOR EACH ROW EXECUTE FUNCTION count_insert()`)
+	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
+	waiting := func(n int) {
+		await.State(t, fmt.Sprint(n, " transactions wait for the record"), func() bool {
+			return queryInt(t, observer, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == n
+		})
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		w := provider.Write{Action: provider.Deleted, Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID}
+		if _, err := x.Write(context.Background(), w); err != nil {
+			t.Errorf("delete: %v", err)
+		}
+	})
+	waiting(1)
+	both.Go(func() {
+		if err := x.Import(context.Background(), x.organization, []provider.Import{x.importOf(x.record.ID)}, nil); err != nil {
+			t.Errorf("import: %v", err)
+		}
+	})
+	waiting(2)
+	execute(t, holder, "COMMIT")
+	both.Wait()
+	if record, err := x.get(); err != nil || record.Version != 3 {
+		t.Errorf("version %d, %v; want the third, after the deletion", record.Version, err)
+	}
+	if n := queryInt(t, observer, "SELECT last_value FROM inserted"); n != 2 { // a sequence counts what is undone, too
+		t.Errorf("%d events were inserted, want 2: one of them had to be tried again", n)
+	}
+}
+
+// wantBusy expects an error of code Unavailable with that in its cause.
+func wantBusy(t *testing.T, err error, cause string) {
+	t.Helper()
+	var domain *provider.Error
+	if !errors.As(err, &domain) || domain.Code != provider.CodeUnavailable || !strings.Contains(domain.Cause.Error(), cause) {
+		t.Errorf("error %v, want one of code %s, because of %s", err, provider.CodeUnavailable, cause)
+	}
+}

@@ -1,0 +1,134 @@
+package postgres_test
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/google/uuid"
+)
+
+func TestManyOpenAtOnce(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			s, err := postgres.Open(t.Context(), dsn, postgres.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			if err := s.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := queryInt(t, connect(t, dsn), "SELECT count(*) FROM goose_db_version WHERE version_id = 1"); n != 1 {
+		t.Errorf("the first migration was made %d times", n)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	t.Parallel()
+	migrated := pgtest.New(t)
+	open(t, migrated, postgres.Options{}).Close()
+	newer := pgtest.New(t)
+	open(t, newer, postgres.Options{}).Close()
+	migrations, err := filepath.Glob("migrations/*.sql")
+	if err != nil || len(migrations) == 0 {
+		t.Fatalf("no migrations: %v", err)
+	}
+	execute(t, connect(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (7777, true)")
+	empty := pgtest.New(t)
+	reader := "reader_of_" + database(t, empty) // a role belongs to the server, which other runs of this test share
+	execute(t, connect(t, empty), "CREATE ROLE "+reader+" LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
+	nowhere := t.TempDir() // for a socket; a port of this machine may be another program's
+	readOnly := pgtest.New(t)
+	execute(t, connect(t, readOnly), "ALTER DATABASE "+database(t, readOnly)+" SET default_transaction_read_only = on")
+
+	for _, c := range []struct{ name, dsn, want string }{
+		{"no server", "postgres://user:secret@/db?host=" + nowhere, "open database " + nowhere + ":5432/db: no server can be reached there; start it, or fix host, port and sslmode"},
+		{"no such host", "postgres://user:secret@nowhere.invalid/db", "no server can be reached there"},
+		{"no database", with(t, migrated, func(u *url.URL) { u.Path = "/nowhere" }), "there is no database of that name"},
+		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},
+		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword(reader, "secret") }), "this user may not make tables"},
+		{"a newer schema", newer, fmt.Sprintf("its schema, version 7777, was made by a newer version of this program, which knows up to %d; install the newer program", len(migrations))},
+		{"read-only", readOnly, "it is read-only; name the primary server"},
+		{"no URL", "postgres://user:secret@host:port/db", "the URL cannot be read"},
+		{"an at sign in the password", "postgres://user:12@secret@host/db", "the URL cannot be read"},
+		{"a slash in the password", "postgres://user:12/secret@host/db", "the URL cannot be read"},
+		{"a question mark in the password", "postgres://user:12?secret@host/db", "the URL cannot be read"},
+		{"a hash in the password", "postgres://user:12#secret@host/db", "the URL cannot be read"},
+		{"a percent sign in the password", "postgres://user:12%secret@host/db", "the URL cannot be read"},
+		{"a space in the password", "postgres://user:12 secret@host/db?sslmode=wrong", "the URL cannot be read"},
+		{"a wrong setting", "postgres://user:secret@host/db?sslmode=secret", "the URL cannot be read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := postgres.Open(t.Context(), c.dsn, postgres.Options{})
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(fmt.Sprintf("%+v", err), "secret") {
+				t.Errorf("error %v\nwant one that says %s, and nothing secret", err, c.want)
+			}
+		})
+	}
+}
+
+// A column of another version of the contract, older or newer, keeps its values while a record lives and loses them with it.
+func TestUnknownColumn(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	s := open(t, dsn, postgres.Options{})
+	organization, err := s.EnsureOrganization(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	customers := []uuid.UUID{uuid.New(), uuid.New()}
+	imports := []provider.Import{{ID: uuid.New(), Patch: storetest.PatchOf(0)}, {ID: uuid.New(), Patch: storetest.PatchOf(1)}}
+	for i := range imports {
+		imports[i].Patch.CustomerID = &customers[0]
+	}
+	if err := s.Import(t.Context(), organization, imports, customers); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, dsn)
+	execute(t, c, "ALTER TABLE providers ADD COLUMN unheard_of text; UPDATE providers SET unheard_of = 'secret'")
+	for i, w := range []provider.Write{{Action: provider.Updated, Patch: property.Patch{CustomerID: &customers[1]}}, {Action: provider.Deleted}} {
+		w.Organization, w.CustomerID, w.ID = organization, customers[0], imports[i].ID
+		if _, err := s.Write(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := queryInt(t, c, "SELECT count(*) FROM providers WHERE deleted AND unheard_of IS NULL OR NOT deleted AND unheard_of = 'secret'"); n != 2 {
+		t.Errorf("%d of 2 records are right; want the value of the one that lives, and no other", n)
+	}
+
+	// Whatever is added or dropped while the server runs, the next deletion knows.
+	execute(t, c, "ALTER TABLE providers DROP COLUMN unheard_of, ADD COLUMN rank text NOT NULL DEFAULT 'none', ADD COLUMN lower text GENERATED ALWAYS AS (lower(city)) STORED; UPDATE providers SET rank = 'secret'")
+	w := provider.Write{Action: provider.Deleted, Organization: organization, CustomerID: customers[1], ID: imports[0].ID}
+	if _, err := s.Write(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if n := queryInt(t, c, "SELECT count(*) FROM providers WHERE id = '"+imports[0].ID.String()+"' AND rank = 'none' AND lower IS NULL"); n != 1 {
+		t.Error("the deleted record keeps a value")
+	}
+
+	// A server that could not write does not start.
+	execute(t, c, "ALTER TABLE providers DROP COLUMN rank, ADD COLUMN needed text NOT NULL DEFAULT ''")
+	if _, err := postgres.Open(t.Context(), dsn, postgres.Options{}); err == nil || !strings.Contains(err.Error(), "no property of the contract has the column needed") {
+		t.Errorf("a column without a property that must have a value: %v", err)
+	}
+}

@@ -1,0 +1,111 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/google/uuid"
+)
+
+// TestReplicas runs the contract on two stores of one database, of which each takes every other call.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Store {
+		dsn := pgtest.New(t)
+		r := &replicas{t: t, dsn: dsn}
+		for range 2 {
+			r.stores = append(r.stores, open(t, dsn, postgres.Options{Now: now}))
+		}
+		return r
+	})
+}
+
+type replicas struct {
+	t      *testing.T
+	dsn    string
+	stores []*postgres.Store
+	calls  atomic.Uint64
+}
+
+func (r *replicas) next() *postgres.Store { return r.stores[r.calls.Add(1)%uint64(len(r.stores))] }
+
+func (r *replicas) Write(ctx context.Context, w provider.Write) (provider.Provider, error) {
+	return r.next().Write(ctx, w)
+}
+
+func (r *replicas) Get(ctx context.Context, organization int64, customer, id uuid.UUID) (provider.Provider, error) {
+	return r.next().Get(ctx, organization, customer, id)
+}
+
+func (r *replicas) List(ctx context.Context, l provider.List) ([]provider.Provider, error) {
+	return r.next().List(ctx, l)
+}
+
+func (r *replicas) History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
+	return r.next().History(ctx, organization, customer, id, before, limit)
+}
+
+func (r *replicas) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
+	return r.next().Import(ctx, organization, imports, customers)
+}
+
+func (r *replicas) Export(ctx context.Context, organization string, f func(uuid.UUID, *provider.Provider) error) error {
+	return r.next().Export(ctx, organization, f)
+}
+
+func (r *replicas) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
+	return r.next().HistoryByID(ctx, id)
+}
+
+func (r *replicas) EnsureOrganization(ctx context.Context, name string) (int64, error) {
+	return r.next().EnsureOrganization(ctx, name)
+}
+
+func (r *replicas) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
+	return r.next().CreateKey(ctx, key, hash)
+}
+
+func (r *replicas) KeyByHash(ctx context.Context, hash apikey.Hash) (apikey.Key, error) {
+	return r.next().KeyByHash(ctx, hash)
+}
+
+func (r *replicas) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
+	return r.next().KeyByID(ctx, id)
+}
+
+func (r *replicas) ListKeys(ctx context.Context) ([]apikey.Key, error) { return r.next().ListKeys(ctx) }
+
+func (r *replicas) RevokeKey(ctx context.Context, id string, at time.Time) error {
+	return r.next().RevokeKey(ctx, id, at)
+}
+
+func (r *replicas) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
+	return r.next().RecordKeyUse(ctx, id, at)
+}
+
+func (r *replicas) Ping(ctx context.Context) error { return r.next().Ping(ctx) }
+
+// Close closes both and sees to it that their transactions never waited for each other in a circle.
+func (r *replicas) Close() error {
+	var err error
+	for _, s := range r.stores {
+		err = errors.Join(err, s.Close())
+	}
+	c := connect(r.t, r.dsn)
+	await.State(r.t, "the stores have left", func() bool {
+		return queryInt(r.t, c, "SELECT count(*) "+others) == 0
+	})
+	if n := queryInt(r.t, c, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); n != 0 {
+		r.t.Errorf("%d deadlocks, want none", n)
+	}
+	return err
+}

@@ -1,0 +1,159 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+)
+
+func testCancel(t *testing.T, s *suite) {
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for name, call := range map[string]func(*tenant, provider.Provider) error{
+		"Write": func(x *tenant, r provider.Provider) error {
+			_, err := s.Write(gone, x.updateOf(r, patchOfAll(false)))
+			return err
+		},
+		"Import": func(x *tenant, r provider.Provider) error {
+			return s.Import(gone, x.number, []provider.Import{x.importOf(r.ID, patchOfAll(false))}, nil)
+		},
+	} {
+		t.Run(name+" by a caller who left before it began changes nothing", func(t *testing.T) {
+			x := s.tenant(t)
+			record := x.make(patchOfAll(true))
+			if err := call(x, record); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want %v", err, context.Canceled)
+			}
+			x.unchanged(record)
+		})
+	}
+
+	for name, call := range map[string]func(*tenant, provider.Provider) error{
+		"Get": func(x *tenant, r provider.Provider) error {
+			_, err := s.Get(gone, x.number, r.CustomerID, r.ID)
+			return err
+		},
+		"List": func(x *tenant, r provider.Provider) error {
+			_, err := s.List(gone, provider.List{Organization: x.number, CustomerID: r.CustomerID, Limit: 1})
+			return err
+		},
+		"History": func(x *tenant, r provider.Provider) error {
+			_, err := s.History(gone, x.number, r.CustomerID, r.ID, 0, 1)
+			return err
+		},
+		"Export": func(x *tenant, r provider.Provider) error {
+			return s.Export(gone, x.name, func(uuid.UUID, *provider.Provider) error { return nil })
+		},
+	} {
+		t.Run(name+" for a caller who left ends", func(t *testing.T) {
+			x := s.tenant(t)
+			if err := call(x, x.make(property.Patch{})); CodeOrText(err) != provider.CodeUnavailable && !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want one that says that it ended", err)
+			}
+		})
+	}
+
+	t.Run("a caller who leaves does not disturb the others", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(property.Patch{})
+		const callers = 32
+		var left atomic.Int32
+		var all sync.WaitGroup
+		for n := range callers {
+			all.Go(func() {
+				ctx := t.Context()
+				switch {
+				case n%4 == 0: // leaves as soon as the store has the call
+					ctx = newImpatient(ctx)
+				case n%2 == 0: // leaves at any time, if the call takes that long
+					short, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(3000))*time.Microsecond)
+					defer cancel()
+					ctx = short
+				}
+				_, err := s.Write(ctx, x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
+				switch {
+				case n%4 == 0 && errors.Is(err, context.Canceled):
+					left.Add(1)
+				case err != nil && (n%4 != 2 || !errors.Is(err, context.DeadlineExceeded)):
+					t.Errorf("update: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		if left.Load() == 0 {
+			t.Error("no caller left, so nothing was tested")
+		}
+		said := map[property.Value]bool{}
+		for _, event := range x.chain(record.ID)[1:] {
+			said[event.Changes[0].To] = true
+		}
+		for n := 1; n < callers; n += 2 {
+			if !said[property.Text(fmt.Sprint(n))] {
+				t.Errorf("the change of caller %d, who stayed, is not in the history", n)
+			}
+		}
+	})
+}
+
+// impatient is a context that ends as soon as something waits for its end: the caller leaves while the store has the call.
+type impatient struct {
+	context.Context
+	leave context.CancelFunc
+}
+
+func newImpatient(ctx context.Context) impatient {
+	ctx, leave := context.WithCancel(ctx)
+	return impatient{ctx, leave}
+}
+
+func (i impatient) Done() <-chan struct{} {
+	i.leave()
+	return i.Context.Done()
+}
+
+func testClose(t *testing.T, s *suite) {
+	x := s.tenant(t)
+	record := x.make(property.Patch{})
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("ping: %v", err)
+	}
+	var all sync.WaitGroup
+	for n := range 64 {
+		all.Go(func() {
+			_, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
+			if code := CodeOrText(err); code != "" && code != provider.CodeUnavailable {
+				t.Errorf("update while the store closes: %v", err)
+			}
+		})
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	all.Wait()
+	x.refuse(x.updateOf(record, property.Patch{}), provider.CodeUnavailable)
+	_, getErr := s.Get(t.Context(), x.number, record.CustomerID, record.ID)
+	_, listErr := s.List(t.Context(), provider.List{Organization: x.number, CustomerID: record.CustomerID, Limit: 1})
+	_, eventsErr := s.History(t.Context(), x.number, record.CustomerID, record.ID, 0, 1)
+	exportErr := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { return nil })
+	for method, err := range map[string]error{"get": getErr, "list": listErr, "events": eventsErr, "export": exportErr} {
+		if CodeOrText(err) != provider.CodeUnavailable {
+			t.Errorf("%s from a closed store: error %v, want unavailable", method, err)
+		}
+	}
+	if err := s.Ping(t.Context()); err == nil {
+		t.Error("ping of a closed store: no error")
+	}
+	if _, err := s.KeyByID(t.Context(), "key_unknown"); err == nil || errors.Is(err, apikey.ErrNotFound) {
+		t.Errorf("look-up in a closed store: error %v, want one that is not about the key", err)
+	}
+}

@@ -1,0 +1,123 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/gen/property"
+)
+
+func testText(t *testing.T, s *suite) {
+	for name, sample := range map[string]string{
+		"empty":               "",
+		"spaces":              "  \t\r\n ",
+		"quotes":              `'";\'' -- \" {} $1 ?1 %s`,
+		"markup":              "<a href='x'>&amp;</a>\u2028",
+		"4 bytes a character": "😀𝕏",
+		"combining":           "e\u0301 \u200d\ufeff",
+		"right to left":       "\u202eשלום",
+		"controls":            "\x01\x1f\x7f\u0085",
+		"last code point":     "\U0010ffff",
+		"number and null":     "null",
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := s.tenant(t)
+			var patch property.Patch
+			for id, p := range property.Table {
+				if p.Kind == property.TextKind && p.Enum == nil {
+					patch.Values[id] = property.Text(sample)
+				}
+			}
+			want, changes := x.make(property.Patch{}).With(&patch)
+			record := x.update(want, patch)
+			want.Version++
+			equal(t, "record", x.find(record.CustomerID, record.ID), want)
+			equal(t, "changes", x.history(record.ID)[1].Changes, changes)
+		})
+	}
+
+	t.Run("the longest", func(t *testing.T) {
+		x := s.tenant(t)
+		var patch property.Patch
+		for id, p := range property.Table {
+			if p.MaxLength > 0 {
+				patch.Values[id] = property.Text(strings.Repeat("😀", p.MaxLength))
+			}
+		}
+		want, changes := x.make(property.Patch{}).With(&patch)
+		record := x.update(want, patch)
+		want.Version++
+		equal(t, "record", x.find(record.CustomerID, record.ID), want)
+		equal(t, "changes", x.history(record.ID)[1].Changes, changes)
+	})
+
+	t.Run("an empty text is not null", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(property.Patch{})
+		for n, to := range []property.Value{property.Text(""), property.Null, property.Text("")} {
+			record = x.update(record, property.Patch{Values: property.Values{property.Notes: to}})
+			equal(t, "notes", x.find(record.CustomerID, record.ID).Values[property.Notes], to)
+			equal(t, "version", record.Version, int64(n+2))
+		}
+	})
+}
+
+func testClock(t *testing.T, s *suite) {
+	t.Run("updatedAt follows the clock, in whole milliseconds and UTC", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(property.Patch{})
+		now := s.clock.move(90*time.Minute + 999_999*time.Nanosecond)
+		defer s.clock.move(-999_999 * time.Nanosecond)
+		next := x.update(record, set(property.City, "a"))
+		equal(t, "updatedAt", next.UpdatedAt, now.Truncate(time.Millisecond))
+		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
+		read := x.find(record.CustomerID, record.ID)
+		event := x.history(record.ID)[1]
+		for what, at := range map[string]time.Time{"createdAt": read.CreatedAt, "updatedAt": read.UpdatedAt, "event": event.At} {
+			if at.Location() != time.UTC {
+				t.Errorf("%s is in %v, want UTC", what, at.Location())
+			}
+		}
+		equal(t, "event", event.At, next.UpdatedAt)
+	})
+
+	t.Run("updatedAt never runs backwards", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(property.Patch{})
+		for n, step := range []time.Duration{time.Second, -time.Hour, time.Second, 2 * time.Hour, -time.Millisecond} {
+			now := s.clock.move(step)
+			next := x.update(record, set(property.City, fmt.Sprint(n)))
+			want := record.UpdatedAt
+			if now.After(want) {
+				want = now
+			}
+			equal(t, "updatedAt", next.UpdatedAt, want)
+			equal(t, "version", next.Version, record.Version+1)
+			events := x.history(record.ID)
+			equal(t, "event", events[len(events)-1].At, want)
+			record = next
+		}
+	})
+
+	t.Run("nor does an import turn it back", func(t *testing.T) {
+		x := s.tenant(t)
+		record := x.make(property.Patch{})
+		s.clock.move(-time.Hour)
+		next := x.makeWithID(record.ID, set(property.City, "a"))
+		equal(t, "updatedAt", next.UpdatedAt, record.UpdatedAt)
+		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
+		equal(t, "version", next.Version, int64(2))
+	})
+
+	for _, at := range []time.Time{time.Date(1970, 1, 1, 0, 0, 0, 1e6, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)} {
+		t.Run(fmt.Sprint("a year as ", at.Year()), func(t *testing.T) {
+			x := s.tenant(t)
+			was := s.clock.set(at)
+			defer s.clock.set(was)
+			record := x.make(property.Patch{})
+			equal(t, "createdAt", x.find(record.CustomerID, record.ID).CreatedAt, at)
+		})
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+)
+
+// TestMisuse calls commands as they cannot be called: exit code 2, one line on standard error, and nothing done.
+func TestMisuse(t *testing.T) {
+	t.Parallel()
+	for line, message := range map[string]string{
+		"":                                     `expected one of "serve",`,
+		"frobnicate":                           "unexpected argument frobnicate",
+		"keys":                                 `expected one of "create",`,
+		"serve --port 80":                      "unknown flag --port",
+		"keys create":                          "missing flags: --name=TEXT, --organization=NAME",
+		"keys create --organization acme":      "missing flags: --name=TEXT",
+		"keys create --organization= --name=x": "--organization: it must be 1 to 100 printable characters",
+		"keys create --organization=acme --name=\x1b[2J":                                   "--name: it must be 1 to 100 printable characters",
+		"keys create --organization=acme --name=" + strings.Repeat("x", 101):               "--name: it must be 1 to 100 printable characters",
+		"keys create --organization=acme --name=x --permission=write":                      `--permission must be one of "providers:read","providers:write"`,
+		"keys create --organization=acme --name=x --permission=providers:read,providers:x": `--permission must be one of "providers:read","providers:write"`,
+		"keys create --organization=acme --name=x --expires=soon":                          `--expires: "soon" is no duration; write 14d, 24h or 90m`,
+		"keys create --organization=acme --name=x --expires=-1h":                           `--expires: "-1h" is no duration; write 14d, 24h or 90m`,
+		"keys create --organization=acme --name=x --expires=99999d":                        `--expires: "99999d" is no duration; write 14d, 24h or 90m`,
+		"keys create --organization=acme --name=x --rate-limit=-1":                         "--rate-limit: expected a valid 32 bit uint",
+		"keys create --organization=acme --name=x --rate-limit=many":                       "--rate-limit: expected a valid 32 bit uint",
+		"keys rotate":                              `expected "<id>"`,
+		"keys rotate key_1 --overlap=x":            `--overlap: "x" is no duration`,
+		"keys revoke":                              `expected "<id>"`,
+		"import --organization acme":               `expected "<file>"`,
+		"import - ":                                "missing flags: --organization=NAME",
+		"export":                                   "missing flags: --organization=NAME",
+		"history":                                  `expected "<provider-id>"`,
+		"history 3c90c3cc":                         "<provider-id>: invalid UUID length: 8",
+		"serve --demo --addr 0.0.0.0:0":            "--demo serves on loopback only, such as 127.0.0.1:8080, not on 0.0.0.0:0",
+		"serve --demo --addr :0":                   "--demo serves on loopback only, such as 127.0.0.1:8080, not on :0",
+		"serve --demo --addr [::]:0":               "--demo serves on loopback only, such as 127.0.0.1:8080, not on [::]:0",
+		"serve --demo --addr 192.0.2.1:0":          "--demo serves on loopback only, such as 127.0.0.1:8080, not on 192.0.2.1:0",
+		"serve --demo --addr localhost.evil.com:0": "--demo serves on loopback only, such as 127.0.0.1:8080, not on localhost.evil.com:0",
+		"serve --demo --addr 127.0.0.1":            "--addr: address 127.0.0.1: missing port in address",
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			database := filepath.Join(t.TempDir(), "test.db")
+			stdout, stderr, code := run("", append(strings.Fields(line), "--database", database)...)
+			told := strings.HasPrefix(stderr, "server: ") && strings.Contains(stderr, message) && strings.HasSuffix(stderr, "; see server --help\n")
+			if code != 2 || stdout != "" || !told || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("exit code %d, standard output %q, standard error %q, want %q", code, stdout, stderr, message)
+			}
+			if _, err := os.Stat(database); err == nil {
+				t.Error("the database was made")
+			}
+		})
+	}
+}
+
+// TestFailure calls commands that cannot do their work: exit code 1, and one line on standard error says why and what to do.
+func TestFailure(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var (
+		missing  = filepath.Join(folder, "missing", "test.db")
+		text     = file("text.db", strings.Repeat("This is not a database. ", 1000))
+		newer    = newerSchema(t, filepath.Join(folder, "newer.db"))
+		fine     = filepath.Join(folder, "fine.db")
+		lines    = file("lines.ndjson", "")
+		inUse    = taken.Addr().String() + " is in use by another program; stop that, or choose another address, port 0 for any that is free"
+		noKey    = "there is no key of that ID; IDs begin with key_ and are listed by keys list"
+		noFolder = "open database: the folder " + filepath.Dir(missing) + " does not exist; create it, or name another file with --database"
+		notOne   = "open database " + text + ": it is not a SQLite database; name another file with --database"
+		tooNew   = "migrate database " + newer + ": its schema, version 99, was made by a newer version of this program, which knows up to "
+	)
+	for _, fact := range []struct {
+		name, database, message string
+		args                    []string
+	}{
+		{"migrate/no folder", missing, noFolder, []string{"migrate"}},
+		{"serve/no folder", missing, noFolder, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}},
+		{"import/no folder", missing, noFolder, []string{"import", lines, "--organization", "acme"}},
+		{"migrate/a folder", folder, "open database " + folder + ": ", []string{"migrate"}},
+		{"migrate/not a database", text, notOne, []string{"migrate"}},
+		{"keys/not a database", text, notOne, []string{"keys", "list"}},
+		{"migrate/a newer schema", newer, tooNew, []string{"migrate"}},
+		{"serve/a newer schema", newer, tooNew, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}},
+		{"serve/address in use", fine, "--addr " + inUse, []string{"serve", "--addr", taken.Addr().String()}},
+		{"serve/admin address in use", fine, "--admin-addr " + inUse, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", taken.Addr().String()}},
+		{"serve/no port", fine, "--addr: listen tcp: address 127.0.0.1: missing port in address", []string{"serve", "--addr", "127.0.0.1"}},
+		{"migrate/unknown scheme", "mysql://localhost/x", "open database: the scheme mysql:// is not known", []string{"migrate"}},
+		{"import/no file", fine, "import: open " + filepath.Join(folder, "none") + ": no such file or directory", []string{"import", filepath.Join(folder, "none"), "--organization", "acme"}},
+		{"import/a folder", fine, "import: read line 1: read " + folder + ": is a directory", []string{"import", folder, "--organization", "acme"}},
+		{"export/an unknown organization", fine, `export: there is no organization "nobody" in this database; check --organization and --database`, []string{"export", "--organization", "nobody"}},
+		{"history/an unknown ID", fine, "history: no provider has or had the ID " + exampleID + " in this database; check the ID and --database", []string{"history", exampleID}},
+		{"keys/revoke an unknown key", fine, "revoke key: " + noKey, []string{"keys", "revoke", "key_000000000000"}},
+		{"keys/rotate an unknown key", fine, "rotate key: " + noKey, []string{"keys", "rotate", "key_000000000000"}},
+		{"keys/revoke a secret", fine, "revoke key: " + noKey, []string{"keys", "revoke", apikey.Generate()}},
+	} {
+		t.Run(fact.name, func(t *testing.T) {
+			stdout, stderr, code := run("", append(fact.args, "--database", fact.database)...)
+			if code != 1 || stdout != "" || !strings.HasPrefix(stderr, "server: "+fact.message) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("exit code %d, standard output %q, standard error\n%s, want\n%s", code, stdout, stderr, fact.message)
+			}
+		})
+	}
+	if content, err := os.ReadFile(text); err != nil || !strings.HasPrefix(string(content), "This is not a database.") {
+		t.Errorf("the file that is not a database has changed: %v", err)
+	}
+}
+
+// newerSchema makes a database as a later version of the program would leave it.
+func newerSchema(t *testing.T, path string) string {
+	t.Helper()
+	if _, stderr, code := run("", "migrate", "--database", path); code != 0 {
+		t.Fatal(stderr)
+	}
+	query(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
+	return path
+}
