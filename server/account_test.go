@@ -35,7 +35,7 @@ func (a account) in(t testing.TB) account {
 }
 
 // send sends a request with the account's key, unless its Header says otherwise.
-func (a account) send(r request) answer {
+func (a account) send(r request) response {
 	a.t.Helper()
 	if r.Key == "" {
 		r.Key = a.key
@@ -103,23 +103,23 @@ func (r record) properties(changes map[string]any) map[string]any {
 	return properties
 }
 
-// fact is one line of a table: a request, and how it must be answered.
-type fact struct {
-	name    string
-	request // without a Path it goes to a record of its own
-	status  int
-	changes changes // with 200: what becomes of the record; nil: nothing, and nothing is written
-	body    string  // exactly; "" for any, and with faults
-	faults  []fault // exactly, with 422
+// scenario is one line of a table: a request, and how it must be responded to.
+type scenario struct {
+	name        string
+	request     // without a Path it goes to a record of its own
+	status      int
+	changes     changes      // with 200: what becomes of the record; nil: nothing, and nothing is written
+	body        string       // exactly; "" for any, and with fieldErrors
+	fieldErrors []fieldError // exactly, with 422
 }
 
 type (
-	changes = map[string]any
-	fault   = client.FieldError
+	changes    = map[string]any
+	fieldError = client.FieldError
 )
 
-// hold sends the requests of the facts, each in a subtest, and compares the answers, and what the records are afterwards.
-func (a account) hold(t *testing.T, facts []fact) {
+// runScenarios sends the requests of the facts, each in a subtest, and compares the responses, and what the records are afterwards.
+func (a account) runScenarios(t *testing.T, facts []scenario) {
 	t.Helper()
 	records := a.newRecords(len(facts))
 	for i, f := range facts {
@@ -127,13 +127,13 @@ func (a account) hold(t *testing.T, facts []fact) {
 	}
 }
 
-func (a account) holdOne(f fact, r record) {
+func (a account) holdOne(f scenario, r record) {
 	a.t.Helper()
 	if f.Path == "" {
 		f.Path = r.path()
 	}
-	if f.faults != nil {
-		f.body = refusal(f.faults)
+	if f.fieldErrors != nil {
+		f.body = refusal(f.fieldErrors)
 	}
 	got := a.send(f.request)
 	if got.Status != f.status || f.body != "" && got.Body != f.body {
@@ -150,7 +150,7 @@ func (a account) holdOne(f fact, r record) {
 var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
 
 // compare compares the response of a success with the properties of a record that was changed once or not at all.
-func (a account) compare(what string, got answer, want map[string]any, changed bool) {
+func (a account) compare(what string, got response, want map[string]any, changed bool) {
 	a.t.Helper()
 	properties := got.properties(a.t)
 	created, _ := properties["createdAt"].(string)
@@ -173,7 +173,7 @@ func (a account) compare(what string, got answer, want map[string]any, changed b
 }
 
 // properties returns the record in the answer of a success.
-func (a answer) properties(t testing.TB) map[string]any {
+func (a response) properties(t testing.TB) map[string]any {
 	t.Helper()
 	var properties map[string]any
 	if err := json.Unmarshal([]byte(a.Body), &properties); err != nil || a.Status/100 != 2 {
@@ -182,18 +182,18 @@ func (a answer) properties(t testing.TB) map[string]any {
 	return properties
 }
 
-// problem is the body of an error that has no faults.
+// problem is the body of an error that has no fieldErrors.
 func problem(code, message string) string {
 	return asJSON(client.ErrorResponse{Code: code, Message: message})
 }
 
-// refusal is the body of a 422 with these faults, in this order.
-func refusal(faults []fault) string {
-	message := fmt.Sprintf("The request has %d errors; all are listed.", len(faults))
-	if len(faults) == 1 {
-		message = "The request has an error: " + faults[0].Message
+// refusal is the body of a 422 with these fieldErrors, in this order.
+func refusal(fieldErrors []fieldError) string {
+	message := fmt.Sprintf("The request has %d errors; all are listed.", len(fieldErrors))
+	if len(fieldErrors) == 1 {
+		message = "The request has an error: " + fieldErrors[0].Message
 	}
-	return asJSON(client.ValidationErrorResponse{Code: "VALIDATION_ERROR", Message: message, Errors: faults})
+	return asJSON(client.ValidationErrorResponse{Code: "VALIDATION_ERROR", Message: message, Errors: fieldErrors})
 }
 
 // asJSON is a value of plain data as JSON, without the escapes for HTML.
@@ -207,11 +207,11 @@ func asJSON(v any) string {
 	return strings.TrimSpace(text.String())
 }
 
-// The faults that several tables have.
+// The fieldErrors that several tables have.
 
 // wrongType is told of a property that must be "a string or null", say, and was sent as "an array".
-func wrongType(name, expected, received string) fault {
-	return fault{
+func wrongType(name, expected, received string) fieldError {
+	return fieldError{
 		Path: []string{name}, Code: "invalid_type", Message: name + " must be " + expected + ", not " + received + ".",
 		Expected: withoutArticle(expected), Received: withoutArticle(received),
 	}
@@ -221,19 +221,19 @@ func withoutArticle(noun string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(noun, "a "), "an ")
 }
 
-func tooLong(name string, limit, length int) fault {
+func tooLong(name string, limit, length int) fieldError {
 	most, has := fmt.Sprintf("at most %d characters", limit), fmt.Sprintf("%d characters", length)
-	return fault{Path: []string{name}, Code: "too_long", Message: name + " must have " + most + "; it has " + has + ".", Expected: most, Received: has}
+	return fieldError{Path: []string{name}, Code: "too_long", Message: name + " must have " + most + "; it has " + has + ".", Expected: most, Received: has}
 }
 
-func notUUID(name string) fault {
-	return fault{
+func notUUID(name string) fieldError {
+	return fieldError{
 		Path: []string{name}, Code: "invalid_uuid", Message: name + " must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.",
 		Expected: "UUID", Received: "another string",
 	}
 }
 
-func notInEnum(p property.Description) fault {
+func notInEnum(p property.Description) fieldError {
 	words := fmt.Sprintf("one of %q", p.Enum[0])
 	for _, word := range p.Enum[1:] {
 		words += fmt.Sprintf(", %q", word)
@@ -241,21 +241,21 @@ func notInEnum(p property.Description) fault {
 	if p.Nullable {
 		words += ", or null"
 	}
-	return fault{Path: []string{p.Name}, Code: "invalid_enum_value", Message: p.Name + " must be " + words + ".", Expected: words, Received: "another string"}
+	return fieldError{Path: []string{p.Name}, Code: "invalid_enum_value", Message: p.Name + " must be " + words + ".", Expected: words, Received: "another string"}
 }
 
-func unknownCustomer() fault {
-	return fault{
+func unknownCustomer() fieldError {
+	return fieldError{
 		Path: []string{"customerId"}, Code: "unknown_customer", Message: "customerId must be an existing customer.",
 		Expected: "the ID of an existing customer", Received: "another UUID",
 	}
 }
 
 // unknownProperty is told of a name that the contract does not list; hint is what it may have been meant to be.
-func unknownProperty(name, hint string) fault {
+func unknownProperty(name, hint string) fieldError {
 	message := name + " is not a property of the contract"
 	if hint != "" {
 		message += "; did you mean " + hint
 	}
-	return fault{Path: []string{name}, Code: "unknown_property", Message: message + ".", Expected: "the contract's properties", Received: "another property"}
+	return fieldError{Path: []string{name}, Code: "unknown_property", Message: message + ".", Expected: "the contract's properties", Received: "another property"}
 }

@@ -15,16 +15,16 @@ import (
 // TestBody sends bodies that are no JSON object of known, distinct names.
 func TestBody(t *testing.T) {
 	t.Parallel()
-	malformed := func(name, body, message string) fact {
-		return fact{name: name, request: request{Body: body}, status: http.StatusBadRequest, body: problem("BAD_REQUEST", message)}
+	malformed := func(name, body, message string) scenario {
+		return scenario{name: name, request: request{Body: body}, status: http.StatusBadRequest, body: problem("BAD_REQUEST", message)}
 	}
-	notJSON := func(name, body, where string) fact {
+	notJSON := func(name, body, where string) scenario {
 		return malformed(name, body, "The body is not JSON: it has a syntax error after byte "+where+".")
 	}
-	cutShort := func(name, body string) fact {
+	cutShort := func(name, body string) scenario {
 		return malformed(name, body, fmt.Sprintf("The body is not JSON: it ends too early after byte %d.", len(body)))
 	}
-	notUnicode := func(name, body, where string) fact {
+	notUnicode := func(name, body, where string) scenario {
 		return malformed(name, body, "The body is not JSON: it has text that is not Unicode after byte "+where+".")
 	}
 	const (
@@ -33,26 +33,26 @@ func TestBody(t *testing.T) {
 		tooDeep = "The body nests deeper than 32 levels."
 		utf16   = "The body is in UTF-16 or UTF-32; send UTF-8."
 	)
-	notObject := func(received string) fault {
-		return fault{Path: []string{}, Code: "invalid_type", Message: "The body must be an object, not " + received + ".", Expected: "object", Received: withoutArticle(received)}
+	notObject := func(received string) fieldError {
+		return fieldError{Path: []string{}, Code: "invalid_type", Message: "The body must be an object, not " + received + ".", Expected: "object", Received: withoutArticle(received)}
 	}
-	twice := func(name string) fault {
-		return fault{Path: []string{name}, Code: "duplicate_property", Message: name + " is given more than once.", Expected: "one value", Received: "several values"}
+	twice := func(name string) fieldError {
+		return fieldError{Path: []string{name}, Code: "duplicate_property", Message: name + " is given more than once.", Expected: "one value", Received: "several values"}
 	}
-	nul := fault{
+	nul := fieldError{
 		Path: []string{"city"}, Code: "nul_character", Message: "city must not contain the character U+0000.",
 		Expected: "text without U+0000", Received: "text with U+0000",
 	}
-	unprintable := fault{
+	unprintable := fieldError{
 		Path: []string{}, Code: "unknown_property", Message: "The body has a property whose name the contract does not know.",
 		Expected: "the contract's properties", Received: "another property",
 	}
-	notText := func(received string) fault { return wrongType("city", "a string or null", received) }
+	notText := func(received string) fieldError { return wrongType("city", "a string or null", received) }
 	nested := func(levels int) string {
 		return `{"city":` + strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1) + `}`
 	}
 
-	newServer(t).account("acme").hold(t, []fact{
+	newServer(t).account("acme").runScenarios(t, []scenario{
 		malformed("empty", "", empty),
 		malformed("spaces", " \t\r\n", empty),
 		refused("null", `null`, notObject("null")),
@@ -144,26 +144,26 @@ func TestBody(t *testing.T) {
 func TestBodyCutShort(t *testing.T) {
 	t.Parallel()
 	body := ` {"city":"é\u00e9\ud83d\ude00","isActive":true,"fax":null,"npi":[-1.5e+3,{"a":[]}]} `
-	var facts []fact
+	var facts []scenario
 	for n := range strings.LastIndex(body, "}") + 1 {
-		facts = append(facts, fact{name: fmt.Sprint(n), request: request{Body: body[:n]}, status: http.StatusBadRequest})
+		facts = append(facts, scenario{name: fmt.Sprint(n), request: request{Body: body[:n]}, status: http.StatusBadRequest})
 	}
-	newServer(t).account("acme").hold(t, append(facts, refused("whole", body, wrongType("npi", "a string or null", "an array"))))
+	newServer(t).account("acme").runScenarios(t, append(facts, refused("whole", body, wrongType("npi", "a string or null", "an array"))))
 }
 
 func TestBodySize(t *testing.T) {
 	t.Parallel()
 	const limit = 64 << 10
-	sized := func(name string, size int, stream bool) fact {
+	sized := func(name string, size int, stream bool) scenario {
 		body := `{"city":"x"}`
 		body += strings.Repeat(" ", size-len(body))
 		if size <= limit {
-			return fact{name: name, request: request{Body: body, Stream: stream}, status: http.StatusOK, changes: changes{"city": "x"}}
+			return scenario{name: name, request: request{Body: body, Stream: stream}, status: http.StatusOK, changes: changes{"city": "x"}}
 		}
 		tooLarge := problem("PAYLOAD_TOO_LARGE", "The body is larger than 65536 bytes.")
-		return fact{name: name, request: request{Body: body, Stream: stream}, status: http.StatusRequestEntityTooLarge, body: tooLarge}
+		return scenario{name: name, request: request{Body: body, Stream: stream}, status: http.StatusRequestEntityTooLarge, body: tooLarge}
 	}
-	newServer(t).account("acme").hold(t, []fact{
+	newServer(t).account("acme").runScenarios(t, []scenario{
 		sized("at the limit", limit, false),
 		sized("at the limit, chunked", limit, true),
 		sized("a byte over", limit+1, false),
@@ -180,17 +180,17 @@ func TestBodyBrokenOff(t *testing.T) {
 	r := a.newRecord()
 	for name, rest := range map[string]string{"with a length": "Content-Length: 100\r\n\r\n{}", "chunked": "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"} {
 		c := a.connect()
-		c.say("PATCH %s HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\n%s", r.path(), a.key, rest)
+		c.write("PATCH %s HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\n%s", r.path(), a.key, rest)
 		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := c.hear(), problem("BAD_REQUEST", "The body did not arrive whole."); got.Status != http.StatusBadRequest || got.Body != want {
+		if got, want := c.readResponse(), problem("BAD_REQUEST", "The body did not arrive whole."); got.Status != http.StatusBadRequest || got.Body != want {
 			t.Errorf("%s: got %d %s, want %s", name, got.Status, got.Body, want)
 		}
 	}
 }
 
-// TestBodyOfFaults is answered with a list that is bounded.
+// TestBodyOfFaults gets a list that is bounded.
 func TestBodyOfFaults(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
@@ -209,7 +209,7 @@ func TestBodyOfFaults(t *testing.T) {
 			if err := json.Unmarshal([]byte(got.Body), &told); err != nil {
 				t.Fatal(err)
 			}
-			sorted := slices.IsSortedFunc(told.Errors, func(a, b fault) int { return slices.Compare(a.Path, b.Path) })
+			sorted := slices.IsSortedFunc(told.Errors, func(a, b fieldError) int { return slices.Compare(a.Path, b.Path) })
 			const message = "The request has more than 100 errors; the first 100 are listed."
 			if got.Status != http.StatusUnprocessableEntity || told.Message != message || len(told.Errors) != 100 || !sorted || len(got.Body) > 32<<10 {
 				t.Errorf("got %d with %d errors, sorted: %t, in %d bytes: %s", got.Status, len(told.Errors), sorted, len(got.Body), told.Message)
@@ -221,12 +221,12 @@ func TestBodyOfFaults(t *testing.T) {
 func TestContentType(t *testing.T) {
 	t.Parallel()
 	update := changes{"city": "x"}
-	taken := func(header string, lines ...string) fact {
+	taken := func(header string, lines ...string) scenario {
 		f := accepted(fmt.Sprintf("%s %q", header, lines), update)
 		f.Header = http.Header{header: lines}
 		return f
 	}
-	refused := func(message, header string, lines ...string) fact {
+	refused := func(message, header string, lines ...string) scenario {
 		f := taken(header, lines...)
 		f.status, f.changes, f.body = http.StatusUnsupportedMediaType, nil, problem("UNSUPPORTED_MEDIA_TYPE", message)
 		return f
@@ -235,7 +235,7 @@ func TestContentType(t *testing.T) {
 		announce = "Send the body as JSON in UTF-8, with the header Content-Type: application/json or application/merge-patch+json."
 		encoded  = "Send the body uncompressed, without the header Content-Encoding."
 	)
-	newServer(t).account("acme").hold(t, []fact{
+	newServer(t).account("acme").runScenarios(t, []scenario{
 		taken("Content-Type", "application/json"),
 		taken("Content-Type", "application/json; charset=utf-8"),
 		taken("Content-Type", "application/json;charset=UTF-8"),

@@ -113,8 +113,8 @@ func TestCanary(t *testing.T) {
 		"PATCH / HTTP/1.1\r\nHost: x\r\nExpect: " + canary, "PATCH / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat(canary, 3_000),
 	} {
 		c := a.connect()
-		c.say("%s\r\n\r\n", malformed)
-		if got := c.hear(); got.Status < 400 || holdsCanary(got.Body, fmt.Sprint(got.Header)) {
+		c.write("%s\r\n\r\n", malformed)
+		if got := c.readResponse(); got.Status < 400 || holdsCanary(got.Body, fmt.Sprint(got.Header)) {
 			t.Errorf("%.80q is answered with %v", malformed, got)
 		}
 	}
@@ -173,7 +173,7 @@ func TestCanaryInFailure(t *testing.T) {
 
 // expectNoCanary sends a request with canaries in its headers and its query. Without a Path it goes to the record; a
 // status of 0 is any. A success is expected to have the canary.
-func (a account) expectNoCanary(r request, of record, status int) answer {
+func (a account) expectNoCanary(r request, of record, status int) response {
 	a.t.Helper()
 	if r.Path == "" {
 		r.Path = of.path()

@@ -97,12 +97,12 @@ func TestStop(t *testing.T) {
 	r := a.newRecord()
 	c := a.connect()
 	first, second := `{"city":`, `"x"}`
-	c.say("PATCH %s HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+	c.write("PATCH %s HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
 		r.path(), a.key, len(first+second))
-	if got := c.hear(); got.Status != http.StatusContinue { // the server has begun to read the body
+	if got := c.readResponse(); got.Status != http.StatusContinue { // the server has begun to read the body
 		t.Fatalf("got %d %s, want %d", got.Status, got.Body, http.StatusContinue)
 	}
-	c.say("%s", first)
+	c.write("%s", first)
 	exit := make(chan int)
 	go func() { exit <- a.stop() }()
 	a.log.waitFor(t, `"stopping"`)
@@ -116,8 +116,8 @@ func TestStop(t *testing.T) {
 		t.Fatalf("the server did not wait; exit code %d", code)
 	default:
 	}
-	c.say("%s", second)
-	a.compare("answer", c.hear(), r.properties(changes{"city": "x"}), true)
+	c.write("%s", second)
+	a.compare("answer", c.readResponse(), r.properties(changes{"city": "x"}), true)
 	if code := <-exit; code != 0 {
 		t.Errorf("exit code %d", code)
 	}

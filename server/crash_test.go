@@ -219,7 +219,7 @@ func (w *witness) change(notes string) {
 }
 
 // settle finds out whether the change that is open was made. It asks with a change of nothing, which comes after all that
-// the database has still under way.
+// the database has still in flight.
 func (w *witness) settle() {
 	for deadline := time.Now().Add(await.Patience); w.open != "" && !w.victim.t.Failed(); {
 		if time.Now().After(deadline) {

@@ -21,14 +21,14 @@ type process struct {
 	stdout, stderr *buffer
 }
 
-// program returns the program, to be started in a folder.
+// program returns the program, to be started in a directory.
 func program(folder string, args ...string) process {
 	p := process{exec.Command(os.Args[0], args...), newBuffer(), newBuffer()}
 	p.Dir, p.Env, p.Stdout, p.Stderr = folder, append(os.Environ(), asProgram+"=1"), p.stdout, p.stderr
 	return p
 }
 
-// start starts the program in a folder. It is killed when the test ends, should it still run.
+// start starts the program in a directory. It is killed when the test ends, should it still run.
 func start(t *testing.T, folder string, args ...string) process {
 	t.Helper()
 	p := program(folder, args...)

@@ -84,14 +84,14 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// ask has a handler answer, and holds the answer against the contract.
-func ask(t testing.TB, handler http.Handler, sent *http.Request, key string) answer {
+// ask has a handler answer, and holds the response against the contract.
+func ask(t testing.TB, handler http.Handler, sent *http.Request, key string) response {
 	t.Helper()
 	sent.Header.Set("X-Api-Key", key)
-	response := httptest.NewRecorder()
-	handler.ServeHTTP(response, sent)
-	got := answer{response.Code, http.Header{}, response.Body.String()}
-	for name, values := range response.Header() { // as a client of net/http sees them
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, sent)
+	got := response{recorder.Code, http.Header{}, recorder.Body.String()}
+	for name, values := range recorder.Header() { // as a client of net/http sees them
 		got.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	if _, err := keepsContract(sent, got); err != nil {

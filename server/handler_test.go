@@ -49,7 +49,7 @@ func newHandlerAt(t testing.TB, database *sqlite.Store, store provider.Store, lo
 	verifier, recorder := apikey.NewVerifier(database, now, logger), metrics.New()
 	t.Cleanup(verifier.Close)
 	handler, err := api.New(api.Config{
-		Contract: contract, Docs: http.NotFoundHandler(), Store: store, Ready: func(context.Context) error { return nil },
+		Contract: contract, Store: store, Ready: func(context.Context) error { return nil },
 		Keys: verifier, Limiter: apikey.NewLimiter(now), Metrics: recorder, Log: logger,
 	})
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *clock) set(to time.Time) {
 
 func (c *clock) wait(d time.Duration) { c.set(c.now().Add(d)) }
 
-// A client who leaves is no fault of the server's, and no overload; a fault is one also if the client has left.
+// A client who leaves is no fieldError of the server's, and no overload; a fieldError is one also if the client has left.
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
 	for _, f := range []struct {

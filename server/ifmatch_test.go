@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 )
 
-func malformedIfMatch() fault {
-	return fault{
+func malformedIfMatch() fieldError {
+	return fieldError{
 		Path: []string{"If-Match"}, Code: "invalid_format", Message: "If-Match must be entity tags in double quotes, separated by commas, or *.",
 		Expected: "entity tags in double quotes, separated by commas, or *", Received: "another string",
 	}
@@ -20,18 +20,18 @@ func malformedIfMatch() fault {
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
 	update := changes{"city": "city"}
-	matched := fact{status: http.StatusOK, changes: update}
-	stale := fact{status: http.StatusPreconditionFailed, body: problem("PRECONDITION_FAILED",
+	matched := scenario{status: http.StatusOK, changes: update}
+	stale := scenario{status: http.StatusPreconditionFailed, body: problem("PRECONDITION_FAILED",
 		"The provider has changed since the version in If-Match. Nothing was changed; read the record again and decide again.")}
-	unknown := fact{status: http.StatusPreconditionFailed, body: problem("UNKNOWN_ETAG",
+	unknown := scenario{status: http.StatusPreconditionFailed, body: problem("UNKNOWN_ETAG",
 		"If-Match has no ETag of this API, so it can never match. Nothing was changed; send the ETag of a response, unchanged.")}
-	malformed := fact{status: http.StatusUnprocessableEntity, faults: []fault{malformedIfMatch()}}
-	absent := fact{request: request{Path: pathOf(uuid.NewString(), uuid.NewString())}, status: http.StatusNotFound, body: noSuchProvider}
-	given := func(name string, wanted fact, lines ...string) fact {
+	malformed := scenario{status: http.StatusUnprocessableEntity, fieldErrors: []fieldError{malformedIfMatch()}}
+	absent := scenario{request: request{Path: pathOf(uuid.NewString(), uuid.NewString())}, status: http.StatusNotFound, body: providerNotFound}
+	given := func(name string, wanted scenario, lines ...string) scenario {
 		wanted.name, wanted.Body, wanted.Header = name, asJSON(update), http.Header{"If-Match": lines}
 		return wanted
 	}
-	newServer(t).account("acme").hold(t, []fact{
+	newServer(t).account("acme").runScenarios(t, []scenario{
 		given("no header", matched),
 		given("any", matched, `*`),
 		given("any, with spaces", matched, ` * `),

@@ -60,14 +60,14 @@ func TestKeyInvalid(t *testing.T) {
 	// A server tells an address ten times that its key is wrong before it slows it down.
 	for some := range slices.Chunk(cases, 10) {
 		a := newServer(t).account("acme")
-		var facts []fact
+		var facts []scenario
 		for _, one := range some {
-			facts = append(facts, fact{
+			facts = append(facts, scenario{
 				name: one.name, request: request{Header: http.Header{"X-Api-Key": one.lines(a)}, Body: `{"city":"x"}`},
 				status: http.StatusUnauthorized, body: unauthorized,
 			})
 		}
-		a.hold(t, facts)
+		a.runScenarios(t, facts)
 	}
 }
 
@@ -87,13 +87,13 @@ func (s *server) keyID(secret string) string {
 func TestKeyPermission(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
-	with := func(name string, f fact, flags ...string) fact {
+	with := func(name string, f scenario, flags ...string) scenario {
 		f.name, f.Header = name, http.Header{"X-Api-Key": {a.newKey("acme", flags...)}}
 		return f
 	}
 	allowed := accepted("", changes{"city": "x"})
-	forbidden := fact{request: request{Body: `{`}, status: http.StatusForbidden, body: problem("FORBIDDEN", "This API key lacks the permission providers:write.")}
-	a.hold(t, []fact{
+	forbidden := scenario{request: request{Body: `{`}, status: http.StatusForbidden, body: problem("FORBIDDEN", "This API key lacks the permission providers:write.")}
+	a.runScenarios(t, []scenario{
 		with("both permissions", allowed),
 		with("write", allowed, "--permission", "providers:write"),
 		with("read and write", allowed, "--permission", "providers:read,providers:write"),
@@ -162,7 +162,7 @@ func TestKeyRateLimit(t *testing.T) {
 	a, clock := serveWithClock(t)
 	path := a.newRecord().path()
 	limited := a.newKey("acme", "--rate-limit", "2")
-	use := func() answer { return a.send(request{Path: path, Key: limited, Body: `{}`}) }
+	use := func() response { return a.send(request{Path: path, Key: limited, Body: `{}`}) }
 	for n := 1; n <= 2; n++ {
 		if got := use(); got.Status != http.StatusOK {
 			t.Fatalf("request %d: %d %s", n, got.Status, got.Body)
@@ -194,7 +194,7 @@ func TestKeyRateLimit(t *testing.T) {
 }
 
 // tooMany expects a 429 that asks for a wait of so many seconds.
-func tooMany(t *testing.T, got answer, seconds int) {
+func tooMany(t *testing.T, got response, seconds int) {
 	t.Helper()
 	want := asJSON(client.RateLimitResponse{
 		Code: "RATE_LIMIT_EXCEEDED", Message: "Too many requests; wait as many seconds as retryAfter says.", RetryAfter: seconds,
@@ -248,12 +248,12 @@ func TestKeyKept(t *testing.T) {
 	}
 }
 
-// TestKeyBeforeBody begins a body and never ends it. Without a valid key the answer does not wait for it.
+// TestKeyBeforeBody begins a body and never ends it. Without a valid key the response does not wait for it.
 func TestKeyBeforeBody(t *testing.T) {
 	t.Parallel()
 	c := newServer(t).connect()
-	c.say("PATCH %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", pathOf(exampleID, exampleID))
-	if got := c.hear(); got.Status != http.StatusUnauthorized || got.Body != unauthorized {
+	c.write("PATCH %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", pathOf(exampleID, exampleID))
+	if got := c.readResponse(); got.Status != http.StatusUnauthorized || got.Body != unauthorized {
 		t.Errorf("got %d %s", got.Status, got.Body)
 	}
 }

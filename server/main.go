@@ -1,10 +1,10 @@
-// Command server serves the careCycle customer provider API, and makes the keys and imports the records that it
-// serves. `server --help` lists what it can do; the work is done in the packages under internal:
+// Command server serves the careCycle customer provider API. It also creates API keys, and imports and exports records.
+// `server --help` lists its commands. The packages under internal do the work:
 //
-//   - command: the command line; it wires the others together;
-//   - api, validate, apikey, wire, docs, metrics: a request's way in, in this order;
-//   - provider: the domain; every record is changed by it, whichever way the change came;
-//   - batch, sqlite, postgres: the way to the disk;
+//   - command: the command line, which connects the others;
+//   - api, apikey, validate, wire, docs, metrics: the way in of a request;
+//   - provider: the domain, which makes every change of a record;
+//   - writes, batch, sqlite, postgres: the way to the disk;
 //   - ndjson: the import and the export.
 package main
 

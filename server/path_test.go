@@ -10,9 +10,9 @@ import (
 
 // The errors that are answered for a path.
 var (
-	noSuchProvider = problem("NOT_FOUND", "This customer has no such provider.")
-	noSuchPath     = problem("PATH_NOT_FOUND", "The API has no such path; check the base URL and the path. The paths are listed at /docs.")
-	noSuchMethod   = problem("METHOD_NOT_ALLOWED", "This path does not support this method; the header Allow lists the methods that it supports.")
+	providerNotFound = problem("NOT_FOUND", "This customer has no such provider.")
+	pathNotFound     = problem("PATH_NOT_FOUND", "The API has no such path; check the base URL and the path. The paths are listed at /docs.")
+	methodNotAllowed = problem("METHOD_NOT_ALLOWED", "This path does not support this method; the header Allow lists the methods that it supports.")
 )
 
 const exampleID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -40,11 +40,11 @@ func TestUUID(t *testing.T) {
 		good = append(good, fmt.Sprintf("3c90c3cc-0d44-4b50-%c888-8dd25736052a", variant))
 	}
 
-	var facts []fact
+	var facts []scenario
 	for _, id := range good {
 		a.importLines("acme", asJSON(record{id, id}.properties(nil)))
 		for _, form := range []string{id, strings.ToUpper(id)} {
-			facts = append(facts, fact{name: "good in the body/" + form, request: request{Body: asJSON(changes{"customerId": form})}, status: http.StatusOK, changes: changes{"customerId": id}})
+			facts = append(facts, scenario{name: "good in the body/" + form, request: request{Body: asJSON(changes{"customerId": form})}, status: http.StatusOK, changes: changes{"customerId": id}})
 			t.Run("good in the path/"+form, func(t *testing.T) {
 				a := a.in(t)
 				a.compare("answer", a.send(request{Path: pathOf(form, form), Body: `{}`}), record{id, id}.properties(nil), false)
@@ -55,11 +55,11 @@ func TestUUID(t *testing.T) {
 		escaped := url.PathEscape(form)
 		facts = append(facts,
 			refused("bad in the body/"+form, asJSON(changes{"customerId": form}), notUUID("customerId")),
-			fact{name: "bad customer/" + form, request: request{Path: pathOf(escaped, exampleID), Body: `{}`}, status: 422, faults: []fault{notUUID("id")}},
-			fact{name: "bad provider/" + form, request: request{Path: pathOf(exampleID, escaped), Body: `{}`}, status: 422, faults: []fault{notUUID("providerId")}},
+			scenario{name: "bad customer/" + form, request: request{Path: pathOf(escaped, exampleID), Body: `{}`}, status: 422, fieldErrors: []fieldError{notUUID("id")}},
+			scenario{name: "bad provider/" + form, request: request{Path: pathOf(exampleID, escaped), Body: `{}`}, status: 422, fieldErrors: []fieldError{notUUID("providerId")}},
 		)
 	}
-	a.hold(t, append(facts, refused("bad in the body/empty", `{"customerId":""}`, notUUID("customerId"))))
+	a.runScenarios(t, append(facts, refused("bad in the body/empty", `{"customerId":""}`, notUUID("customerId"))))
 }
 
 // TestPath sends other paths than the contract's, and the contract's written otherwise.
@@ -68,33 +68,33 @@ func TestPath(t *testing.T) {
 	a := newServer(t).account("acme")
 	r := a.newRecord()
 	path := r.path()
-	empty := fault{Path: []string{"id"}, Code: "invalid_uuid", Message: "id must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.", Expected: "UUID", Received: "something else"}
-	at := func(path string, status int, body string, faults ...fault) fact {
-		return fact{name: path, request: request{Path: path, Body: `{}`}, status: status, body: body, faults: faults}
+	empty := fieldError{Path: []string{"id"}, Code: "invalid_uuid", Message: "id must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.", Expected: "UUID", Received: "something else"}
+	at := func(path string, status int, body string, fieldErrors ...fieldError) scenario {
+		return scenario{name: path, request: request{Path: path, Body: `{}`}, status: status, body: body, fieldErrors: fieldErrors}
 	}
-	a.hold(t, []fact{
-		at("/", 404, noSuchPath),
-		at("/v2", 404, noSuchPath),
-		at("/v2/customers/"+r.customer, 404, noSuchPath),
-		at("/v2/customers/"+r.customer+"/providers", 405, noSuchMethod),
-		at(path+"/history/", 404, noSuchPath),
-		at("/v2/customers/"+r.customer+"/providers/", 404, noSuchPath),
+	a.runScenarios(t, []scenario{
+		at("/", 404, pathNotFound),
+		at("/v2", 404, pathNotFound),
+		at("/v2/customers/"+r.customer, 404, pathNotFound),
+		at("/v2/customers/"+r.customer+"/providers", 405, methodNotAllowed),
+		at(path+"/history/", 404, pathNotFound),
+		at("/v2/customers/"+r.customer+"/providers/", 404, pathNotFound),
 		at("/v2/customers//providers/"+r.id, 422, "", empty),
-		at(path+"/", 404, noSuchPath),
-		at(path+"//", 404, noSuchPath),
-		at(path+"/more", 404, noSuchPath),
-		at(path+"%2F", 404, noSuchPath),
-		at(path+"%2Fmore", 404, noSuchPath),
+		at(path+"/", 404, pathNotFound),
+		at(path+"//", 404, pathNotFound),
+		at(path+"/more", 404, pathNotFound),
+		at(path+"%2F", 404, pathNotFound),
+		at(path+"%2Fmore", 404, pathNotFound),
 		at(path+"%252F", 422, "", notUUID("providerId")),
 		at(path+"%00", 422, "", notUUID("providerId")),
 		at(path+"%0A", 422, "", notUUID("providerId")),
 		at(path+";v=1", 422, "", notUUID("providerId")),
-		at("/"+path, 404, noSuchPath),
-		at("/v2/../v2"+path[3:], 404, noSuchPath),
-		at("/v1"+path[3:], 404, noSuchPath),
-		at("/V2"+path[3:], 404, noSuchPath),
-		at(strings.Replace(path, "customers", "Customers", 1), 404, noSuchPath),
-		at(pathOf(r.id, r.customer), 404, noSuchProvider),
+		at("/"+path, 404, pathNotFound),
+		at("/v2/../v2"+path[3:], 404, pathNotFound),
+		at("/v1"+path[3:], 404, pathNotFound),
+		at("/V2"+path[3:], 404, pathNotFound),
+		at(strings.Replace(path, "customers", "Customers", 1), 404, pathNotFound),
+		at(pathOf(r.id, r.customer), 404, providerNotFound),
 	})
 
 	for _, same := range []string{
@@ -131,30 +131,35 @@ func TestMethod(t *testing.T) {
 		{"HEAD", list, 200, "", ""},
 		{"HEAD", path + "/history", 200, "", ""},
 		{"HEAD", pathOf(r.id, r.customer), 404, "", ""},
-		{"POST", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
-		{"PUT", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
-		{"TRACE", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
-		{"CONNECT", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
-		{"patch", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
-		{"WHATEVER", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", noSuchMethod},
+		{"POST", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", methodNotAllowed},
+		{"PUT", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", methodNotAllowed},
+		{"TRACE", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", methodNotAllowed},
+		{"CONNECT", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", methodNotAllowed},
+		{"patch", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", methodNotAllowed},
+		{"WHATEVER", path, 405, "OPTIONS, DELETE, GET, HEAD, PATCH", methodNotAllowed},
 		{"OPTIONS", path, 204, "OPTIONS, DELETE, GET, HEAD, PATCH", ""},
-		{"PATCH", list, 405, "OPTIONS, GET, HEAD, POST", noSuchMethod},
-		{"DELETE", list, 405, "OPTIONS, GET, HEAD, POST", noSuchMethod},
+		{"PATCH", list, 405, "OPTIONS, GET, HEAD, POST", methodNotAllowed},
+		{"DELETE", list, 405, "OPTIONS, GET, HEAD, POST", methodNotAllowed},
 		{"OPTIONS", list, 204, "OPTIONS, GET, HEAD, POST", ""},
-		{"DELETE", path + "/history", 405, "OPTIONS, GET, HEAD", noSuchMethod},
+		{"DELETE", path + "/history", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
 		{"OPTIONS", path + "/history", 204, "OPTIONS, GET, HEAD", ""},
-		{"PATCH", "/livez", 405, "OPTIONS, GET, HEAD", noSuchMethod},
-		{"PATCH", "/docs", 405, "OPTIONS, GET, HEAD", noSuchMethod},
-		{"POST", "/openapi.yaml", 405, "OPTIONS, GET, HEAD", noSuchMethod},
+		{"PATCH", "/livez", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
+		{"PATCH", "/docs", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
+		{"DELETE", "/docs/swagger-ui.css", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
+		{"GET", "/docs/oauth2-redirect.html", 404, "", pathNotFound},
+		{"GET", "/docs/embed.go", 404, "", pathNotFound},
+		{"POST", "/docs/nothing", 404, "", pathNotFound},
+		{"GET", "/openapi.yml", 404, "", pathNotFound},
+		{"POST", "/openapi.yaml", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
 		{"GET", "/livez", 200, "", `{"status":"ok"}` + "\n"},
 		{"GET", "/readyz", 200, "", `{"status":"ok"}` + "\n"},
 		{"HEAD", "/readyz", 200, "", ""},
-		{"GET", "/", 404, "", noSuchPath},
+		{"GET", "/", 404, "", pathNotFound},
 		{"HEAD", "/", 404, "", ""},
-		{"OPTIONS", "/", 404, "", noSuchPath},
-		{"GET", "/metrics", 404, "", noSuchPath},
-		{"GET", "/debug/pprof/", 404, "", noSuchPath},
-		{"GET", path + "/more", 404, "", noSuchPath},
+		{"OPTIONS", "/", 404, "", pathNotFound},
+		{"GET", "/metrics", 404, "", pathNotFound},
+		{"GET", "/debug/pprof/", 404, "", pathNotFound},
+		{"GET", path + "/more", 404, "", pathNotFound},
 	} {
 		t.Run(fact.method+" "+fact.path, func(t *testing.T) {
 			got := a.in(t).send(request{Method: fact.method, Path: fact.path, Body: `{}`})
@@ -169,8 +174,8 @@ func TestMethod(t *testing.T) {
 func TestServerPath(t *testing.T) {
 	t.Parallel()
 	c := newServer(t).connect()
-	c.say("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	if got := c.hear(); got.Status != http.StatusNotFound || got.Body != noSuchPath || got.Header.Get("X-Request-Id") == "" {
+	c.write("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if got := c.readResponse(); got.Status != http.StatusNotFound || got.Body != pathNotFound || got.Header.Get("X-Request-Id") == "" {
 		t.Errorf("got %d %v %s", got.Status, got.Header, got.Body)
 	}
 }
@@ -182,9 +187,9 @@ func TestEncodedSlashIsNoSlash(t *testing.T) {
 	s.importLines("acme", `{"id": "`+id+`", "customerId": "`+id+`", "providerType": "Hospital"}`)
 	path := "/v2/customers/" + id + "/providers/" + id
 	c := s.connect()
-	c.say("PATCH %s HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+	c.write("PATCH %s HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
 		"/"+strings.ReplaceAll(path[1:], "/", "%2F"), s.newKey("acme"))
-	if a := c.hear(); a.Status != http.StatusNotFound {
+	if a := c.readResponse(); a.Status != http.StatusNotFound {
 		t.Errorf("status %d: %s", a.Status, a.Body)
 	}
 }

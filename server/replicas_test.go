@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 )
 
@@ -27,8 +27,8 @@ func replica(t *testing.T, database string) (*server, process) {
 	return s, p
 }
 
-// eventually asks until the answer has the status.
-func eventually(t *testing.T, status int, ask func() answer) (got answer) {
+// awaitStatus asks until the response has the status.
+func awaitStatus(t *testing.T, status int, ask func() response) (got response) {
 	t.Helper()
 	defer func() {
 		if got.Status != status {
@@ -54,7 +54,7 @@ func TestReplicas(t *testing.T) {
 	replicas := []*server{first, second}
 	key := replicas[0].newKey("acme")
 	replicas[0].importLines("acme", `{"id": "`+id+`", "customerId": "`+id+`", "providerType": "Hospital"}`)
-	change := func(s *server, notes string) answer {
+	change := func(s *server, notes string) response {
 		return s.send(request{Path: path, Key: key, Body: `{"notes": "` + notes + `"}`})
 	}
 
@@ -86,22 +86,22 @@ func TestReplicas(t *testing.T) {
 	// The database goes away and comes back; the replicas stay.
 	instance.Stop(t)
 	for _, s := range replicas {
-		a := eventually(t, http.StatusServiceUnavailable, func() answer { return change(s, "while it is away") })
+		a := awaitStatus(t, http.StatusServiceUnavailable, func() response { return change(s, "while it is away") })
 		if a.Header.Get("Retry-After") == "" {
 			t.Errorf("headers %v lack Retry-After", a.Header)
 		}
-		eventually(t, http.StatusServiceUnavailable, func() answer { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
+		awaitStatus(t, http.StatusServiceUnavailable, func() response { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
 	}
 	instance.Start(t)
 	for _, s := range replicas {
-		eventually(t, http.StatusOK, func() answer { return change(s, "when it is back") })
-		eventually(t, http.StatusOK, func() answer { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
+		awaitStatus(t, http.StatusOK, func() response { return change(s, "when it is back") })
+		awaitStatus(t, http.StatusOK, func() response { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
 	}
 
-	// A key that is revoked beside them is refused by both.
+	// A key that is revoked next to them is refused by both.
 	keyID, _, _ := strings.Cut(replicas[0].mustRun("", "keys", "list"), "\t")
 	replicas[0].mustRun("", "keys", "revoke", keyID)
 	for _, s := range replicas {
-		eventually(t, http.StatusUnauthorized, func() answer { return change(s, "revoked") })
+		awaitStatus(t, http.StatusUnauthorized, func() response { return change(s, "revoked") })
 	}
 }

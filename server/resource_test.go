@@ -42,7 +42,7 @@ func TestLife(t *testing.T) {
 		}
 	}
 	a.compare("the new provider", born, want, false)
-	get := func(etags ...string) answer {
+	get := func(etags ...string) response {
 		return a.send(request{Method: "GET", Path: path, Header: http.Header{"If-None-Match": etags}})
 	}
 	if got := get(); got.Body != born.Body {
@@ -58,7 +58,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("read after the change: %d %s, want %s", got.Status, got.Body, changed.Body)
 	}
 
-	drop := func(header http.Header) answer {
+	drop := func(header http.Header) response {
 		return a.send(request{Method: "DELETE", Path: path, Header: header})
 	}
 	if got := drop(http.Header{"If-Match": {`"1"`}}); got.Status != http.StatusPreconditionFailed {
@@ -71,7 +71,7 @@ func TestLife(t *testing.T) {
 		{Method: "GET", Path: path}, {Path: path, Body: `{}`}, {Path: path, Body: `{}`, Header: http.Header{"If-Match": {`"3"`}}},
 		{Method: "DELETE", Path: path}, {Method: "GET", Path: path + "/history"},
 	} {
-		if got := a.send(r); got.Body != noSuchProvider {
+		if got := a.send(r); got.Body != providerNotFound {
 			t.Errorf("%s after the deletion: %d %s", r.Method, got.Status, got.Body)
 		}
 	}
@@ -88,9 +88,9 @@ func TestCreate(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
 	customer := a.newRecord().customer
-	required := fault{Path: []string{"providerType"}, Code: "required", Message: "providerType is required.", Expected: "string", Received: "nothing"}
-	unknown := func(name string) fault {
-		return fault{Path: []string{name}, Code: "unknown_property", Message: name + " is not a property of the contract.", Expected: "the contract's properties", Received: "another property"}
+	required := fieldError{Path: []string{"providerType"}, Code: "required", Message: "providerType is required.", Expected: "string", Received: "nothing"}
+	unknown := func(name string) fieldError {
+		return fieldError{Path: []string{name}, Code: "unknown_property", Message: name + " is not a property of the contract.", Expected: "the contract's properties", Received: "another property"}
 	}
 	for _, f := range []struct {
 		name, customer, body string
@@ -98,15 +98,15 @@ func TestCreate(t *testing.T) {
 		want                 string // "" for any
 	}{
 		{"all values", customer, asJSON(imported), 201, ""},
-		{"no type", customer, `{"city":"x"}`, 422, refusal([]fault{required})},
-		{"a customer in the body", customer, `{"providerType":"Hospital","customerId":"` + customer + `"}`, 422, refusal([]fault{unknown("customerId")})},
-		{"an id", customer, `{"providerType":"Hospital","id":"` + exampleID + `"}`, 422, refusal([]fault{unknown("id")})},
+		{"no type", customer, `{"city":"x"}`, 422, refusal([]fieldError{required})},
+		{"a customer in the body", customer, `{"providerType":"Hospital","customerId":"` + customer + `"}`, 422, refusal([]fieldError{unknown("customerId")})},
+		{"an id", customer, `{"providerType":"Hospital","id":"` + exampleID + `"}`, 422, refusal([]fieldError{unknown("id")})},
 		{"a null type", customer, `{"providerType":null}`, 422, ""},
 		{"twice", customer, `{"providerType":"Hospital","providerType":"Hospital"}`, 422, ""},
 		{"too long", customer, asJSON(changes{"providerType": "Hospital", "postalCode": strings.Repeat("x", 21)}), 422, ""},
 		{"no body", customer, ``, 400, ""},
 		{"no such customer", uuid.NewString(), `{"providerType":"Hospital"}`, 404, noSuchCustomer},
-		{"a customer that is none", "x", `{"providerType":"Hospital"}`, 422, refusal([]fault{notUUID("id")})},
+		{"a customer that is none", "x", `{"providerType":"Hospital"}`, 422, refusal([]fieldError{notUUID("id")})},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			got := a.in(t).send(request{Method: "POST", Path: providersOf(f.customer), Body: f.body})
@@ -213,16 +213,16 @@ func TestQuery(t *testing.T) {
 	a := newServer(t).account("acme")
 	r := a.newRecord()
 	list, history := providersOf(r.customer), r.path()+"/history"
-	bad := func(name, code, message, expected, received string) []fault {
-		return []fault{{Path: []string{name}, Code: code, Message: name + " " + message + ".", Expected: expected, Received: received}}
+	bad := func(name, code, message, expected, received string) []fieldError {
+		return []fieldError{{Path: []string{name}, Code: code, Message: name + " " + message + ".", Expected: expected, Received: received}}
 	}
 	limit := bad("limit", "out_of_range", "must be an integer from 1 to 100", "integer from 1 to 100", "another integer")
 	number := bad("limit", "invalid_type", "must be an integer", "integer", "something else")
 	unknown := bad("is_active", "unknown_parameter", "is not a query parameter of this operation", "the contract's parameters", "another parameter")
 	cursor := bad("cursor", "invalid_format", "must be the nextCursor of a page", "the nextCursor of a page", "another string")
 	for _, f := range []struct {
-		path   string
-		faults []fault
+		path        string
+		fieldErrors []fieldError
 	}{
 		{list + "?limit=0", limit},
 		{list + "?limit=101", limit},
@@ -247,7 +247,7 @@ func TestQuery(t *testing.T) {
 	} {
 		t.Run(f.path[len("/v2/customers/"+r.customer):], func(t *testing.T) {
 			got := a.in(t).send(request{Method: "GET", Path: f.path})
-			if want := refusal(f.faults); got.Body != want {
+			if want := refusal(f.fieldErrors); got.Body != want {
 				t.Errorf("got  %d %s\nwant %s", got.Status, got.Body, want)
 			}
 		})
@@ -281,7 +281,7 @@ func TestHistory(t *testing.T) {
 	}
 	moved := pathOf(elsewhere, made.id) + "/history"
 	a.send(request{Path: made.path(), Body: asJSON(changes{"customerId": elsewhere})})
-	if got := a.send(request{Method: "GET", Path: made.path() + "/history"}); got.Body != noSuchProvider {
+	if got := a.send(request{Method: "GET", Path: made.path() + "/history"}); got.Body != providerNotFound {
 		t.Errorf("under the customer that it left: %d %s", got.Status, got.Body)
 	}
 

@@ -129,15 +129,15 @@ type request struct {
 	Stream bool // send the body chunked, without its length
 }
 
-// answer is what came back.
-type answer struct {
+// response is what came back.
+type response struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// send sends a request and holds the answer against the contract.
-func (s *server) send(r request) answer {
+// send sends a request and holds the response against the contract.
+func (s *server) send(r request) response {
 	s.t.Helper()
 	a, err := s.try(r)
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *server) send(r request) answer {
 	return a
 }
 
-func (s *server) try(r request) (answer, error) {
+func (s *server) try(r request) (response, error) {
 	if r.Method == "" {
 		r.Method = http.MethodPatch
 	}
@@ -156,7 +156,7 @@ func (s *server) try(r request) (answer, error) {
 	}
 	sent, err := http.NewRequest(r.Method, s.url+r.Path, body)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	sent.Header.Set("Content-Type", "application/json")
 	if r.Key != "" {
@@ -165,13 +165,13 @@ func (s *server) try(r request) (answer, error) {
 	for name, values := range r.Header {
 		sent.Header[name] = values
 	}
-	response, err := s.transport.RoundTrip(sent)
+	received, err := s.transport.RoundTrip(sent)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	a := answer{response.StatusCode, response.Header, string(text)}
+	defer received.Body.Close()
+	text, err := io.ReadAll(received.Body)
+	a := response{received.StatusCode, received.Header, string(text)}
 	if err != nil {
 		return a, err
 	}
@@ -214,31 +214,31 @@ func (s *server) connect() connection {
 	return connection{c, s.t, bufio.NewReader(c)}
 }
 
-// say sends text as it is.
-func (c connection) say(format string, args ...any) {
+// write sends text as it is.
+func (c connection) write(format string, args ...any) {
 	c.t.Helper()
 	if _, err := fmt.Fprintf(c, format, args...); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// hear waits for an answer.
-func (c connection) hear() answer {
+// readResponse waits for a received.
+func (c connection) readResponse() response {
 	c.t.Helper()
-	response, err := http.ReadResponse(c.answers, nil)
+	received, err := http.ReadResponse(c.answers, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	body, err := io.ReadAll(response.Body)
+	body, err := io.ReadAll(received.Body)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return answer{response.StatusCode, response.Header, string(body)}
+	return response{received.StatusCode, received.Header, string(body)}
 }
 
-// keepsContract compares a response with openapi.yaml, by kin-openapi, and returns the operation that it belongs to. What
+// keepsContract compares a received with openapi.yaml, by kin-openapi, and returns the operation that it belongs to. What
 // the contract does not list by path belongs to none, and must at least be an error in the contract's form.
-func keepsContract(sent *http.Request, a answer) (operation string, err error) {
+func keepsContract(sent *http.Request, a response) (operation string, err error) {
 	doc, router, err := contract()
 	if err != nil {
 		return "", err
@@ -296,7 +296,7 @@ var router = sync.OnceValues(func() (routers.Router, error) {
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	more chan struct{} // closed and made anew at each write
+	more chan struct{} // closed and made again at each write
 }
 
 func newBuffer() *buffer { return &buffer{more: make(chan struct{})} }

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// TestTenancy asks for what another organization has and for what nobody has: the answers are the same.
+// TestTenancy asks for what another organization has and for what nobody has: the responses are the same.
 func TestTenancy(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -63,7 +63,7 @@ func TestTenancy(t *testing.T) {
 		{"to follow a provider", 404, func(of record) request { return request{Method: "GET", Path: of.path() + "/history"} }},
 	} {
 		t.Run(question.name, func(t *testing.T) {
-			ask := func(of record) answer {
+			ask := func(of record) response {
 				r := question.ask(of)
 				if r.Body == "" {
 					r.Body = `{"city":"x"}`
@@ -102,7 +102,7 @@ func TestTenancySameIDs(t *testing.T) {
 	update := changes{"city": "x", "customerId": second.customer}
 	a.compare("ours, changed and moved", a.send(request{Path: r.path(), Body: asJSON(update)}), r.properties(update), true)
 	b.compare("theirs", b.send(request{Path: r.path(), Body: `{}`}), r.properties(nil), false)
-	if got := b.send(request{Path: r.path(), Body: asJSON(update)}); got.Body != refusal([]fault{unknownCustomer()}) {
+	if got := b.send(request{Path: r.path(), Body: asJSON(update)}); got.Body != refusal([]fieldError{unknownCustomer()}) {
 		t.Errorf("theirs, to a customer of ours: %d %s", got.Status, got.Body)
 	}
 	b.importLines(b.organization, asJSON(r.properties(changes{"city": "y"})))

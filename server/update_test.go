@@ -55,7 +55,7 @@ func TestUpdateField(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
 	all := newValues(a.newRecord().customer)
-	facts := []fact{accepted("all", all), {name: "none", request: request{Body: `{}`}, status: http.StatusOK}}
+	facts := []scenario{accepted("all", all), {name: "none", request: request{Body: `{}`}, status: http.StatusOK}}
 	for _, f := range fields {
 		others := maps.Clone(all)
 		delete(others, f.name)
@@ -67,26 +67,26 @@ func TestUpdateField(t *testing.T) {
 		facts = append(facts, f.lengths()...)
 		facts = append(facts, f.wrongTypes()...)
 	}
-	a.hold(t, facts)
+	a.runScenarios(t, facts)
 }
 
 // accepted changes a record to values that it does not have.
-func accepted(name string, values changes) fact {
-	return fact{name: name, request: request{Body: asJSON(values)}, status: http.StatusOK, changes: values}
+func accepted(name string, values changes) scenario {
+	return scenario{name: name, request: request{Body: asJSON(values)}, status: http.StatusOK, changes: values}
 }
 
-func refused(name, body string, faults ...fault) fact {
-	return fact{name: name, request: request{Body: body}, status: http.StatusUnprocessableEntity, faults: faults}
+func refused(name, body string, fieldErrors ...fieldError) scenario {
+	return scenario{name: name, request: request{Body: body}, status: http.StatusUnprocessableEntity, fieldErrors: fieldErrors}
 }
 
-func (f field) null() fact {
+func (f field) null() scenario {
 	if f.nullable {
 		return accepted(f.name+"/null", changes{f.name: nil})
 	}
 	return f.wrong("null", "null")
 }
 
-func (f field) wrong(received, value string) fact {
+func (f field) wrong(received, value string) scenario {
 	expected := f.kind
 	if f.nullable {
 		expected += " or null"
@@ -94,8 +94,8 @@ func (f field) wrong(received, value string) fact {
 	return refused(f.name+"/"+received, `{"`+f.name+`":`+value+`}`, wrongType(f.name, expected, received))
 }
 
-func (f field) wrongTypes() []fact {
-	facts := []fact{f.wrong("a number", "1"), f.wrong("an array", `["text"]`), f.wrong("an object", `{"text":true}`)}
+func (f field) wrongTypes() []scenario {
+	facts := []scenario{f.wrong("a number", "1"), f.wrong("an array", `["text"]`), f.wrong("an object", `{"text":true}`)}
 	if f.kind == "a boolean" {
 		return append(facts, f.wrong("a string", `"true"`))
 	}
@@ -103,11 +103,11 @@ func (f field) wrongTypes() []fact {
 }
 
 // lengths are counted in code points, however many bytes they take and however they are written.
-func (f field) lengths() []fact {
+func (f field) lengths() []scenario {
 	if f.limit == 0 {
 		return nil
 	}
-	var facts []fact
+	var facts []scenario
 	for name, character := range map[string]string{"1 byte": "x", "4 bytes": "𝒳"} {
 		most := strings.Repeat(character, f.limit)
 		facts = append(facts,
@@ -122,7 +122,7 @@ func (f field) lengths() []fact {
 
 func TestUpdateProviderType(t *testing.T) {
 	t.Parallel()
-	facts := []fact{{name: "the one it has", request: request{Body: `{"providerType":"Hospital"}`}, status: http.StatusOK}}
+	facts := []scenario{{name: "the one it has", request: request{Body: `{"providerType":"Hospital"}`}, status: http.StatusOK}}
 	for _, word := range []string{"Primary Care", "Specialist", "Pharmacy"} {
 		facts = append(facts, accepted(word, changes{"providerType": word}))
 	}
@@ -132,28 +132,28 @@ func TestUpdateProviderType(t *testing.T) {
 	} {
 		facts = append(facts, refused(fmt.Sprintf("%q", miss), asJSON(changes{"providerType": miss}), notInEnum(property.Table[property.ProviderType])))
 	}
-	newServer(t).account("acme").hold(t, facts)
+	newServer(t).account("acme").runScenarios(t, facts)
 }
 
 // TestUpdateText stores text as it was sent, to the character.
 func TestUpdateText(t *testing.T) {
 	t.Parallel()
-	var facts []fact
+	var facts []scenario
 	for _, text := range []string{
 		"", " ", "  both sides  ", "<b>&amp;</b>", `"quoted" \back\slash/`, "line\nline\r\n\ttab", "\u2028\u2029", "\u0001\u001f\u007f", "\ufeff",
 		"\ufffd", "\U0010ffff", "e\u0301", "é", "👩🏽‍⚕️", "مرحبا", "null", "true", "'; DROP TABLE providers; --", "%00", `\u0000`,
 	} {
 		facts = append(facts, accepted(fmt.Sprintf("%q", text), changes{"notes": text}))
 	}
-	newServer(t).account("acme").hold(t, facts)
+	newServer(t).account("acme").runScenarios(t, facts)
 }
 
-// TestUpdateAllFaults lists every fault of a request, sorted by path, wherever in the request it is.
+// TestUpdateAllFaults lists every fieldError of a request, sorted by path, wherever in the request it is.
 func TestUpdateAllFaults(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
 	wrong := map[string]any{"Phone": "x", "x y": "x", "unknown": nil}
-	faults := []fault{
+	fieldErrors := []fieldError{
 		{
 			Path: []string{}, Code: "unknown_property", Message: "The body has a property whose name the contract does not know.",
 			Expected: "the contract's properties", Received: "another property",
@@ -165,19 +165,19 @@ func TestUpdateAllFaults(t *testing.T) {
 		wrong[p.Name] = strings.Repeat("x", p.MaxLength+1)
 		switch {
 		case p.Kind == property.BooleanKind:
-			faults = append(faults, wrongType(p.Name, "a boolean or null", "a string"))
+			fieldErrors = append(fieldErrors, wrongType(p.Name, "a boolean or null", "a string"))
 		case p.Enum != nil:
-			faults = append(faults, notInEnum(p))
+			fieldErrors = append(fieldErrors, notInEnum(p))
 		default:
-			faults = append(faults, tooLong(p.Name, p.MaxLength, p.MaxLength+1))
+			fieldErrors = append(fieldErrors, tooLong(p.Name, p.MaxLength, p.MaxLength+1))
 		}
 	}
-	slices.SortFunc(faults, func(a, b fault) int { return slices.Compare(a.Path, b.Path) })
-	a.hold(t, []fact{
+	slices.SortFunc(fieldErrors, func(a, b fieldError) int { return slices.Compare(a.Path, b.Path) })
+	a.runScenarios(t, []scenario{
 		{
 			name:    "everywhere",
 			request: request{Path: pathOf("1", "2"), Header: http.Header{"If-Match": {"x"}}, Body: asJSON(wrong)},
-			status:  http.StatusUnprocessableEntity, faults: faults,
+			status:  http.StatusUnprocessableEntity, fieldErrors: fieldErrors,
 		},
 		refused("one among good ones", `{"city":"city","npi":1,"isActive":true}`, wrongType("npi", "a string or null", "a number")),
 		refused("a known customer does not come into it", asJSON(changes{"customerId": a.newRecord().customer, "city": 1}), wrongType("city", "a string or null", "a number")),
@@ -323,7 +323,7 @@ func TestUpdateMove(t *testing.T) {
 	if back, err := move(to, from); err != nil || back.CustomerID != from || back.ETag != `"3"` {
 		t.Errorf("moved back: %+v, %v", back, err)
 	}
-	a.hold(t, []fact{
+	a.runScenarios(t, []scenario{
 		refused("unknown customer", asJSON(changes{"customerId": uuid.New(), "city": "x"}), unknownCustomer()),
 		refused("the nil UUID", asJSON(changes{"customerId": uuid.Nil}), unknownCustomer()),
 	})

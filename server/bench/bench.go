@@ -92,7 +92,7 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// say tells who waits what is under way.
+// say tells who waits what is in flight.
 func (b *bench) say(format string, values ...any) {
 	fmt.Fprintf(b.progress, time.Now().Format(time.TimeOnly)+" "+format+"\n", values...)
 }

@@ -17,7 +17,7 @@ type databases interface {
 	// create returns a new database, as --database takes it; there is nothing in it.
 	create(ctx context.Context) (string, error)
 
-	// settle has what was written to a database brought to rest, lest the disk be busy with it during a measurement.
+	// settle has what was written to a database brought to rest, so that not the disk be busy with it during a measurement.
 	settle(ctx context.Context, database string) error
 
 	// clone returns a copy of a database that nobody uses.
@@ -72,7 +72,7 @@ func (f *files) drop(_ context.Context, database string) error {
 	return nil
 }
 
-// onDisk refuses a folder in memory, where nothing is durable and all is quick.
+// onDisk refuses a directory in memory, where nothing is durable and all is quick.
 func onDisk(folder string) error {
 	const tmpfs = 0x01021994
 	var about syscall.Statfs_t

@@ -27,7 +27,7 @@ type wrk struct {
 	key       string
 }
 
-// answerTimeout is how long wrk waits for an answer.
+// answerTimeout is how long wrk waits for a response.
 const answerTimeout = 10 * time.Second
 
 // findWrk says what to do if wrk is not there.
@@ -109,8 +109,8 @@ func parse(text string, connections int) (a *answers, failed, wrong int, err err
 	return a, failed, wrong, err
 }
 
-// recorded returns the times as wrk recorded them. Before it tells them it invents some: for an answer that took a
-// multiple of the mean it adds those of the requests that would have been sent meanwhile if requests did not wait for
+// recorded returns the times as wrk recorded them. Before it tells them it invents some: for a response that took a
+// multiple of the mean it adds those of the requests that would have been sent in the meantime if requests did not wait for
 // answers (stats_correct in its stats.c). From the slowest down, that can be taken back.
 func recorded(corrected histogram, microseconds, count, connections int) histogram {
 	times := append(histogram{}, corrected...)

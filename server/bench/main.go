@@ -21,7 +21,7 @@
 // customerId; four of them change. The providers were imported by the server's own command. What is measured at one
 // size starts from copies of one database, and with a warm-up in which the status of every answer is looked at. All is
 // measured in several rounds; the report has the median of each, and for a bar the median of the rounds' ratios. wrk's
-// percentiles count requests that it invents, as if an answer that was slow had held others up; the report takes them
+// percentiles count requests that it invents, as if a response that was slow had held others up; the report takes them
 // out again and shows both.
 //
 // PostgreSQL is a private server of package pgtest with the settings that it comes with and commits that wait for the

@@ -53,7 +53,7 @@ type imported struct {
 
 // report is all that was measured.
 type report struct {
-	round     int // the one under way
+	round     int // the one in flight
 	results   []result
 	imports   []imported
 	inProcess map[string]cost

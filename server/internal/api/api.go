@@ -24,6 +24,7 @@ import (
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/validate"
@@ -35,7 +36,7 @@ import (
 // Config holds what an API needs. Every field is required.
 type Config struct {
 	Contract *openapi3.T
-	Docs     http.Handler // of /docs, /openapi.yaml and /openapi.json
+	Docs     docs.Pages
 	Store    provider.Store
 	Ready    func(context.Context) error // returns nil if a change could be saved now
 	Keys     *apikey.Verifier
@@ -70,8 +71,8 @@ func New(config Config) (http.Handler, error) {
 	closeParameters(e)
 
 	read := []string{http.MethodGet, http.MethodHead}
-	for _, path := range []string{"/docs", "/docs/*", "/openapi.yaml", "/openapi.json"} {
-		e.Match(read, path, echo.WrapHandler(config.Docs))
+	for path, page := range config.Docs {
+		e.Match(read, path, echo.WrapHandler(page))
 	}
 	e.Match(read, "/livez", handleLive)
 	e.Match(read, "/readyz", a.handleReady)

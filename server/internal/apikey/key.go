@@ -1,11 +1,11 @@
-// Package apikey makes, checks and limits the keys that callers send as x-api-key.
+// Package apikey creates, verifies and limits the keys that callers send as x-api-key.
 //
 // It is the first thing of substance on the way of a request, before its body is read: the HTTP layer hands the
 // header to a Verifier, asks the Key what it Allows, and asks a Limiter whether it may be used now; a refused key
 // goes to Limiter.Failed. The operator's commands Create, Rotate and revoke keys in a Store. The package knows
 // neither HTTP nor a database.
 //
-// A key's secret is seen by whoever creates it and by whoever sends it. It is never kept, and no error or log line of
+// A key's secret is seen by anyone who creates it and by anyone who sends it. It is never kept, and no error or log line of
 // this package holds one; a Store gets its Hash.
 package apikey
 

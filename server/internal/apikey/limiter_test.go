@@ -101,7 +101,7 @@ func TestAChangedRateLimitTakesHold(t *testing.T) {
 	wantAllowed(t, l, &lowered, 6, 10*time.Second)
 }
 
-// Whatever the pauses: never more than the limit and what has refilled since, and whoever waits as told is allowed.
+// Whatever the pauses: never more than the limit and what has refilled since, and anyone who waits as told is allowed.
 func TestAllowOverTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, clock := newLimiter()

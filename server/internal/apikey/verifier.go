@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// CacheTTL is how long an answer of the store is used, counted from the question: so long at most, a revocation
+	// CacheTTL is how long a response of the store is used, counted from the question: so long at most, a revocation
 	// that another process writes goes unnoticed.
 	CacheTTL = 5 * time.Second
 
@@ -25,11 +25,11 @@ const (
 	recordTimeout  = 5 * time.Second // until a use is given up
 )
 
-// ErrInvalid is the one answer to a key that is missing, malformed, unknown, expired or revoked, so that whoever tries
-// keys does not learn which.
+// ErrInvalid is the error for a key that is missing, malformed, unknown, expired or revoked, so that a caller who tries keys
+// does not learn which.
 var ErrInvalid = errors.New("invalid api key")
 
-// Verifier tells which key a secret belongs to. It is safe for concurrent use.
+// Verifier finds the key of a secret. It is safe for concurrent use.
 type Verifier struct {
 	store   Store
 	now     func() time.Time
@@ -97,7 +97,7 @@ func (v *Verifier) cached(hash Hash) *cacheEntry {
 }
 
 // lookUp asks the store, once for all who want to know at the same time. One of them giving up must not fail the
-// others; no answer is waited for that would be too old to use.
+// others; no response is waited for that would be too old to use.
 func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*cacheEntry, error) {
 	a, err, _ := v.lookups.Do(string(hash[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CacheTTL)

@@ -14,7 +14,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/batch"
 )
 
-// Whatever the bounds, and whoever leaves, what Do says of a call is what happened to it.
+// Whatever the bounds, and anyone who leaves, what Do says of a call is what happened to it.
 func TestEveryCallIsAccountedFor(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := batch.Options{

@@ -1,8 +1,8 @@
 // Package batch collects concurrent calls into one run.
 //
-// It stands between a store's method and its transaction: the method calls Do with one change, and the run saves the
-// changes of many callers with one commit. The batching is natural and has no timer: while a run is under way the
-// calls that arrive are gathered and become the next, so a lone call waits for nothing and a crowd shares one fsync.
+// It sits between a store's method and its transaction: the method calls Do with one change, and a run saves the changes of
+// many callers with one commit. There is no timer: the calls that arrive during a run become the next one, so a lone call
+// waits for nothing, and many share one fsync.
 package batch
 
 import (
@@ -23,25 +23,25 @@ var (
 	ErrAbandoned = errors.New("batch: the caller left while its run was in flight")
 )
 
-// Options bound a Batch and let it be watched. The zero value is good.
+// Options limit a Batch and observe it. The zero value has the defaults.
 type Options struct {
-	MaxBatch int // most calls in one run; 1 switches batching off, 0 means 256
-	MaxQueue int // most calls that wait for a run, beyond the one under way; 0 means 4096
+	MaxBatch int // most calls in one run; 1 turns batching off, 0 means 256
+	MaxQueue int // most calls that wait for a run; 0 means 4096
 
 	// MaxWait is how long a call may wait for its run; one that has waited longer is not run. 0 means 5 seconds.
 	MaxWait time.Duration
 
-	// Observe, if not nil, is told of every run: how many calls it had and how long it took. The next run waits for it.
+	// Observe, if not nil, is called after every run, with its number of calls and its duration. The next run waits for it.
 	Observe func(size int, took time.Duration)
 }
 
-// Result is what a run answers to one call.
+// Result is the outcome of one call.
 type Result[R any] struct {
 	Value R
 	Err   error
 }
 
-// Batch runs calls together. It is safe for concurrent use; New makes one.
+// Batch runs calls together. It is safe for concurrent use. New returns one.
 type Batch[Q, R any] struct {
 	run  func(calls []Q) []Result[R]
 	o    Options
@@ -52,26 +52,25 @@ type Batch[Q, R any] struct {
 	queue   []*waiter[Q, R]
 	closed  bool
 
-	// The run under way, known to the serving goroutine alone. The slices are used again for the next.
+	// The run in flight. Only the serving goroutine uses these; it reuses the slices.
 	started []*waiter[Q, R]
 	calls   []Q
 }
 
-// waiter is a call and where its caller waits.
+// waiter is a call whose caller waits.
 type waiter[Q, R any] struct {
 	ctx     context.Context
 	call    Q
 	since   time.Time
 	started bool           // its run has begun; guarded by Batch.mu
-	result  chan Result[R] // holds one, so that a run never waits for a caller who left
+	result  chan Result[R] // has room for one, so that a run never waits for a caller that left
 }
 
-// New returns a Batch whose calls are answered by run, and starts the goroutine that calls run, once at a time.
-// Close ends it.
+// New returns a Batch and starts the goroutine that calls run, one run at a time. Close ends it.
 //
-// Run is given calls in the order of their arrival, at least one and at most MaxBatch, and returns exactly one result
-// for each, in that order. It must not keep the calls; its results are read before the next run. It has no context:
-// it bounds its time itself. It must not panic.
+// run gets calls in the order of their arrival, at least one and at most MaxBatch, and returns one result for each, in that
+// order. It must not keep the calls. Its results are read before the next run. It has no context, so it limits its own time.
+// It must not panic.
 func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 	if o.MaxBatch <= 0 {
 		o.MaxBatch = 256
@@ -88,14 +87,14 @@ func New[Q, R any](run func(calls []Q) []Result[R], o Options) *Batch[Q, R] {
 	return b
 }
 
-// Do has the call run and returns its own result, whatever becomes of its neighbours.
+// Do runs the call, together with others, and returns its own result.
 //
-// A caller may leave. If ctx is done before the run starts, the call is dropped and Do returns ctx.Err(). If ctx is
-// done later, the run goes on all the same, and Do returns an error that is both ErrAbandoned and ctx.Err().
+// If ctx is done before the run starts, the call is dropped and Do returns ctx.Err(). If ctx is done later, the run continues,
+// and Do returns an error that is both ErrAbandoned and ctx.Err().
 //
 // Errors: those of the run; ErrFull, at once, if MaxQueue calls are waiting; ErrTimeout after MaxWait; ErrClosed after
-// Close; ErrAbandoned. With the last one it is not known what was done; with the others, and with ctx.Err()
-// alone, nothing was.
+// Close; ErrAbandoned. After ErrAbandoned the outcome is unknown; after the others, and after ctx.Err() alone, nothing was
+// done.
 func (b *Batch[Q, R]) Do(ctx context.Context, call Q) (R, error) {
 	w := &waiter[Q, R]{ctx: ctx, call: call, since: time.Now(), result: make(chan Result[R], 1)}
 	if err := b.enter(w); err != nil {
@@ -110,21 +109,21 @@ func (b *Batch[Q, R]) Do(ctx context.Context, call Q) (R, error) {
 		return *new(R), ctx.Err()
 	}
 	select {
-	case r := <-w.result: // came at the same moment, and says more
+	case r := <-w.result: // arrived at the same moment, and says more
 		return r.Value, r.Err
 	default:
 		return *new(R), fmt.Errorf("%w: %w", ErrAbandoned, ctx.Err())
 	}
 }
 
-// Queued returns how many calls wait for a run, beyond the one under way.
+// Queued returns the number of calls that wait for a run.
 func (b *Batch[Q, R]) Queued() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.queue)
 }
 
-// Close refuses new calls, has those that wait run, and returns when the last run is over. It can be called again.
+// Close rejects new calls, runs those that wait, and returns after the last run. It can be called again.
 func (b *Batch[Q, R]) Close() {
 	b.mu.Lock()
 	b.closed = true
@@ -147,7 +146,7 @@ func (b *Batch[Q, R]) enter(w *waiter[Q, R]) error {
 	return nil
 }
 
-// leave makes sure that the call is never run, or reports false if it is too late for that.
+// leave drops the call, or reports false if its run has begun.
 func (b *Batch[Q, R]) leave(w *waiter[Q, R]) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -172,13 +171,12 @@ func (b *Batch[Q, R]) serve() {
 		if b.o.Observe != nil {
 			b.o.Observe(len(b.calls), took)
 		}
-		// Those who are ready to call go first. A lone caller has its answer by now; of 64 callers that call again
-		// at once, 46 share a run instead of 32.
+		// Let callers that are ready call first: of 64 that call again at once, 46 share a run instead of 32.
 		runtime.Gosched()
 	}
 }
 
-// start waits for calls and makes them the run under way. After Close, when there are no more, it returns false.
+// start waits for calls and makes them the next run. It returns false after Close, when there are no more.
 func (b *Batch[Q, R]) start() bool {
 	clear(b.started)
 	clear(b.calls)
@@ -197,7 +195,7 @@ func (b *Batch[Q, R]) start() bool {
 		for ; n < len(b.queue) && len(b.calls) < b.o.MaxBatch; n++ {
 			w := b.queue[n]
 			if w.ctx.Err() != nil {
-				continue // its Do is about to see that too
+				continue // its Do returns too
 			}
 			w.started = true
 			if time.Since(w.since) > b.o.MaxWait {

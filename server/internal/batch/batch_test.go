@@ -75,7 +75,7 @@ func (h *held) calls(calls ...int) []*outcome {
 	return os
 }
 
-// release ends the run under way.
+// release ends the run in flight.
 func (h *held) release() {
 	h.gate <- struct{}{}
 	synctest.Wait()

@@ -1,6 +1,8 @@
-// Package command is the program's command line: serve, keys, import, export, history, migrate, version. Each command opens the store that
-// --database names, does its work through the packages beside this one, and closes it. Nothing but package main
-// stands before it.
+// Package command is the program's command line: serve, keys, import, export, history, migrate, version. Each command opens the
+// store that --database names, does its work with the other packages, and closes it.
+//
+// To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
+// the command's, its help tag is in --help, and each of its flags gets an environment variable.
 package command
 
 import (
@@ -95,7 +97,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return Done
 }
 
-// store is what the commands need of a database.
+// store is what the commands need from a database.
 type store interface {
 	provider.Store
 	apikey.Store
@@ -103,7 +105,7 @@ type store interface {
 	Close() error
 }
 
-// open opens the store that a --database names. The folder of the default file is made; a folder that was named must be there.
+// open opens the store of a --database. It creates the directory of the default file; another directory must exist.
 func open(ctx context.Context, database string, o writes.Options) (store, error) {
 	switch scheme, _, found := strings.Cut(database, "://"); {
 	case scheme == "postgres" && found, scheme == "postgresql" && found:

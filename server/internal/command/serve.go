@@ -23,15 +23,15 @@ import (
 	"github.com/carecycle/provider-api/server/internal/writes"
 )
 
-// The limits of a connection. A request of the contract is small and quick.
+// The limits of a connection. Requests of the contract are small and fast.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second // headers and body
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	drainDelay        = 250 * time.Millisecond // for callers to close their connections, as requested, before the server does
-	stopTimeout       = 30 * time.Second       // for the requests under way when the server is told to stop
+	drainDelay        = 250 * time.Millisecond // for callers to close their connections before the server does
+	stopTimeout       = 30 * time.Second       // for the requests in flight when the server is told to stop
 )
 
 type serveCommand struct {
@@ -48,7 +48,7 @@ func (s serveCommand) Validate() error {
 	return onLoopback(s.Addr)
 }
 
-// Run serves until ctx is done. Then it takes no more connections, finishes the requests under way, and returns.
+// Run serves until ctx is done. Then it takes no more connections, finishes the requests in flight, and returns.
 func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	database := c.Database
 	if s.Demo {
@@ -186,7 +186,7 @@ func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool
 	if stopErr := public.server.Shutdown(patience); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("stop: requests were still under way after %v: %w", stopTimeout, stopErr), public.server.Close())
 	}
-	err = errors.Join(err, admin.server.Close()) // a profile may be under way, and is not waited for
+	err = errors.Join(err, admin.server.Close()) // a profile may be in flight, and is not waited for
 	if err == nil {
 		log.Info("stopped")
 	}

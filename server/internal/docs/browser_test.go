@@ -14,7 +14,6 @@ import (
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -25,13 +24,8 @@ import (
 // TestInBrowser reads the page and tries a request from it, in Chromium: the page works under its own policy, and
 // talks to the server that it came from.
 func TestInBrowser(t *testing.T) {
-	page, err := docs.New(providerapi.Contract)
-	if err != nil {
-		t.Fatal(err)
-	}
 	tried := make(chan string, 1)
-	mux := http.NewServeMux()
-	mux.Handle("/", page)
+	mux := newMux(t, providerapi.Contract)
 	mux.HandleFunc("PATCH /v2/customers/{id}/providers/{providerId}", func(w http.ResponseWriter, r *http.Request) {
 		tried <- r.URL.Path + " " + r.Header.Get("x-api-key")
 		w.Header().Set("Content-Type", "application/json")
@@ -41,7 +35,7 @@ func TestInBrowser(t *testing.T) {
 	t.Cleanup(server.Close)
 
 	ctx, faults := newBrowser(t, server.URL)
-	err = chromedp.Do(ctx,
+	err := chromedp.Do(ctx,
 		chromedp.Navigate(server.URL+"/docs"),
 		shows(".opblock-patch .opblock-summary", "Update customer provider"),
 		click(".opblock-patch .opblock-summary-control"),

@@ -17,32 +17,20 @@ import (
 
 func TestAnswers(t *testing.T) {
 	url := newServer(t, providerapi.Contract)
-	const (
-		unknown = `{"message":"There is nothing at this path.","code":"NOT_FOUND"}` + "\n"
-		method  = `{"message":"This path answers GET and HEAD.","code":"METHOD_NOT_ALLOWED"}` + "\n"
-	)
 	for _, tt := range []struct {
 		method, path string
 		status       int
 		contentType  string
 		cacheControl string
-		body         string // the exact body; not looked at where status is 200
 	}{
-		{"GET", "/openapi.yaml", 200, "application/yaml", "no-cache", ""},
-		{"HEAD", "/openapi.yaml", 200, "application/yaml", "no-cache", ""},
-		{"GET", "/openapi.json", 200, "application/json", "no-cache", ""},
-		{"HEAD", "/openapi.json", 200, "application/json", "no-cache", ""},
-		{"GET", "/docs", 200, "text/html; charset=utf-8", "no-cache", ""},
-		{"GET", "/docs/", 200, "text/html; charset=utf-8", "no-cache", ""},
-		{"HEAD", "/docs", 200, "text/html; charset=utf-8", "no-cache", ""},
-		{"HEAD", "/docs/swagger-ui-bundle.js", 200, "application/javascript", "no-cache", ""},
-		{"POST", "/docs", 405, "application/json", "no-store", method},
-		{"PATCH", "/openapi.yaml", 405, "application/json", "no-store", method},
-		{"DELETE", "/docs/swagger-ui.css", 405, "application/json", "no-store", method},
-		{"GET", "/docs/oauth2-redirect.html", 404, "application/json", "no-store", unknown},
-		{"GET", "/docs/embed.go", 404, "application/json", "no-store", unknown},
-		{"GET", "/openapi.yml", 404, "application/json", "no-store", unknown},
-		{"POST", "/docs/nothing", 404, "application/json", "no-store", unknown},
+		{"GET", "/openapi.yaml", 200, "application/yaml", "no-cache"},
+		{"HEAD", "/openapi.yaml", 200, "application/yaml", "no-cache"},
+		{"GET", "/openapi.json", 200, "application/json", "no-cache"},
+		{"HEAD", "/openapi.json", 200, "application/json", "no-cache"},
+		{"GET", "/docs", 200, "text/html; charset=utf-8", "no-cache"},
+		{"GET", "/docs/", 200, "text/html; charset=utf-8", "no-cache"},
+		{"HEAD", "/docs", 200, "text/html; charset=utf-8", "no-cache"},
+		{"HEAD", "/docs/swagger-ui-bundle.js", 200, "application/javascript", "no-cache"},
 	} {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 			resp, body := do(t, tt.method, url+tt.path, nil)
@@ -55,14 +43,8 @@ func TestAnswers(t *testing.T) {
 			if got := resp.Header.Get("Cache-Control"); got != tt.cacheControl {
 				t.Errorf("Cache-Control: got %q, want %q", got, tt.cacheControl)
 			}
-			if tt.status != http.StatusOK && body != tt.body {
-				t.Errorf("body: got %q, want %q", body, tt.body)
-			}
 			if tt.method == http.MethodHead && body != "" {
 				t.Errorf("body of HEAD: got %d bytes, want none", len(body))
-			}
-			if allow := resp.Header.Get("Allow"); tt.status == http.StatusMethodNotAllowed && allow != "GET, HEAD" {
-				t.Errorf("Allow: got %q, want %q", allow, "GET, HEAD")
 			}
 		})
 	}
@@ -203,13 +185,25 @@ func TestPageLoadsFromItsOwnServerOnly(t *testing.T) {
 // newServer serves the docs of a contract and returns its URL.
 func newServer(t *testing.T, contract []byte) string {
 	t.Helper()
-	h, err := docs.New(contract)
+	s := httptest.NewServer(newMux(t, contract))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func newMux(t *testing.T, contract []byte) *http.ServeMux {
+	t.Helper()
+	pages, err := docs.New(contract)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return s.URL
+	mux := http.NewServeMux()
+	for path, page := range pages {
+		if strings.HasSuffix(path, "/") {
+			path += "{$}" // and nothing below it
+		}
+		mux.Handle("GET "+path, page)
+	}
+	return mux
 }
 
 func get(t *testing.T, url string) (*http.Response, string) {

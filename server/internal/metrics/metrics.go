@@ -1,6 +1,6 @@
 // Package metrics counts and times what the server does, for Prometheus to fetch from the admin listener.
 //
-// It stands beside a request: the middleware that logs a request records it here, and a store records each commit. No
+// It stands next to a request: the middleware that logs a request records it here, and a store records each commit. No
 // label takes anything that a caller sends, so a caller can neither be read in the metrics nor make them grow.
 package metrics
 
@@ -25,22 +25,22 @@ type Metrics struct {
 	commit    prometheus.Histogram
 }
 
-// New returns metrics of their own, all zero, with those of the process and of the Go runtime beside them.
+// New returns metrics of their own, all zero, with those of the process and of the Go runtime next to them.
 func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "carecycle_http_requests_total",
-			Help: "Requests answered, by the contract's operation, method and status.",
+			Help: "Requests handled, by the contract's operation, method and status.",
 		}, []string{"operation", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "carecycle_http_request_duration_seconds",
-			Help:    "Time to answer a request, by the contract's operation.",
+			Help:    "Time to handle a request, by the contract's operation.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"operation"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "carecycle_http_requests_in_flight",
-			Help: "Requests being answered.",
+			Help: "Requests in flight.",
 		}),
 		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "carecycle_store_batch_size",

@@ -1,5 +1,5 @@
 // Package ndjson reads providers from a file, one JSON object a line, into a store, and writes them to one. It is the
-// operator's door to the domain, beside the API's: the same contract decides what is valid.
+// operator's door to the domain, next to the API's: the same contract decides what is valid.
 package ndjson
 
 import (
@@ -61,7 +61,7 @@ func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 // one makes a record whose ID follows from the line, and leaves one that it made before as it is by now: an import that
 // was cut short is completed by running it again. The result counts what is safely stored, also beside an error.
 //
-// Two transactions are under way at once, so that a store that is a process of its own does one while the next is
+// Two transactions are in flight at once, so that a store that is a process of its own does one while the next is
 // prepared. Lines about one record change it in their order all the same.
 func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, err error) {
 	var older, newer *pendingChunk

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// superuser owns the databases; whoever has a URL acts as this user.
+// superuser owns the databases; anyone who has a URL acts as this user.
 const superuser = "postgres"
 
 // patience bounds the wait for the server: many times what a busy machine needs.

@@ -17,7 +17,7 @@ import (
 )
 
 // BenchmarkUpdate changes all text of random records on a server that waits for the disk, by few and by many callers,
-// with batches of one and as they come, and with more or less of them under way at once.
+// with batches of one and as they come, and with more or less of them in flight at once.
 func BenchmarkUpdate(b *testing.B) {
 	dsn := pgtest.Start(b, pgserver.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b)
 	organization, ids := fill(b, dsn, benchRecords)

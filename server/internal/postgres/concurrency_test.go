@@ -40,14 +40,14 @@ func TestCollisions(t *testing.T) {
 		t.Run(fmt.Sprint(c.state, " ", c.raised, " times"), func(t *testing.T) {
 			t.Parallel()
 			dsn := pgtest.New(t)
-			x := newFixture(t, dsn, postgres.Options{})
+			org := newFixture(t, dsn, postgres.Options{})
 			execute(t, connect(t, dsn), `CREATE SEQUENCE raised; CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				IF nextval('raised') <= `+fmt.Sprint(c.raised)+` THEN
 					RAISE EXCEPTION 'a message with %', NEW.notes USING ERRCODE = '`+c.state+`', DETAIL = NEW.notes, HINT = NEW.notes;
 				END IF;
 				RETURN NEW;
 			END $$; CREATE TRIGGER raise BEFORE UPDATE ON providers FOR EACH ROW EXECUTE FUNCTION raise()`)
-			record, err := x.update(text("secret"))
+			record, err := org.update(text("secret"))
 			if storetest.CodeOrText(err) != c.want {
 				t.Fatalf("error %v, want %q", err, c.want)
 			}
@@ -68,7 +68,7 @@ func TestCollisions(t *testing.T) {
 				t.Errorf("error %s, want the code and nothing else of it", shown)
 			}
 			execute(t, connect(t, dsn), "DROP TRIGGER raise ON providers")
-			if record, err := x.update(text("then")); err != nil || record.Version != 2 {
+			if record, err := org.update(text("then")); err != nil || record.Version != 2 {
 				t.Errorf("afterwards: version %d, error %v", record.Version, err)
 			}
 		})
@@ -81,10 +81,10 @@ func TestABadCallFailsAlone(t *testing.T) {
 	dsn := pgtest.New(t)
 	var sizes []int // of the batches
 	observe := func(size int, _ time.Duration) { sizes = append(sizes, size) }
-	x := newFixture(t, dsn, postgres.Options{InFlight: 1, Batch: writes.Options{Options: batch.Options{Observe: observe, MaxWait: time.Hour}}})
+	org := newFixture(t, dsn, postgres.Options{InFlight: 1, Batch: writes.Options{Options: batch.Options{Observe: observe, MaxWait: time.Hour}}})
 	calls := make([]func(context.Context), 20)
 	for i := range calls {
-		other := x.another()
+		other := org.another()
 		calls[i] = func(ctx context.Context) {
 			notes := "good"
 			if i == 7 {
@@ -98,21 +98,21 @@ func TestABadCallFailsAlone(t *testing.T) {
 			}
 		}
 	}
-	together(t, dsn, x, calls)
-	x.Close() // returns after the last size was reported
+	together(t, dsn, org, calls)
+	org.Close() // returns after the last size was reported
 	if want := []int{1, len(calls)}; !slices.Equal(sizes, want) {
 		t.Errorf("batches of %d calls, want %d", sizes, want)
 	}
 }
 
 // together has calls share a batch: they arrive while the one before it waits for a record's lock.
-func together(t *testing.T, dsn string, x *fixture, calls []func(context.Context)) {
+func together(t *testing.T, dsn string, org *fixture, calls []func(context.Context)) {
 	t.Helper()
 	holder := connect(t, dsn)
-	execute(t, holder, "BEGIN; SELECT 1 FROM providers WHERE id = '"+x.record.ID.String()+"' FOR UPDATE")
+	execute(t, holder, "BEGIN; SELECT 1 FROM providers WHERE id = '"+org.record.ID.String()+"' FOR UPDATE")
 	var all, queued sync.WaitGroup
 	all.Go(func() {
-		if _, err := x.update(text("first")); err != nil {
+		if _, err := org.update(text("first")); err != nil {
 			t.Error(err)
 		}
 	})
@@ -144,16 +144,16 @@ func (a *announcing) Done() <-chan struct{} {
 func TestNoFreeConnectionIsBusy(t *testing.T) {
 	t.Parallel()
 	dsn := with(t, pgtest.New(t), func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" })
-	x := newFixture(t, dsn, postgres.Options{})
-	err := x.Export(t.Context(), "test", func(uuid.UUID, *provider.Provider) error { // has the only one
-		_, err := x.update(text("a"))
+	org := newFixture(t, dsn, postgres.Options{})
+	err := org.Export(t.Context(), "test", func(uuid.UUID, *provider.Provider) error { // has the only one
+		_, err := org.update(text("a"))
 		wantBusy(t, err, "no connection became free in time")
 		return nil
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	if _, err := x.update(text("a")); err != nil {
+	if _, err := org.update(text("a")); err != nil {
 		t.Error(err)
 	}
 }
@@ -161,13 +161,13 @@ func TestNoFreeConnectionIsBusy(t *testing.T) {
 func TestALockedRecordIsBusy(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, dsn, postgres.Options{})
+	org := newFixture(t, dsn, postgres.Options{})
 	holder := connect(t, dsn)
 	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
-	_, err := x.update(text("a"))
+	_, err := org.update(text("a"))
 	wantBusy(t, err, "55P03") // lock_timeout, the shortest one
 	execute(t, holder, "COMMIT")
-	if _, err := x.update(text("a")); err != nil {
+	if _, err := org.update(text("a")); err != nil {
 		t.Error(err)
 	}
 }
@@ -176,7 +176,7 @@ func TestALockedRecordIsBusy(t *testing.T) {
 func TestAnImportWaitsForADeletion(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, dsn, postgres.Options{})
+	org := newFixture(t, dsn, postgres.Options{})
 	holder, observer := connect(t, dsn), connect(t, dsn)
 	execute(t, holder, `CREATE SEQUENCE inserted; CREATE FUNCTION count_insert() RETURNS trigger LANGUAGE plpgsql AS
 		$$ BEGIN PERFORM nextval('inserted'); RETURN NEW; END $$;
@@ -189,21 +189,21 @@ func TestAnImportWaitsForADeletion(t *testing.T) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
-		w := provider.Write{Action: provider.Deleted, Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID}
-		if _, err := x.Write(context.Background(), w); err != nil {
+		w := provider.Write{Action: provider.Deleted, Organization: org.organization, CustomerID: org.record.CustomerID, ID: org.record.ID}
+		if _, err := org.Write(context.Background(), w); err != nil {
 			t.Errorf("delete: %v", err)
 		}
 	})
 	waiting(1)
 	both.Go(func() {
-		if err := x.Import(context.Background(), x.organization, []provider.Import{x.importOf(x.record.ID)}, nil); err != nil {
+		if err := org.Import(context.Background(), org.organization, []provider.Import{org.importOf(org.record.ID)}, nil); err != nil {
 			t.Errorf("import: %v", err)
 		}
 	})
 	waiting(2)
 	execute(t, holder, "COMMIT")
 	both.Wait()
-	if record, err := x.get(); err != nil || record.Version != 3 {
+	if record, err := org.get(); err != nil || record.Version != 3 {
 		t.Errorf("version %d, %v; want the third, after the deletion", record.Version, err)
 	}
 	if n := queryInt(t, observer, "SELECT last_value FROM inserted"); n != 2 { // a sequence counts what is undone, too

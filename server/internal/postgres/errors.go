@@ -16,11 +16,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// sqlState is a code of PostgreSQL's (https://www.postgresql.org/docs/current/errcodes-appendix.html). Of its errors
-// nothing else is kept: the other fields quote statements and values.
+// sqlState is an error code of PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html). Nothing else of an
+// error is kept: the other fields quote statements and values.
 type sqlState string
 
-// The codes that are treated apart. Others go by their first two characters, their class.
+// The codes with a case of their own. The others are handled by class, their first two characters.
 const (
 	readOnly             sqlState = "25006"
 	serializationFailure sqlState = "40001"
@@ -37,7 +37,7 @@ func (s sqlState) Error() string { return "postgres: SQLSTATE " + string(s) }
 
 func (s sqlState) class() string { return string(s[:min(2, len(s))]) }
 
-// collision reports whether another transaction was in the way, so that trying anew helps.
+// collision reports whether the transaction collided with another, so that a retry helps.
 func (s sqlState) collision() bool { return s == serializationFailure || s == deadlock }
 
 var (

@@ -22,8 +22,8 @@ const exported = 4000
 func TestASlowExportIsComplete(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, dsn, postgres.Options{})
-	x.fill(exported)
+	org := newFixture(t, dsn, postgres.Options{})
+	org.fill(exported)
 	c := connect(t, dsn)
 	execute(t, c, `CREATE FUNCTION look() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
 			IF current_setting('statement_timeout')::interval < '1 hour' THEN
@@ -32,7 +32,7 @@ func TestASlowExportIsComplete(t *testing.T) {
 			RETURN true;
 		END $$; ALTER TABLE providers RENAME TO rows; CREATE VIEW providers AS SELECT * FROM rows WHERE look()`)
 	calls := 0
-	err := x.Export(t.Context(), "test", func(uuid.UUID, *provider.Provider) error {
+	err := org.Export(t.Context(), "test", func(uuid.UUID, *provider.Provider) error {
 		if calls++; calls == 1 {
 			await.State(t, "the server waits for the reader", func() bool {
 				return queryInt(t, c, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND datname = current_database()") == 1
@@ -49,11 +49,11 @@ func TestASlowExportIsComplete(t *testing.T) {
 func TestABrokenExportIsNotBegunAnew(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, dsn, postgres.Options{})
-	x.fill(exported)
+	org := newFixture(t, dsn, postgres.Options{})
+	org.fill(exported)
 	c := connect(t, dsn)
 	seen := map[uuid.UUID]bool{}
-	err := x.Export(t.Context(), "test", func(_ uuid.UUID, record *provider.Provider) error {
+	err := org.Export(t.Context(), "test", func(_ uuid.UUID, record *provider.Provider) error {
 		if len(seen) == 0 {
 			terminateOthers(t, c)
 		}
@@ -72,8 +72,8 @@ func TestABrokenExportIsNotBegunAnew(t *testing.T) {
 func TestAnExportThatEndsEarly(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, dsn, postgres.Options{})
-	x.fill(exported)
+	org := newFixture(t, dsn, postgres.Options{})
+	org.fill(exported)
 	full := errors.New("the disk is full")
 	leaving, leave := context.WithCancel(t.Context())
 	for _, c := range []struct {
@@ -87,11 +87,11 @@ func TestAnExportThatEndsEarly(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			calls := 0
-			err := x.Export(c.ctx, "test", func(uuid.UUID, *provider.Provider) error { calls++; return c.f() })
+			err := org.Export(c.ctx, "test", func(uuid.UUID, *provider.Provider) error { calls++; return c.f() })
 			if err != c.want || calls > exported {
 				t.Errorf("error %v after %d calls, want %v before the last", err, calls, c.want)
 			}
-			if _, err := x.get(); err != nil {
+			if _, err := org.get(); err != nil {
 				t.Errorf("afterwards: %v", err)
 			}
 		})

@@ -28,71 +28,71 @@ type fixture struct {
 
 func newFixture(t testing.TB, dsn string, o postgres.Options) *fixture {
 	t.Helper()
-	x := &fixture{Store: open(t, dsn, o), t: t}
+	org := &fixture{Store: open(t, dsn, o), t: t}
 	var err error
-	if x.organization, err = x.EnsureOrganization(t.Context(), "test"); err != nil {
+	if org.organization, err = org.EnsureOrganization(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
-	return x.another()
+	return org.another()
 }
 
 // another returns the store with another record.
-func (x *fixture) another() *fixture {
-	x.t.Helper()
-	another := *x
+func (org *fixture) another() *fixture {
+	org.t.Helper()
+	another := *org
 	another.record = provider.Provider{ID: uuid.New(), CustomerID: uuid.New()}
 	another.make()
 	return &another
 }
 
-func (x *fixture) make() {
-	x.t.Helper()
-	if err := x.Import(x.t.Context(), x.organization, []provider.Import{x.importOf(x.record.ID)}, nil); err != nil {
-		x.t.Fatal(err)
+func (org *fixture) make() {
+	org.t.Helper()
+	if err := org.Import(org.t.Context(), org.organization, []provider.Import{org.importOf(org.record.ID)}, nil); err != nil {
+		org.t.Fatal(err)
 	}
 }
 
-func (x *fixture) importOf(id uuid.UUID) provider.Import {
+func (org *fixture) importOf(id uuid.UUID) provider.Import {
 	patch := storetest.PatchOf(0)
-	patch.CustomerID = &x.record.CustomerID
+	patch.CustomerID = &org.record.CustomerID
 	return provider.Import{ID: id, Patch: patch}
 }
 
-func (x *fixture) update(patch property.Patch) (provider.Provider, error) {
-	return x.Write(context.Background(), x.updateOf(patch))
+func (org *fixture) update(patch property.Patch) (provider.Provider, error) {
+	return org.Write(context.Background(), org.updateOf(patch))
 }
 
-func (x *fixture) updateOf(patch property.Patch) provider.Write {
-	return provider.Write{Action: provider.Updated, Organization: x.organization, CustomerID: x.record.CustomerID, ID: x.record.ID, Patch: patch}
+func (org *fixture) updateOf(patch property.Patch) provider.Write {
+	return provider.Write{Action: provider.Updated, Organization: org.organization, CustomerID: org.record.CustomerID, ID: org.record.ID, Patch: patch}
 }
 
-func (x *fixture) create() (provider.Provider, error) {
-	one := x.importOf(uuid.New())
-	return x.Write(context.Background(), provider.Write{Action: provider.Created, Organization: x.organization, CustomerID: x.record.CustomerID, ID: one.ID, Patch: one.Patch})
+func (org *fixture) create() (provider.Provider, error) {
+	one := org.importOf(uuid.New())
+	return org.Write(context.Background(), provider.Write{Action: provider.Created, Organization: org.organization, CustomerID: org.record.CustomerID, ID: one.ID, Patch: one.Patch})
 }
 
-func (x *fixture) get() (provider.Provider, error) {
-	return x.Get(context.Background(), x.organization, x.record.CustomerID, x.record.ID)
+func (org *fixture) get() (provider.Provider, error) {
+	return org.Get(context.Background(), org.organization, org.record.CustomerID, org.record.ID)
 }
 
-func (x *fixture) list() ([]provider.Provider, error) {
-	return x.List(context.Background(), provider.List{Organization: x.organization, CustomerID: x.record.CustomerID, Limit: 20})
+func (org *fixture) list() ([]provider.Provider, error) {
+	return org.List(context.Background(), provider.List{Organization: org.organization, CustomerID: org.record.CustomerID, Limit: 20})
 }
 
-func (x *fixture) events() ([]provider.Event, error) {
-	return x.History(context.Background(), x.organization, x.record.CustomerID, x.record.ID, 0, 20)
+func (org *fixture) events() ([]provider.Event, error) {
+	return org.History(context.Background(), org.organization, org.record.CustomerID, org.record.ID, 0, 20)
 }
 
 // fill makes n more records for the fixture's customer.
-func (x *fixture) fill(n int) {
-	x.t.Helper()
+func (org *fixture) fill(n int) {
+	org.t.Helper()
 	imports := make([]provider.Import, n)
 	for i := range imports {
-		imports[i] = x.importOf(uuid.New())
+		imports[i] = org.importOf(uuid.New())
 		imports[i].Patch.Values[property.Notes] = property.Text(strings.Repeat("notes ", 100))
 	}
-	if err := x.Import(x.t.Context(), x.organization, imports, nil); err != nil {
-		x.t.Fatal(err)
+	if err := org.Import(org.t.Context(), org.organization, imports, nil); err != nil {
+		org.t.Fatal(err)
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgserver.Options{})
-	x := newFixture(t, server.Database(t), postgres.Options{})
-	secret, key, err := apikey.Create(t.Context(), x, apikey.Key{Organization: x.organization}, time.Now())
+	org := newFixture(t, server.Database(t), postgres.Options{})
+	secret, key, err := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,16 +32,16 @@ func TestOutage(t *testing.T) {
 	for round := range 2 {
 		server.Stop(t)
 		for name, call := range map[string]func() error{
-			"Write":       func() error { _, err := x.update(text("lost")); return err },
-			"Import":      func() error { return x.Import(t.Context(), x.organization, nil, nil) },
-			"Get":         func() error { _, err := x.get(); return err },
-			"List":        func() error { _, err := x.list(); return err },
-			"History":     func() error { _, err := x.events(); return err },
-			"Export":      func() error { return x.Export(t.Context(), "test", nil) },
-			"KeyByHash":   func() error { _, err := x.KeyByHash(t.Context(), hash); return err },
-			"TouchKey":    func() error { return x.RecordKeyUse(t.Context(), key.ID, time.Now()) },
-			"HistoryByID": func() error { _, err := x.HistoryByID(t.Context(), x.record.ID); return err },
-			"Ping":        func() error { return x.Ping(t.Context()) },
+			"Write":       func() error { _, err := org.update(text("lost")); return err },
+			"Import":      func() error { return org.Import(t.Context(), org.organization, nil, nil) },
+			"Get":         func() error { _, err := org.get(); return err },
+			"List":        func() error { _, err := org.list(); return err },
+			"History":     func() error { _, err := org.events(); return err },
+			"Export":      func() error { return org.Export(t.Context(), "test", nil) },
+			"KeyByHash":   func() error { _, err := org.KeyByHash(t.Context(), hash); return err },
+			"TouchKey":    func() error { return org.RecordKeyUse(t.Context(), key.ID, time.Now()) },
+			"HistoryByID": func() error { _, err := org.HistoryByID(t.Context(), org.record.ID); return err },
+			"Ping":        func() error { return org.Ping(t.Context()) },
 		} {
 			err := call()
 			var domain *provider.Error
@@ -52,29 +52,29 @@ func TestOutage(t *testing.T) {
 			}
 		}
 		server.Start(t)
-		record, err := x.update(text(fmt.Sprint("back ", round)))
+		record, err := org.update(text(fmt.Sprint("back ", round)))
 		if err != nil || record.Version != int64(round+2) {
 			t.Errorf("with the server again: version %d, error %v; want %d", record.Version, err, round+2)
 		}
-		if err := x.Ping(t.Context()); err != nil {
+		if err := org.Ping(t.Context()); err != nil {
 			t.Errorf("ping with the server again: %v", err)
 		}
 	}
 }
 
-// TestLostConnections has the server end every connection, as it does when it is started anew. Nobody notices.
+// TestLostConnections has the server end every connection, as it does when it is started again. Nobody notices.
 func TestLostConnections(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, dsn, postgres.Options{InFlight: 8})
-	all := []*fixture{x}
+	org := newFixture(t, dsn, postgres.Options{InFlight: 8})
+	all := []*fixture{org}
 	for range 30 {
-		all = append(all, x.another())
+		all = append(all, org.another())
 	}
 	c := connect(t, dsn)
 	for n := range 5 {
 		terminateOthers(t, c)
-		record, err := x.update(text(fmt.Sprint(n)))
+		record, err := org.update(text(fmt.Sprint(n)))
 		if want := int64(2 * (n + 1)); err != nil || record.Version != want {
 			t.Fatalf("version %d, error %v; want %d", record.Version, err, want)
 		}
@@ -93,42 +93,42 @@ func TestLostConnections(t *testing.T) {
 func TestUnknownOutcome(t *testing.T) {
 	t.Run("the connection is lost before the commit", func(t *testing.T) {
 		dsn := pgtest.New(t)
-		x := newFixture(t, dsn, postgres.Options{})
+		org := newFixture(t, dsn, postgres.Options{})
 		execute(t, connect(t, dsn), `CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			PERFORM pg_terminate_backend(pg_backend_pid());
 			RETURN NEW;
 		END $$; CREATE TRIGGER die BEFORE UPDATE ON providers FOR EACH ROW EXECUTE FUNCTION die()`)
-		unknown(t, x)
+		unknown(t, org)
 		execute(t, connect(t, dsn), "DROP TRIGGER die ON providers")
-		if record, err := x.update(text("again")); err != nil || record.Version != 2 {
+		if record, err := org.update(text("again")); err != nil || record.Version != 2 {
 			t.Errorf("sent again: version %d, error %v; want 2", record.Version, err)
 		}
 	})
 
 	t.Run("the answer to the commit is lost", func(t *testing.T) {
 		p := newProxy(t, pgtest.New(t))
-		x := newFixture(t, p.dsn, postgres.Options{})
+		org := newFixture(t, p.dsn, postgres.Options{})
 		p.loseAnswer(2) // to the second round trip, which commits
-		unknown(t, x)
-		if record, err := x.update(text("lost")); err != nil || record.Version != 2 {
+		unknown(t, org)
+		if record, err := org.update(text("lost")); err != nil || record.Version != 2 {
 			t.Errorf("sent again: version %d, error %v; want 2, as it was saved the first time", record.Version, err)
 		}
 	})
 
 	t.Run("the answer before the commit is lost", func(t *testing.T) {
 		p := newProxy(t, pgtest.New(t))
-		x := newFixture(t, p.dsn, postgres.Options{})
+		org := newFixture(t, p.dsn, postgres.Options{})
 		p.loseAnswer(1)
-		if record, err := x.update(text("not lost")); err != nil || record.Version != 2 {
+		if record, err := org.update(text("not lost")); err != nil || record.Version != 2 {
 			t.Errorf("version %d, error %v; want 2", record.Version, err)
 		}
 	})
 }
 
 // unknown makes a change of unknown outcome.
-func unknown(t *testing.T, x *fixture) {
+func unknown(t *testing.T, org *fixture) {
 	t.Helper()
-	_, err := x.update(text("lost"))
+	_, err := org.update(text("lost"))
 	var domain *provider.Error
 	if !errors.As(err, &domain) || domain.Code != provider.CodeOutcomeUnknown || domain.RetryAfter == 0 {
 		t.Fatalf("error %v, want one of code %s with RetryAfter", err, provider.CodeOutcomeUnknown)
@@ -141,8 +141,8 @@ func TestReadOnly(t *testing.T) {
 	one, other := pgtest.Start(t, pgserver.Options{}), pgtest.Start(t, pgserver.Options{Settings: []string{"autovacuum=off"}})
 	oneDSN, otherDSN := one.Database(t), other.Database(t)
 	admin, otherAdmin := connect(t, oneDSN), connect(t, otherDSN)
-	x := newFixture(t, otherDSN, postgres.Options{}) // the record is on both
-	if err := x.Close(); err != nil {
+	org := newFixture(t, otherDSN, postgres.Options{}) // the record is on both
+	if err := org.Close(); err != nil {
 		t.Fatal(err)
 	}
 	role := func(c *pgx.Conn, readOnly string) {
@@ -170,10 +170,10 @@ func TestReadOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if organization != x.organization {
-		t.Fatalf("organizations %d and %d, want one number", organization, x.organization)
+	if organization != org.organization {
+		t.Fatalf("organizations %d and %d, want one number", organization, org.organization)
 	}
-	y := &fixture{Store: s, t: t, organization: organization, record: x.record}
+	y := &fixture{Store: s, t: t, organization: organization, record: org.record}
 	y.make()
 	for range 4 {
 		if _, err := y.update(text(uuid.NewString())); err != nil {

@@ -1,14 +1,13 @@
 // Package postgres keeps providers, their history and API keys in a PostgreSQL database: the store for more than one
 // machine.
 //
-// It stands at the end of a request's way. Any number of servers share one database; nothing is kept in one of them.
-// Concurrent writes share transactions (package writes), a few of which are in flight at once, since PostgreSQL makes
-// several durable with one write to the disk. A transaction is two round trips: one begins it, locks and reads; Go
-// decides what the records become; the other saves and commits. A read is one.
+// It is the last step of a request. Any number of servers share one database, and none keeps state of its own. Concurrent
+// writes share transactions (package writes), a few of which are in flight at once, since PostgreSQL makes several durable with
+// one write to the disk. A transaction takes two round trips: the first begins it, locks and reads; Go decides what the records
+// become; the second saves and commits. A read takes one.
 //
-// Rows are locked in the order of organization and ID, so that transactions wait for one another but never in a
-// circle. Every key begins with the organization and the statements of a request name it, which is what databases that
-// speak PostgreSQL's language and spread rows over machines go by.
+// Transactions lock rows in the order of organization and ID, so they never deadlock. Every key begins with the organization,
+// and every statement of a request names it, as databases need that speak PostgreSQL's protocol and shard rows.
 package postgres
 
 import (
@@ -30,7 +29,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// How long things may take. What waits for another is the more patient, so that the one nearest to a cause tells it.
+// Timeouts. What waits for something else has the longer one, so that the error names the cause.
 const (
 	connectTimeout   = 2 * time.Second // to a host; the URL's connect_timeout replaces it
 	acquireTimeout   = 5 * time.Second // for a connection, a new one or one that becomes free
@@ -39,7 +38,7 @@ const (
 	attemptTimeout   = 10 * time.Second // for a transaction
 )
 
-// A transaction that collides with another is tried anew, after a random part of a pause that doubles.
+// A transaction that collides with another is retried, after a random part of a pause that doubles.
 const (
 	maxAttempts = 8
 	firstPause  = 10 * time.Millisecond
@@ -50,7 +49,7 @@ const (
 	defaultConns    = 10 // the URL's pool_max_conns replaces it
 )
 
-// Options are what a test or a benchmark varies.
+// Options are for tests and benchmarks.
 type Options struct {
 	Now      func() time.Time // the clock; nil for the machine's
 	Batch    writes.Options   // of each of the transactions in flight
@@ -64,10 +63,10 @@ type Store struct {
 	writes []*writes.Writer
 }
 
-// Open connects to the database of a URL, postgres://…, and brings its schema up to date. A URL with several hosts
-// means the one of them that can be written to.
+// Open connects to the database of a URL, postgres://…, and migrates its schema. If the URL has several hosts, Open uses the
+// one that can be written to.
 //
-// Errors say what to do, for the operator, and hold nothing of the URL but hosts and database.
+// Errors tell the operator what to do. They hold nothing of the URL but its hosts and its database.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	config, err := parse(dsn)
 	if err != nil {
@@ -131,18 +130,18 @@ func authority(dsn string) string {
 	return rest
 }
 
-// configureSessions sets what every connection begins with.
+// configureSessions sets the parameters of every connection.
 func configureSessions(parameters map[string]string) {
 	parameters["application_name"] = "carecycle"
 	parameters["synchronous_commit"] = "on" // a commit is on disk before it is acknowledged
 	parameters["lock_timeout"] = milliseconds(lockTimeout)
 	parameters["statement_timeout"] = milliseconds(statementTimeout)
-	parameters["idle_in_transaction_session_timeout"] = milliseconds(attemptTimeout) // should this process freeze while it holds locks
+	parameters["idle_in_transaction_session_timeout"] = milliseconds(attemptTimeout) // in case this process freezes while it holds locks
 	// Statements are planned once a connection. They find their rows by key, and must do so still if they were planned
 	// when the tables were empty.
 	parameters["plan_cache_mode"] = "force_generic_plan"
 	parameters["enable_seqscan"] = "off"
-	parameters["jit"] = "off" // the price of a scan that cannot be avoided would set it off
+	parameters["jit"] = "off" // the cost of an unavoidable scan would trigger it
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
@@ -163,7 +162,7 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // writerFor returns the batches that take a record's writes, always the same ones, so that those of a busy record
-// share transactions instead of waiting for each other's.
+// share transactions instead of waiting for each other.
 func (s *Store) writerFor(id uuid.UUID) *writes.Writer {
 	return s.writes[binary.BigEndian.Uint64(id[8:])%uint64(len(s.writes))]
 }
@@ -181,7 +180,7 @@ func read[T any](ctx context.Context, s *Store, scan pgx.RowToFunc[T], query str
 	return all, err
 }
 
-// readSnapshot runs queries that see the state of one moment: one round trip. Queue is called again if they are tried anew.
+// readSnapshot runs queries that see the state of one moment, in one round trip. It calls queue again for a retry.
 func (s *Store) readSnapshot(ctx context.Context, queue func(*pgx.Batch)) error {
 	return s.attempts(ctx, func(ctx context.Context, c *pgx.Conn) error { return inSnapshot(ctx, c, queue) })
 }
@@ -194,7 +193,7 @@ func inSnapshot(ctx context.Context, c *pgx.Conn, queue func(*pgx.Batch)) error 
 	return c.SendBatch(ctx, b).Close()
 }
 
-// into puts the rows of a query into all.
+// into collects the rows of a query in all.
 func into[T any](all *[]T, scan pgx.RowToFunc[T]) func(pgx.Rows) error {
 	return func(rows pgx.Rows) (err error) {
 		*all, err = pgx.CollectRows(rows, scan)
@@ -202,7 +201,7 @@ func into[T any](all *[]T, scan pgx.RowToFunc[T]) func(pgx.Rows) error {
 	}
 }
 
-// write runs f, which changes something and commits. A caller who leaves does not interrupt it.
+// write runs f, which changes something and commits. A caller that leaves does not interrupt it.
 func (s *Store) write(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -210,8 +209,8 @@ func (s *Store) write(ctx context.Context, f func(context.Context, *pgx.Conn) er
 	return s.attempts(context.WithoutCancel(ctx), f)
 }
 
-// attempts runs f until it succeeds or there is no use in trying. It is tried anew while it collides with other
-// transactions, and once if its connection is of no use any more.
+// attempts runs f until it succeeds or a retry cannot help. It retries f while it collides with other transactions, and once
+// if its connection is lost.
 func (s *Store) attempts(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
 	pause, reconnected := firstPause, false
 	for n := 1; ; n++ {
@@ -229,7 +228,7 @@ func (s *Store) attempts(ctx context.Context, f func(context.Context, *pgx.Conn)
 	}
 }
 
-// attempt runs f on a connection of its own and puts what goes wrong into the domain's words.
+// attempt runs f on a connection of its own and returns a domain error.
 func (s *Store) attempt(ctx context.Context, timeout time.Duration, f func(context.Context, *pgx.Conn) error) error {
 	pooled, err := s.acquire(ctx)
 	if err != nil {
@@ -255,7 +254,7 @@ func (s *Store) attempt(ctx context.Context, timeout time.Duration, f func(conte
 	return err
 }
 
-// idle is the state of a connection without a transaction, in the protocol's words.
+// idle is the protocol's state of a connection without a transaction.
 const idle = 'I'
 
 func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// proxy stands between a store and its server, counts round trips, and can lose an answer.
+// proxy stands between a store and its server, counts round trips, and can lose a response.
 type proxy struct {
 	dsn        string // of the server, through the proxy
 	server     string // the path of its socket
@@ -52,7 +52,7 @@ func newProxy(t *testing.T, dsn string) *proxy {
 	return p
 }
 
-// loseAnswer has the answer to the n-th round trip from now on be lost, with its connection, once the server has given it.
+// loseAnswer has the response to the n-th round trip from now on be lost, with its connection, once the server has given it.
 func (p *proxy) loseAnswer(n int64) { p.lost.Store(p.roundTrips.Load() + n) }
 
 func (p *proxy) serve(client net.Conn) {

@@ -16,17 +16,17 @@ const countWritten = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHER
 
 func TestRoundTrips(t *testing.T) {
 	p := newProxy(t, pgtest.New(t))
-	x := newFixture(t, p.dsn, postgres.Options{InFlight: 1})
+	org := newFixture(t, p.dsn, postgres.Options{InFlight: 1})
 	for _, c := range []struct {
 		name string
 		call func() error
 		want int64
 	}{
-		{"a change", func() error { _, err := x.update(text(uuid.NewString())); return err }, 2},
-		{"a new record", func() error { _, err := x.create(); return err }, 2},
-		{"Get", func() error { _, err := x.get(); return err }, 1},
-		{"List", func() error { _, err := x.list(); return err }, 1},
-		{"History", func() error { _, err := x.events(); return err }, 1},
+		{"a change", func() error { _, err := org.update(text(uuid.NewString())); return err }, 2},
+		{"a new record", func() error { _, err := org.create(); return err }, 2},
+		{"Get", func() error { _, err := org.get(); return err }, 1},
+		{"List", func() error { _, err := org.list(); return err }, 1},
+		{"History", func() error { _, err := org.events(); return err }, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for n := range 3 {
@@ -51,15 +51,15 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 		"asked for in the URL": with(t, dsn, func(u *url.URL) { u.RawQuery += "&synchronous_commit=off" }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := newFixture(t, dsn, postgres.Options{})
+			org := newFixture(t, dsn, postgres.Options{})
 			execute(t, connect(t, dsn), `CREATE OR REPLACE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				NEW.city = current_setting('synchronous_commit');
 				RETURN NEW;
 			END $$; CREATE OR REPLACE TRIGGER look BEFORE UPDATE ON providers FOR EACH ROW EXECUTE FUNCTION look()`)
-			if _, err := x.update(text("a")); err != nil {
+			if _, err := org.update(text("a")); err != nil {
 				t.Fatal(err)
 			}
-			if record, err := x.update(property.Patch{}); err != nil || record.Values[property.City] != property.Text("on") {
+			if record, err := org.update(property.Patch{}); err != nil || record.Values[property.City] != property.Text("on") {
 				t.Errorf("synchronous_commit was %v, error %v; want on", record.Values[property.City], err)
 			}
 		})
@@ -71,14 +71,14 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 func TestPlansHoldWhenTablesGrow(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, with(t, dsn, func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" }), postgres.Options{InFlight: 1})
-	elsewhere := x.another()
+	org := newFixture(t, with(t, dsn, func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" }), postgres.Options{InFlight: 1})
+	elsewhere := org.another()
 	admin := connect(t, dsn)
 	execute(t, admin, "VACUUM ANALYZE") // now it is known how small the tables are
 	written := 2                        // rows
 	read := func() int {
 		await.State(t, "the session has reported its statistics", func() bool { // with a statement, at most once a second
-			if err := x.Ping(t.Context()); err != nil {
+			if err := org.Ping(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			return queryInt(t, admin, countWritten) == written
@@ -102,7 +102,7 @@ func TestPlansHoldWhenTablesGrow(t *testing.T) {
 		calls()
 	}
 	const many, rounds = 4000, 10
-	x.fill(many)
+	org.fill(many)
 	written += many
 	before := read()
 	for range rounds {
@@ -117,14 +117,14 @@ func TestPlansHoldWhenTablesGrow(t *testing.T) {
 func TestAChangeLeavesIndexesAlone(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
-	x := newFixture(t, dsn, postgres.Options{})
+	org := newFixture(t, dsn, postgres.Options{})
 	const changes = 10 // fit in a page
 	for range changes {
-		if _, err := x.update(text(uuid.NewString())); err != nil {
+		if _, err := org.update(text(uuid.NewString())); err != nil {
 			t.Fatal(err)
 		}
 	}
-	x.Close() // tells
+	org.Close() // tells
 	c := connect(t, dsn)
 	await.State(t, "the changes are counted", func() bool {
 		return queryInt(t, c, "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'providers'") == changes

@@ -1,8 +1,7 @@
 // Package provider is the domain: a customer's care provider, a write to one, and what a store of them promises.
 //
-// It stands between the handlers (package api), which speak the contract's types, and the stores (sqlite, postgres),
-// which speak SQL; it knows neither HTTP, nor JSON, nor a database. A change is applied here and nowhere else, so
-// every store behaves alike.
+// It sits between the handlers (package api), which use the contract's types, and the stores (sqlite, postgres), which use
+// SQL. It knows nothing of HTTP, JSON or databases. Changes are applied here and nowhere else, so every store behaves alike.
 package provider
 
 import (
@@ -19,25 +18,25 @@ type Provider struct {
 	Version    int64     // 1 when created, one more with each change, without gaps
 	CreatedAt  time.Time // UTC, whole milliseconds
 	UpdatedAt  time.Time // UTC, whole milliseconds; never runs backwards
-	Deleted    bool      // the record is gone; what is left of it has no values that can be null, and continues its versions
+	Deleted    bool      // the record was deleted; nothing is left of it but its IDs, its type and its version
 	Values     property.Values
 }
 
 // exists reports whether a store that found r under an ID has a record there.
 func (r *Provider) exists() bool { return r != nil && !r.Deleted }
 
-// Change is one property's part in an event: the contract's name of it, and its value before and after.
+// Change is the change of one property: its name in the contract, and its value before and after.
 type Change struct {
 	Field string
 	From  property.Value
 	To    property.Value
 }
 
-// customerID is the name of the property that moves a record. It is a key, and so not in the table of properties.
+// customerID is the name of the property that moves a record. It is a key, so it is not in the table of properties.
 const customerID = "customerId"
 
-// With returns the record as the patch leaves it, and what changed, in the order of the documented page. A property
-// set to the value that it has is no change. The record's version and times stay as they are.
+// With returns the record with the patch applied, and the changes, in the order of the documented page. Setting a property to
+// the value that it has is no change. The version and the times stay as they are.
 func (r Provider) With(patch *property.Patch) (Provider, []Change) {
 	var changes []Change
 	change := func(field string, from, to property.Value) {

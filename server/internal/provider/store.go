@@ -10,12 +10,16 @@ import (
 
 // Store keeps providers and their history. It is safe for concurrent use.
 //
-// Every method can also fail with CodeUnavailable, and those that write with CodeOutcomeUnknown. A store's errors hold no value
-// of a record.
+// Every method can also return CodeUnavailable, and those that write CodeOutcomeUnknown. The errors hold no value of a record.
+//
+// A third store is a package next to sqlite and postgres that implements this interface and apikey.Store. It loads and saves;
+// Write.Apply and Import.Apply decide what a change does. Its migrations create a column for each property of the contract, in
+// a Dialect of package schema. Its tests call storetest.Run, which is the contract of a store, and open in package command
+// opens it for its form of --database.
 type Store interface {
-	// Write creates, changes or deletes one record and returns its new state, once that is durable. Writes to one record
-	// follow one another: none is lost and its versions have no gaps. A caller that gives up after the write began does
-	// not undo it.
+	// Write creates, changes or deletes one record and returns its new state once that is durable. Writes to one record
+	// happen one after the other: none is lost, and the versions have no gaps. A caller that leaves after the write began
+	// does not undo it.
 	//
 	// Errors: CodeNotFound, CodeNoCustomer for a new record, CodePreconditionFailed, CodeUnknownCustomer, and CodeInternal for a new record whose ID is taken.
 	Write(ctx context.Context, w Write) (Provider, error)
@@ -25,45 +29,45 @@ type Store interface {
 	// Errors: CodeNotFound.
 	Get(ctx context.Context, organization int64, customer, id uuid.UUID) (Provider, error)
 
-	// List returns records of one customer, the newest first: by CreatedAt, and by ID where that is the same.
+	// List returns records of one customer, the newest first: ordered by CreatedAt, then by ID.
 	//
 	// Errors: CodeNoCustomer.
 	List(ctx context.Context, l List) ([]Provider, error)
 
-	// History returns the latest events of a record that a customer has, the latest first: up to limit of those with a
-	// version below before, of all if before is 0.
+	// History returns events of a record that a customer has, the latest first: up to limit events with a version below
+	// before. If before is 0, it starts with the latest event.
 	//
 	// Errors: CodeNotFound.
 	History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]Event, error)
 
-	// Import creates or changes records of one organization, in order, and makes their customers known, and the others
-	// that are named: all of that durably, or none of it.
+	// Import creates or changes records of one organization, in order, and creates their customers and the others that are
+	// listed if they do not exist: all of it durably, or none of it.
 	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) error
 
-	// Export calls f with every customer of an organization, in the order of their IDs: once for each of their records, or
-	// with nil if they have none. It shows the state of one moment, and ends with f's first error.
+	// Export calls f for every customer of an organization, in the order of their IDs: once for each record, or with a nil
+	// record if there is none. All records are of one moment. Export stops at f's first error and returns it.
 	//
 	// Errors: CodeNoOrganization; f's.
 	Export(ctx context.Context, organization string, f func(customer uuid.UUID, record *Provider) error) error
 
-	// HistoryByID returns the events of every record that has or had the ID, in whatever organization, oldest first. It is
-	// the operator's view. An unknown ID has an empty history.
+	// HistoryByID returns the events of every record that has or had the ID, in any organization, the oldest first. It is for
+	// the operator. The history of an unknown ID is empty.
 	HistoryByID(ctx context.Context, id uuid.UUID) ([]Event, error)
 
 	// EnsureOrganization returns the number of the organization of that name, and creates it if there is none.
 	EnsureOrganization(ctx context.Context, name string) (int64, error)
 }
 
-// List is a question for a part of one customer's records. Those that it leaves out do not count for Limit.
+// List selects records of one customer.
 type List struct {
 	Organization int64
 	CustomerID   uuid.UUID
-	Filters      []property.Filter // which a record meets, all of them
-	After        *Position         // nil: from the start
-	Limit        int               // most records to return; at least 1
+	Filters      []property.Filter // a record must match all of them
+	After        *Position         // the last record of the page before; nil for the first page
+	Limit        int               // at least 1
 }
 
-// Position is a record's place in the order of a List. What comes after it is older, or as old with a smaller ID.
+// Position is a record's place in the order of a List. Later records are older, or as old with a smaller ID.
 type Position struct {
 	CreatedAt time.Time
 	ID        uuid.UUID

@@ -13,19 +13,19 @@ type Write struct {
 	Action       Action
 	Organization int64          // of the key; nothing outside it is seen
 	CustomerID   uuid.UUID      // the customer under whom the caller creates the record, or looks for it
-	ID           uuid.UUID      // of a new record: one that was never used
-	IfMatch      []int64        // the versions to which it may apply; nil: any, empty: none; not of a new record
-	Patch        property.Patch // not of a deletion; that of a new record sets what cannot be null, and no CustomerID
+	ID           uuid.UUID      // for a new record, one that was never used
+	IfMatch      []int64        // the versions to which it may apply; nil for any; not for a new record
+	Patch        property.Patch // not for a deletion; for a new record it sets what cannot be null, and no CustomerID
 	By           Actor
 }
 
-// Actor is who asks for a change, for the history.
+// Actor is who made a change, for the history.
 type Actor struct {
 	KeyID     string // empty for the operator's own commands
 	RequestID string // empty where there was no request
 }
 
-// Action is what a Write asks for and what an Event tells of, in the contract's words.
+// Action is what a Write does and what an Event records, as the contract names it.
 type Action string
 
 // The actions.
@@ -35,19 +35,19 @@ const (
 	Deleted Action = "deleted"
 )
 
-// Event is one line of a record's history.
+// Event is one entry of a record's history.
 type Event struct {
 	ProviderID uuid.UUID
-	Version    int64 // the version that the event made
+	Version    int64 // of the record after the event
 	At         time.Time
 	Action     Action
 	By         Actor
 	Changes    []Change
 }
 
-// Apply decides what a write makes of the record found under its ID, nil if there is none: the record as it is to be,
-// and the event to write with it. A nil event means that nothing changes and nothing is to be written. now is the
-// store's clock. Whether the CustomerID of a new or moved record exists is the store's to check; see NoCustomer.
+// Apply decides what a write does to the record with its ID; current is nil if there is none. It returns the new state and the
+// event to save with it. A nil event means that nothing changes and nothing is to be saved. now is the time of the store's
+// clock. The store checks whether the CustomerID of a new or moved record exists; see NoCustomer.
 //
 // Errors: CodeNotFound, CodePreconditionFailed, and CodeInternal for a new record whose ID is taken.
 func (w *Write) Apply(current *Provider, now time.Time) (Provider, *Event, error) {
@@ -72,7 +72,7 @@ func (w *Write) Apply(current *Provider, now time.Time) (Provider, *Event, error
 	return next, event, nil
 }
 
-// NoCustomer returns the error of a write whose record would belong to a customer whom the organization does not have.
+// NoCustomer returns the error of a write whose record would belong to a customer that the organization does not have.
 func (w *Write) NoCustomer() *Error {
 	if w.Action == Created {
 		return ErrNoCustomer
@@ -80,16 +80,16 @@ func (w *Write) NoCustomer() *Error {
 	return ErrUnknownCustomer
 }
 
-// Import is an operator's request to create a record, or to change it if its ID is known. Patch sets CustomerID and what
-// cannot be null. A CustomerID that is not known yet becomes known.
+// Import is an operator's request to create a record, or to change it if its ID exists. Patch sets CustomerID and what cannot
+// be null. A customer that does not exist is created.
 type Import struct {
 	ID           uuid.UUID
 	Patch        property.Patch
-	KeepExisting bool // leave the record alone if its ID is known
+	KeepExisting bool // leave the record alone if its ID exists
 }
 
-// Apply is to an Import what [Write.Apply] is to a Write. Unless KeepExisting is set, a record that was deleted is created
-// again and continues its history.
+// Apply is [Write.Apply] for an Import. Unless KeepExisting is set, a record that was deleted is created again and continues its
+// history.
 func (i *Import) Apply(current *Provider, now time.Time) (Provider, *Event) {
 	switch {
 	case current != nil && i.KeepExisting:

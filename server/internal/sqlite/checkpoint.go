@@ -9,7 +9,7 @@ import (
 )
 
 // What is committed is on disk in the write-ahead log; a checkpoint copies it into the database file. SQLite would
-// have the writer do that inside a commit, every thousand pages. Here it is done beside the writer, which is stopped only
+// have the writer do that inside a commit, every thousand pages. Here it is done next to the writer, which is stopped only
 // for the little that is left to copy once the log has some length, so that the next commit writes over the log from its
 // start. That is quicker than to have it grow: a file system keeps a journal of the sizes of its files.
 const (

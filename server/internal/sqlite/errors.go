@@ -8,8 +8,8 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// toDomainError puts what SQLite answers into the domain's errors. Of SQLite's words only the name of the result code is
-// kept, since the rest could quote a statement's values. Errors that are not SQLite's stay as they are.
+// toDomainError returns the domain error for an error of SQLite. It keeps only the name of the result code, since the rest
+// could quote values. It returns other errors as they are.
 func toDomainError(err error) error {
 	code := sqlite.ErrCode(err)
 	if code == sqlite.ResultOK || code == sqlite.ResultError { // none, not SQLite's, or a statement's, whose values are not in it
@@ -25,7 +25,7 @@ func toDomainError(err error) error {
 	return provider.Internal(cause)
 }
 
-// toCommitError is failure for a COMMIT: an input or output error leaves it open whether the transaction is on disk.
+// toCommitError is toDomainError for a COMMIT. After an input or output error it is unknown whether the transaction is on disk.
 func toCommitError(err error) error {
 	if code := sqlite.ErrCode(err); code.ToPrimary() == sqlite.ResultIOErr {
 		return provider.OutcomeUnknown(fmt.Errorf("sqlite: %v", code))

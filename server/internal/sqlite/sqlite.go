@@ -1,9 +1,8 @@
 // Package sqlite keeps providers, their history and API keys in one SQLite file: the store for one machine.
 //
-// It stands at the end of a request's way. Writes go through one connection, the only one that SQLite would let
-// write at a time anyway; concurrent writes share its transactions (package writes). Reads have connections of
-// their own and never wait for a write. While the file is in use, no other program may open it but through SQLite,
-// and its -wal and -shm companions belong to it.
+// It is the last step of a request. Writes use one connection, since SQLite lets only one write at a time; concurrent writes
+// share its transactions (package writes). Reads have connections of their own and never wait for a write. While the file is
+// in use, other programs may open it through SQLite only, and the files -wal and -shm next to it belong to it.
 package sqlite
 
 import (
@@ -22,10 +21,10 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// busyTimeout bounds how long a write waits for another process, an import for example, to end its transaction.
+// busyTimeout limits how long a write waits for the transaction of another process, such as an import.
 const busyTimeout = 5 * time.Second
 
-// Options are what a test or a benchmark varies.
+// Options are for tests and benchmarks.
 type Options struct {
 	Now   func() time.Time // the clock; nil for the machine's
 	Batch writes.Options
@@ -42,10 +41,10 @@ type Store struct {
 	writer *sqlite.Conn
 }
 
-// Open opens the file at path, makes it if there is none, and brings its schema up to date. The folder must exist.
-// The file is made readable for its owner alone.
+// Open opens the file at path, creates it if there is none, and migrates its schema. The directory must exist. Only its owner
+// can read the file.
 //
-// Errors say what to do, for the operator: no such folder, no permission, not a database, made by a newer version.
+// Errors tell the operator what to do: no such directory, no permission, not a database, a schema of a newer version.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -81,8 +80,8 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// create makes an empty file, which is what SQLite takes for a new database, so that it is nobody else's to read.
-// SQLite gives its companions the same permissions.
+// create creates an empty file, which is a new database to SQLite, with permissions for its owner alone. SQLite gives the same
+// permissions to the files next to it.
 func create(path string) error {
 	folder := filepath.Dir(path)
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
@@ -113,8 +112,8 @@ func configureWriter(c *sqlite.Conn) error {
 	)
 }
 
-// useLog switches a new file to a write-ahead log. SQLite does not wait for another process that does the same at that
-// moment, whatever the busy timeout.
+// useLog switches a new file to a write-ahead log. If another process does the same at that moment, SQLite returns an error at
+// once, despite the busy timeout.
 func useLog(c *sqlite.Conn) error {
 	for deadline := time.Now().Add(busyTimeout); ; time.Sleep(10 * time.Millisecond) {
 		err := pragmas(c, "journal_mode = WAL")
@@ -138,7 +137,7 @@ func pragmas(c *sqlite.Conn, settings ...string) error {
 	return nil
 }
 
-// execute runs one statement that returns no rows the caller wants; it stays prepared.
+// execute runs a statement without results. The statement stays prepared.
 func execute(c *sqlite.Conn, statement string, arguments ...any) error {
 	return sqlitex.Execute(c, statement, &sqlitex.ExecOptions{Args: arguments})
 }
@@ -149,7 +148,7 @@ func (s *Store) Close() error {
 	err := s.checks.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(err, s.readers.Close(), s.writer.Close()) // the last one copies what is left in the log
+	return errors.Join(err, s.readers.Close(), s.writer.Close()) // the last connection checkpoints the log
 }
 
 // Ping reports whether the file can be read.
@@ -159,8 +158,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// write runs f in a transaction, alone, and returns when it is committed and on disk. If f fails, the transaction is
-// undone and f's error returned, put into the domain's words. A caller who leaves before its turn comes changes nothing.
+// write runs f in a transaction, one at a time, and returns when it is committed and on disk. If f fails, write rolls back and
+// returns f's error as a domain error. A caller that leaves before its turn changes nothing.
 func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +184,7 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 	return nil
 }
 
-// read runs f with a connection to read with. Each of its statements sees the state of one moment, not all the same one.
+// read runs f with a connection for reading. Each statement sees the state of one moment, but not all of them the same.
 func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {
 	c, err := s.readers.Take(ctx)
 	switch {

@@ -11,7 +11,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// A reader sees what was committed last, while a transaction that changes it is under way, and waits for nothing.
+// A reader sees what was committed last, while a transaction that changes it is in flight, and waits for nothing.
 func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 	t.Parallel()
 	s, ids := filled(t, 20, Options{})

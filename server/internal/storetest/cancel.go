@@ -20,52 +20,52 @@ func testCancel(t *testing.T, s *suite) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	for name, call := range map[string]func(*tenant, provider.Provider) error{
-		"Write": func(x *tenant, r provider.Provider) error {
-			_, err := s.Write(gone, x.updateOf(r, patchOfAll(false)))
+		"Write": func(org *tenant, r provider.Provider) error {
+			_, err := s.Write(gone, org.updateOf(r, patchOfAll(false)))
 			return err
 		},
-		"Import": func(x *tenant, r provider.Provider) error {
-			return s.Import(gone, x.number, []provider.Import{x.importOf(r.ID, patchOfAll(false))}, nil)
+		"Import": func(org *tenant, r provider.Provider) error {
+			return s.Import(gone, org.number, []provider.Import{org.importOf(r.ID, patchOfAll(false))}, nil)
 		},
 	} {
 		t.Run(name+" by a caller who left before it began changes nothing", func(t *testing.T) {
-			x := s.tenant(t)
-			record := x.make(patchOfAll(true))
-			if err := call(x, record); !errors.Is(err, context.Canceled) {
+			org := s.tenant(t)
+			record := org.make(patchOfAll(true))
+			if err := call(org, record); !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want %v", err, context.Canceled)
 			}
-			x.unchanged(record)
+			org.unchanged(record)
 		})
 	}
 
 	for name, call := range map[string]func(*tenant, provider.Provider) error{
-		"Get": func(x *tenant, r provider.Provider) error {
-			_, err := s.Get(gone, x.number, r.CustomerID, r.ID)
+		"Get": func(org *tenant, r provider.Provider) error {
+			_, err := s.Get(gone, org.number, r.CustomerID, r.ID)
 			return err
 		},
-		"List": func(x *tenant, r provider.Provider) error {
-			_, err := s.List(gone, provider.List{Organization: x.number, CustomerID: r.CustomerID, Limit: 1})
+		"List": func(org *tenant, r provider.Provider) error {
+			_, err := s.List(gone, provider.List{Organization: org.number, CustomerID: r.CustomerID, Limit: 1})
 			return err
 		},
-		"History": func(x *tenant, r provider.Provider) error {
-			_, err := s.History(gone, x.number, r.CustomerID, r.ID, 0, 1)
+		"History": func(org *tenant, r provider.Provider) error {
+			_, err := s.History(gone, org.number, r.CustomerID, r.ID, 0, 1)
 			return err
 		},
-		"Export": func(x *tenant, r provider.Provider) error {
-			return s.Export(gone, x.name, func(uuid.UUID, *provider.Provider) error { return nil })
+		"Export": func(org *tenant, r provider.Provider) error {
+			return s.Export(gone, org.name, func(uuid.UUID, *provider.Provider) error { return nil })
 		},
 	} {
 		t.Run(name+" for a caller who left ends", func(t *testing.T) {
-			x := s.tenant(t)
-			if err := call(x, x.make(property.Patch{})); CodeOrText(err) != provider.CodeUnavailable && !errors.Is(err, context.Canceled) {
+			org := s.tenant(t)
+			if err := call(org, org.make(property.Patch{})); CodeOrText(err) != provider.CodeUnavailable && !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want one that says that it ended", err)
 			}
 		})
 	}
 
 	t.Run("a caller who leaves does not disturb the others", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(property.Patch{})
+		org := s.tenant(t)
+		record := org.make(property.Patch{})
 		const callers = 32
 		var left atomic.Int32
 		var all sync.WaitGroup
@@ -80,7 +80,7 @@ func testCancel(t *testing.T, s *suite) {
 					defer cancel()
 					ctx = short
 				}
-				_, err := s.Write(ctx, x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
+				_, err := s.Write(ctx, org.updateOf(record, set(property.Notes, fmt.Sprint(n))))
 				switch {
 				case n%4 == 0 && errors.Is(err, context.Canceled):
 					left.Add(1)
@@ -94,7 +94,7 @@ func testCancel(t *testing.T, s *suite) {
 			t.Error("no caller left, so nothing was tested")
 		}
 		said := map[property.Value]bool{}
-		for _, event := range x.chain(record.ID)[1:] {
+		for _, event := range org.chain(record.ID)[1:] {
 			said[event.Changes[0].To] = true
 		}
 		for n := 1; n < callers; n += 2 {
@@ -122,15 +122,15 @@ func (i impatient) Done() <-chan struct{} {
 }
 
 func testClose(t *testing.T, s *suite) {
-	x := s.tenant(t)
-	record := x.make(property.Patch{})
+	org := s.tenant(t)
+	record := org.make(property.Patch{})
 	if err := s.Ping(t.Context()); err != nil {
 		t.Errorf("ping: %v", err)
 	}
 	var all sync.WaitGroup
 	for n := range 64 {
 		all.Go(func() {
-			_, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
+			_, err := s.Write(t.Context(), org.updateOf(record, set(property.Notes, fmt.Sprint(n))))
 			if code := CodeOrText(err); code != "" && code != provider.CodeUnavailable {
 				t.Errorf("update while the store closes: %v", err)
 			}
@@ -140,11 +140,11 @@ func testClose(t *testing.T, s *suite) {
 		t.Errorf("close: %v", err)
 	}
 	all.Wait()
-	x.refuse(x.updateOf(record, property.Patch{}), provider.CodeUnavailable)
-	_, getErr := s.Get(t.Context(), x.number, record.CustomerID, record.ID)
-	_, listErr := s.List(t.Context(), provider.List{Organization: x.number, CustomerID: record.CustomerID, Limit: 1})
-	_, eventsErr := s.History(t.Context(), x.number, record.CustomerID, record.ID, 0, 1)
-	exportErr := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { return nil })
+	org.refuse(org.updateOf(record, property.Patch{}), provider.CodeUnavailable)
+	_, getErr := s.Get(t.Context(), org.number, record.CustomerID, record.ID)
+	_, listErr := s.List(t.Context(), provider.List{Organization: org.number, CustomerID: record.CustomerID, Limit: 1})
+	_, eventsErr := s.History(t.Context(), org.number, record.CustomerID, record.ID, 0, 1)
+	exportErr := s.Export(t.Context(), org.name, func(uuid.UUID, *provider.Provider) error { return nil })
 	for method, err := range map[string]error{"get": getErr, "list": listErr, "events": eventsErr, "export": exportErr} {
 		if CodeOrText(err) != provider.CodeUnavailable {
 			t.Errorf("%s from a closed store: error %v, want unavailable", method, err)

@@ -26,42 +26,42 @@ func testConcurrency(t *testing.T, s *suite) {
 }
 
 func testNoUpdateIsLost(t *testing.T, s *suite) {
-	x := s.tenant(t)
-	record := x.make(property.Patch{})
+	org := s.tenant(t)
+	record := org.make(property.Patch{})
 	const callers, each = 16, 10
 	var all sync.WaitGroup
 	for caller := range callers {
 		all.Go(func() {
 			for n := range each {
-				if _, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(caller, " ", n)))); err != nil {
+				if _, err := s.Write(t.Context(), org.updateOf(record, set(property.Notes, fmt.Sprint(caller, " ", n)))); err != nil {
 					t.Errorf("update: %v", err)
 				}
 			}
 		})
 	}
 	all.Wait()
-	events := x.chain(record.ID)
+	events := org.chain(record.ID)
 	equal(t, "events", len(events), 1+callers*each)
 	seen := map[property.Value]bool{}
 	for _, event := range events[1:] {
 		seen[event.Changes[0].To] = true
 	}
 	equal(t, "different values in the history", len(seen), callers*each)
-	last := x.find(record.CustomerID, record.ID)
+	last := org.find(record.CustomerID, record.ID)
 	equal(t, "notes", last.Values[property.Notes], events[len(events)-1].Changes[0].To)
 	equal(t, "version", last.Version, int64(len(events)))
 }
 
 func testDifferentProperties(t *testing.T, s *suite) {
-	x := s.tenant(t)
-	record := x.make(property.Patch{})
+	org := s.tenant(t)
+	record := org.make(property.Patch{})
 	var all sync.WaitGroup
 	full := patchOfAll(false)
 	for id := range full.Values {
 		all.Go(func() {
 			var patch property.Patch
 			patch.Values[id] = full.Values[id]
-			if _, err := s.Write(t.Context(), x.updateOf(record, patch)); err != nil {
+			if _, err := s.Write(t.Context(), org.updateOf(record, patch)); err != nil {
 				t.Errorf("update: %v", err)
 			}
 		})
@@ -69,20 +69,20 @@ func testDifferentProperties(t *testing.T, s *suite) {
 	all.Wait()
 	want, _ := record.With(&full)
 	want.Version += int64(len(property.Table))
-	equal(t, "record", x.find(record.CustomerID, record.ID), want)
-	x.chain(record.ID)
+	equal(t, "record", org.find(record.CustomerID, record.ID), want)
+	org.chain(record.ID)
 }
 
 func testOneUpdateOfAVersionWins(t *testing.T, s *suite) {
-	x := s.tenant(t)
-	record := x.make(property.Patch{})
+	org := s.tenant(t)
+	record := org.make(property.Patch{})
 	const callers, rounds = 8, 12
 	for range rounds {
 		won := make(chan provider.Provider, callers)
 		var all sync.WaitGroup
 		for range callers {
 			all.Go(func() {
-				next, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, uuid.NewString()), record.Version))
+				next, err := s.Write(t.Context(), org.updateOf(record, set(property.Notes, uuid.NewString()), record.Version))
 				switch CodeOrText(err) {
 				case "":
 					won <- next
@@ -100,20 +100,20 @@ func testOneUpdateOfAVersionWins(t *testing.T, s *suite) {
 		equal(t, "version", next.Version, record.Version+1)
 		record = next
 	}
-	x.chain(record.ID)
-	x.unchanged(record)
+	org.chain(record.ID)
+	org.unchanged(record)
 }
 
 func testOneDeletionWins(t *testing.T, s *suite) {
-	x := s.tenant(t)
+	org := s.tenant(t)
 	const callers, rounds = 8, 6
 	for range rounds {
-		record := x.make(patchOfAll(true))
+		record := org.make(patchOfAll(true))
 		done := make(chan provider.Provider, callers)
 		var all sync.WaitGroup
 		for range callers {
 			all.Go(func() {
-				next, err := s.Write(t.Context(), x.deleteOf(record))
+				next, err := s.Write(t.Context(), org.deleteOf(record))
 				if err == nil {
 					done <- next
 				} else if err != provider.ErrNotFound {
@@ -123,21 +123,21 @@ func testOneDeletionWins(t *testing.T, s *suite) {
 		}
 		all.Wait()
 		equal(t, "deletions", len(done), 1)
-		equal(t, "events", len(x.chain(record.ID)), 2)
-		x.notFound(record.CustomerID, record.ID)
+		equal(t, "events", len(org.chain(record.ID)), 2)
+		org.notFound(record.CustomerID, record.ID)
 	}
 }
 
 func testUpdateOrDeletion(t *testing.T, s *suite) {
-	x := s.tenant(t)
+	org := s.tenant(t)
 	const callers, rounds = 8, 6
 	for range rounds {
-		record := x.make(patchOfAll(true))
+		record := org.make(patchOfAll(true))
 		changed := make(chan provider.Provider, callers)
 		var all sync.WaitGroup
 		for n := range callers {
 			all.Go(func() {
-				next, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(n))))
+				next, err := s.Write(t.Context(), org.updateOf(record, set(property.Notes, fmt.Sprint(n))))
 				if err == nil {
 					changed <- next
 				} else if err != provider.ErrNotFound {
@@ -146,30 +146,30 @@ func testUpdateOrDeletion(t *testing.T, s *suite) {
 			})
 		}
 		all.Go(func() {
-			if _, err := s.Write(t.Context(), x.deleteOf(record)); err != nil {
+			if _, err := s.Write(t.Context(), org.deleteOf(record)); err != nil {
 				t.Errorf("delete: %v", err)
 			}
 		})
 		all.Wait()
-		events := x.chain(record.ID)
+		events := org.chain(record.ID)
 		equal(t, "events", len(events), 1+len(changed)+1)
 		equal(t, "last", events[len(events)-1].Action, provider.Deleted)
-		x.notFound(record.CustomerID, record.ID)
+		org.notFound(record.CustomerID, record.ID)
 	}
 }
 
 func testOneWriteOfAVersionWins(t *testing.T, s *suite) {
-	x := s.tenant(t)
+	org := s.tenant(t)
 	const callers, rounds = 8, 6
 	for range rounds {
-		record := x.make(patchOfAll(true))
+		record := org.make(patchOfAll(true))
 		won := make(chan provider.Provider, callers)
 		var all sync.WaitGroup
 		for n := range callers {
 			all.Go(func() {
-				w := x.updateOf(record, set(property.Notes, fmt.Sprint(n)), 1)
+				w := org.updateOf(record, set(property.Notes, fmt.Sprint(n)), 1)
 				if n%2 == 0 {
-					w = x.deleteOf(record, 1)
+					w = org.deleteOf(record, 1)
 				}
 				next, err := s.Write(t.Context(), w)
 				switch CodeOrText(err) {
@@ -183,24 +183,24 @@ func testOneWriteOfAVersionWins(t *testing.T, s *suite) {
 		}
 		all.Wait()
 		equal(t, "writes", len(won), 1)
-		equal(t, "events", len(x.chain(record.ID)), 2)
+		equal(t, "events", len(org.chain(record.ID)), 2)
 	}
 }
 
 func testConcurrentCreations(t *testing.T, s *suite) {
-	x := s.tenant(t)
+	org := s.tenant(t)
 	const callers, each = 16, 5
 	made := make(chan provider.Provider, callers*each)
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
 			for n := range each {
-				next, err := s.Write(t.Context(), x.createOf(x.customer, set(property.Notes, fmt.Sprint(n))))
+				next, err := s.Write(t.Context(), org.createOf(org.customer, set(property.Notes, fmt.Sprint(n))))
 				if err != nil {
 					t.Errorf("create: %v", err)
 					continue
 				}
-				equal(t, "record read at once", x.find(x.customer, next.ID), next)
+				equal(t, "record read at once", org.find(org.customer, next.ID), next)
 				made <- next
 			}
 		})
@@ -211,12 +211,12 @@ func testConcurrentCreations(t *testing.T, s *suite) {
 	for record := range made {
 		want = append(want, record)
 	}
-	equal(t, "list", x.list(provider.List{Limit: 1000}), newestFirst(want))
+	equal(t, "list", org.list(provider.List{Limit: 1000}), newestFirst(want))
 }
 
 func testEachCallHasItsResult(t *testing.T, s *suite) {
-	x, other := s.tenant(t), s.tenant(t)
-	elsewhere := x.customerElsewhere()
+	org, other := s.tenant(t), s.tenant(t)
+	elsewhere := org.customerElsewhere()
 	type call struct {
 		update provider.Write
 		want   provider.Code
@@ -224,7 +224,7 @@ func testEachCallHasItsResult(t *testing.T, s *suite) {
 	}
 	var calls []call
 	for n := range 40 {
-		good, moving, bad, others := x.make(patchOfAll(true)), x.make(patchOfAll(true)), x.make(patchOfAll(true)), other.make(patchOfAll(true))
+		good, moving, bad, others := org.make(patchOfAll(true)), org.make(patchOfAll(true)), org.make(patchOfAll(true)), other.make(patchOfAll(true))
 		city := set(property.City, fmt.Sprint("city ", n))
 		move := property.Patch{CustomerID: new(elsewhere), Values: property.Values{property.City: city.Values[property.City]}}
 		next, moved := good, moving
@@ -234,18 +234,18 @@ func testEachCallHasItsResult(t *testing.T, s *suite) {
 		unknown := bad
 		unknown.ID = uuid.New()
 		calls = append(calls,
-			call{x.updateOf(good, city, 1), "", next},
-			call{x.updateOf(moving, move), "", moved},
-			call{x.updateOf(bad, property.Patch{}), "", bad},
-			call{x.updateOf(bad, patchOfAll(false), 2), provider.CodePreconditionFailed, bad},
-			call{x.updateOf(bad, property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.City: city.Values[property.City]}}), provider.CodeUnknownCustomer, bad},
-			call{x.updateOf(bad, property.Patch{CustomerID: new(other.customer), Values: property.Values{property.City: city.Values[property.City]}}), provider.CodeUnknownCustomer, bad},
-			call{x.updateOf(unknown, city), provider.CodeNotFound, bad},
-			call{x.updateOf(others, city), provider.CodeNotFound, bad},
+			call{org.updateOf(good, city, 1), "", next},
+			call{org.updateOf(moving, move), "", moved},
+			call{org.updateOf(bad, property.Patch{}), "", bad},
+			call{org.updateOf(bad, patchOfAll(false), 2), provider.CodePreconditionFailed, bad},
+			call{org.updateOf(bad, property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.City: city.Values[property.City]}}), provider.CodeUnknownCustomer, bad},
+			call{org.updateOf(bad, property.Patch{CustomerID: new(other.customer), Values: property.Values{property.City: city.Values[property.City]}}), provider.CodeUnknownCustomer, bad},
+			call{org.updateOf(unknown, city), provider.CodeNotFound, bad},
+			call{org.updateOf(others, city), provider.CodeNotFound, bad},
 			call{other.updateOf(bad, city), provider.CodeNotFound, bad},
-			call{x.createOf(uuid.New(), city), provider.CodeNoCustomer, bad},
-			call{x.createOf(other.customer, city), provider.CodeNoCustomer, bad},
-			call{x.deleteOf(bad, 2), provider.CodePreconditionFailed, bad},
+			call{org.createOf(uuid.New(), city), provider.CodeNoCustomer, bad},
+			call{org.createOf(other.customer, city), provider.CodeNoCustomer, bad},
+			call{org.deleteOf(bad, 2), provider.CodePreconditionFailed, bad},
 			call{other.deleteOf(bad), provider.CodeNotFound, bad},
 		)
 	}
@@ -263,7 +263,7 @@ func testEachCallHasItsResult(t *testing.T, s *suite) {
 	}
 	all.Wait()
 	for _, c := range calls {
-		x.unchanged(c.record)
+		org.unchanged(c.record)
 	}
 }
 
@@ -275,10 +275,10 @@ func testAnyOrder(t *testing.T, s *suite) {
 	}
 	var choices []choice
 	for range 3 {
-		x := s.tenant(t)
-		customers := [2]uuid.UUID{x.customer, x.customerElsewhere()}
+		org := s.tenant(t)
+		customers := [2]uuid.UUID{org.customer, org.customerElsewhere()}
 		for range 4 {
-			choices = append(choices, choice{x, x.make(property.Patch{}).ID, customers})
+			choices = append(choices, choice{org, org.make(property.Patch{}).ID, customers})
 		}
 	}
 	var all sync.WaitGroup
@@ -303,18 +303,18 @@ func testAnyOrder(t *testing.T, s *suite) {
 
 // chain returns the history of a record that one organization has, after making sure that nothing is missing from it:
 // its versions have no gaps, and each change begins where the one before it ended.
-func (x *tenant) chain(id uuid.UUID) []provider.Event {
-	x.t.Helper()
-	events := x.history(id)
+func (org *tenant) chain(id uuid.UUID) []provider.Event {
+	org.t.Helper()
+	events := org.history(id)
 	state := map[string]property.Value{}
 	for i, event := range events {
-		equal(x.t, "version", event.Version, int64(i+1))
+		equal(org.t, "version", event.Version, int64(i+1))
 		for _, change := range event.Changes {
 			was, known := state[change.Field]
 			if !known {
 				was = property.Null
 			}
-			equal(x.t, fmt.Sprintf("%s before version %d", change.Field, event.Version), change.From, was)
+			equal(org.t, fmt.Sprintf("%s before version %d", change.Field, event.Version), change.From, was)
 			state[change.Field] = change.To
 		}
 	}

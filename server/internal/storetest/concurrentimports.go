@@ -17,7 +17,7 @@ func testConcurrentImports(t *testing.T, s *suite) {
 		"imports of the same new records, with the same new customers":         func(_, record uuid.UUID) uuid.UUID { return record },
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := s.tenant(t)
+			org := s.tenant(t)
 			const importers, rounds = 6, 6
 			for range rounds {
 				var ids [8]uuid.UUID
@@ -31,10 +31,10 @@ func testConcurrentImports(t *testing.T, s *suite) {
 					all.Go(func() {
 						var imports []provider.Import
 						for _, i := range rand.Perm(len(ids)) {
-							imports = append(imports, x.importOf(ids[i], property.Patch{CustomerID: new(customerOf(importer, ids[i])), Values: property.Values{property.Notes: property.Text(importer.String())}}))
+							imports = append(imports, org.importOf(ids[i], property.Patch{CustomerID: new(customerOf(importer, ids[i])), Values: property.Values{property.Notes: property.Text(importer.String())}}))
 						}
 						<-start
-						if err := s.Import(t.Context(), x.number, imports, nil); err != nil {
+						if err := s.Import(t.Context(), org.number, imports, nil); err != nil {
 							t.Errorf("import: %v", err)
 						}
 					})
@@ -42,7 +42,7 @@ func testConcurrentImports(t *testing.T, s *suite) {
 				close(start)
 				all.Wait()
 				for _, id := range ids {
-					equal(t, "events", len(x.chain(id)), importers)
+					equal(t, "events", len(org.chain(id)), importers)
 				}
 			}
 		})
@@ -50,10 +50,10 @@ func testConcurrentImports(t *testing.T, s *suite) {
 }
 
 func testImportsAndUpdates(t *testing.T, s *suite) {
-	x := s.tenant(t)
+	org := s.tenant(t)
 	var records []provider.Provider
 	for range 8 {
-		records = append(records, x.make(property.Patch{}))
+		records = append(records, org.make(property.Patch{}))
 	}
 	const rounds = 10
 	var all sync.WaitGroup
@@ -62,9 +62,9 @@ func testImportsAndUpdates(t *testing.T, s *suite) {
 			for round := range rounds {
 				var imports []provider.Import
 				for _, i := range rand.Perm(len(records)) {
-					imports = append(imports, x.importOf(records[i].ID, set(property.City, fmt.Sprint(n, " ", round))))
+					imports = append(imports, org.importOf(records[i].ID, set(property.City, fmt.Sprint(n, " ", round))))
 				}
-				if err := s.Import(t.Context(), x.number, imports, nil); err != nil {
+				if err := s.Import(t.Context(), org.number, imports, nil); err != nil {
 					t.Errorf("import: %v", err)
 				}
 			}
@@ -73,7 +73,7 @@ func testImportsAndUpdates(t *testing.T, s *suite) {
 	for _, record := range records {
 		all.Go(func() {
 			for round := range rounds {
-				if _, err := s.Write(t.Context(), x.updateOf(record, set(property.Notes, fmt.Sprint(round)))); err != nil {
+				if _, err := s.Write(t.Context(), org.updateOf(record, set(property.Notes, fmt.Sprint(round)))); err != nil {
 					t.Errorf("update: %v", err)
 				}
 			}
@@ -81,6 +81,6 @@ func testImportsAndUpdates(t *testing.T, s *suite) {
 	}
 	all.Wait()
 	for _, record := range records {
-		equal(t, "events", len(x.chain(record.ID)), 1+4*rounds+rounds)
+		equal(t, "events", len(org.chain(record.ID)), 1+4*rounds+rounds)
 	}
 }

@@ -26,17 +26,17 @@ func testIfMatch(t *testing.T, s *suite) {
 		{name: "what is not found has no version, not even of none", ifMatch: []int64{}, unknown: true, want: provider.CodeNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := s.tenant(t)
-			record := x.make(property.Patch{})
+			org := s.tenant(t)
+			record := org.make(property.Patch{})
 			for _, city := range []string{"two", "three"} {
-				record = x.update(record, set(property.City, city))
+				record = org.update(record, set(property.City, city))
 			}
 			asked := record
 			if c.unknown {
 				asked.ID = uuid.New()
 			}
 			for _, patch := range []property.Patch{{}, set(property.City, "four")} {
-				u := x.updateOf(asked, patch)
+				u := org.updateOf(asked, patch)
 				u.IfMatch = c.ifMatch
 				got, err := s.Write(t.Context(), u)
 				if CodeOrText(err) != c.want {
@@ -48,12 +48,12 @@ func testIfMatch(t *testing.T, s *suite) {
 			}
 			if c.want == "" {
 				equal(t, "version", record.Version, int64(4))
-				record = x.remade(record, 3)
+				record = org.remade(record, 3)
 				asked = record
 			}
-			x.unchanged(record)
+			org.unchanged(record)
 
-			w := x.deleteOf(asked)
+			w := org.deleteOf(asked)
 			w.IfMatch = c.ifMatch
 			got, err := s.Write(t.Context(), w)
 			if CodeOrText(err) != c.want {
@@ -61,9 +61,9 @@ func testIfMatch(t *testing.T, s *suite) {
 			}
 			if err == nil {
 				equal(t, "version", got.Version, int64(4))
-				x.notFound(record.CustomerID, record.ID)
+				org.notFound(record.CustomerID, record.ID)
 			} else {
-				x.unchanged(record)
+				org.unchanged(record)
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 
 func testImport(t *testing.T, s *suite) {
 	t.Run("it makes records, and customers that are not known", func(t *testing.T) {
-		x := s.tenant(t)
+		org := s.tenant(t)
 		now := s.clock.move(time.Second)
 		customer := uuid.New()
 		var imports []provider.Import
@@ -23,49 +23,49 @@ func testImport(t *testing.T, s *suite) {
 			patch.CustomerID, patch.Values[property.ProviderType] = &customer, property.Text(kind)
 			imports = append(imports, provider.Import{ID: uuid.New(), Patch: patch})
 		}
-		x.imports(imports...)
+		org.imports(imports...)
 		for _, one := range imports {
 			want := provider.Provider{ID: one.ID, CustomerID: customer, Version: 1, CreatedAt: now, UpdatedAt: now, Values: property.Nulls()}
 			want, changes := want.With(&one.Patch)
 			changes = append([]provider.Change{{Field: "customerId", From: property.Null, To: property.Text(customer.String())}}, changes...)
-			record := x.find(customer, one.ID)
+			record := org.find(customer, one.ID)
 			equal(t, "record", record, want)
-			equal(t, "history", x.history(one.ID), []provider.Event{{ProviderID: one.ID, Version: 1, At: now, Action: provider.Created, Changes: changes}})
+			equal(t, "history", org.history(one.ID), []provider.Event{{ProviderID: one.ID, Version: 1, At: now, Action: provider.Created, Changes: changes}})
 		}
-		record := x.make(property.Patch{})
-		x.update(record, property.Patch{CustomerID: new(customer)}) // it is a customer as any other
+		record := org.make(property.Patch{})
+		org.update(record, property.Patch{CustomerID: new(customer)}) // it is a customer as any other
 	})
 
 	t.Run("it changes a record that is known", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(patchOfAll(true))
+		org := s.tenant(t)
+		record := org.make(patchOfAll(true))
 		want := record
 		want.Version, want.UpdatedAt = 2, s.clock.move(time.Second)
 		patch := property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null}}
 		want, changes := want.With(&patch)
-		x.imports(provider.Import{ID: record.ID, Patch: patch})
-		equal(t, "record", x.find(want.CustomerID, want.ID), want)
-		equal(t, "event", x.history(record.ID)[1], provider.Event{ProviderID: record.ID, Version: 2, At: want.UpdatedAt, Action: provider.Updated, Changes: changes})
-		x.refuse(x.updateOf(record, property.Patch{}), provider.CodeNotFound) // it has moved
+		org.imports(provider.Import{ID: record.ID, Patch: patch})
+		equal(t, "record", org.find(want.CustomerID, want.ID), want)
+		equal(t, "event", org.history(record.ID)[1], provider.Event{ProviderID: record.ID, Version: 2, At: want.UpdatedAt, Action: provider.Updated, Changes: changes})
+		org.refuse(org.updateOf(record, property.Patch{}), provider.CodeNotFound) // it has moved
 	})
 
 	t.Run("again, it writes nothing", func(t *testing.T) {
-		x := s.tenant(t)
-		imports := []provider.Import{x.importOf(uuid.New(), patchOfAll(true)), x.importOf(uuid.New(), property.Patch{})}
-		x.imports(imports...)
+		org := s.tenant(t)
+		imports := []provider.Import{org.importOf(uuid.New(), patchOfAll(true)), org.importOf(uuid.New(), property.Patch{})}
+		org.imports(imports...)
 		s.clock.move(time.Second)
-		first, second := x.find(x.customer, imports[0].ID), x.find(x.customer, imports[1].ID)
-		x.imports(imports...)
-		x.unchanged(first)
-		x.unchanged(second)
+		first, second := org.find(org.customer, imports[0].ID), org.find(org.customer, imports[1].ID)
+		org.imports(imports...)
+		org.unchanged(first)
+		org.unchanged(second)
 	})
 
 	t.Run("a record that comes several times changes in that order", func(t *testing.T) {
-		x := s.tenant(t)
+		org := s.tenant(t)
 		id := uuid.New()
-		x.imports(x.importOf(id, set(property.City, "a")), x.importOf(id, set(property.City, "b")),
-			x.importOf(uuid.New(), property.Patch{}), x.importOf(id, set(property.City, "b")), x.importOf(id, property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.City: property.Text("c")}}))
-		events := x.history(id)
+		org.imports(org.importOf(id, set(property.City, "a")), org.importOf(id, set(property.City, "b")),
+			org.importOf(uuid.New(), property.Patch{}), org.importOf(id, set(property.City, "b")), org.importOf(id, property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.City: property.Text("c")}}))
+		events := org.history(id)
 		var cities []string
 		for _, event := range events {
 			city, _ := event.Changes[len(event.Changes)-1].To.Text()
@@ -75,23 +75,23 @@ func testImport(t *testing.T, s *suite) {
 	})
 
 	t.Run("another organization's record stays out of it", func(t *testing.T) {
-		x, other := s.tenant(t), s.tenant(t)
-		record := x.make(patchOfAll(true))
+		org, other := s.tenant(t), s.tenant(t)
+		record := org.make(patchOfAll(true))
 		others := other.makeWithID(record.ID, patchOfAll(false))
 		equal(t, "version", others.Version, int64(1))
-		equal(t, "the other's record", x.find(record.CustomerID, record.ID), record)
+		equal(t, "the other's record", org.find(record.CustomerID, record.ID), record)
 	})
 
 	t.Run("a thousand at once", func(t *testing.T) {
-		x := s.tenant(t)
+		org := s.tenant(t)
 		imports := make([]provider.Import, 1000)
 		for i := range imports {
-			imports[i] = x.importOf(uuid.New(), patchOfAll(i%2 == 0))
+			imports[i] = org.importOf(uuid.New(), patchOfAll(i%2 == 0))
 		}
-		x.imports(imports...)
+		org.imports(imports...)
 		for _, i := range []int{0, 1, 998, 999} {
-			want, _ := x.find(x.customer, imports[i].ID).With(&imports[i].Patch)
-			x.unchanged(want)
+			want, _ := org.find(org.customer, imports[i].ID).With(&imports[i].Patch)
+			org.unchanged(want)
 		}
 	})
 
@@ -102,20 +102,20 @@ func testImport(t *testing.T, s *suite) {
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), id.String()) {
 			t.Errorf("an import into an organization that does not exist: error %v, want one without values", err)
 		}
-		x := s.tenant(t)
-		equal(t, "events", len(x.history(id)), 0)
+		org := s.tenant(t)
+		equal(t, "events", len(org.history(id)), 0)
 	})
 
 	t.Run("it makes customers known who have no records", func(t *testing.T) {
-		x, other := s.tenant(t), s.tenant(t)
-		known, one, another := x.customer, uuid.New(), uuid.New()
-		imports := []provider.Import{x.importOf(uuid.New(), property.Patch{CustomerID: new(one)})}
+		org, other := s.tenant(t), s.tenant(t)
+		known, one, another := org.customer, uuid.New(), uuid.New()
+		imports := []provider.Import{org.importOf(uuid.New(), property.Patch{CustomerID: new(one)})}
 		for range 2 { // again, it is the same
-			if err := s.Import(t.Context(), x.number, imports, []uuid.UUID{another, known, one, another}); err != nil {
+			if err := s.Import(t.Context(), org.number, imports, []uuid.UUID{another, known, one, another}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		x.write(x.createOf(another, property.Patch{}))
+		org.write(org.createOf(another, property.Patch{}))
 		if _, err := s.Write(t.Context(), other.createOf(another, property.Patch{})); err != provider.ErrNoCustomer {
 			t.Errorf("under another organization's customer: error %v, want %v", err, provider.ErrNoCustomer)
 		}
@@ -128,15 +128,15 @@ func testImport(t *testing.T, s *suite) {
 	})
 
 	t.Run("of none", func(t *testing.T) {
-		x := s.tenant(t)
-		x.imports()
+		org := s.tenant(t)
+		org.imports()
 	})
 }
 
-func (x *tenant) imports(imports ...provider.Import) {
-	x.t.Helper()
-	if err := x.Import(x.t.Context(), x.number, imports, nil); err != nil {
-		x.t.Fatalf("import: %v", err)
+func (org *tenant) imports(imports ...provider.Import) {
+	org.t.Helper()
+	if err := org.Import(org.t.Context(), org.number, imports, nil); err != nil {
+		org.t.Fatalf("import: %v", err)
 	}
 }
 

@@ -174,11 +174,11 @@ func testKeys(t *testing.T, s *suite) {
 	})
 
 	t.Run("a caller who left gets no key, and revokes none", func(t *testing.T) {
-		x := s.tenant(t)
+		org := s.tenant(t)
 		_, key := s.createKey(t, apikey.Key{})
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		_, unmade, err := apikey.Create(gone, s, apikey.Key{Organization: x.number}, s.clock.now())
+		_, unmade, err := apikey.Create(gone, s, apikey.Key{Organization: org.number}, s.clock.now())
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("create: error %v, want %v", err, context.Canceled)
 		}

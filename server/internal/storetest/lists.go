@@ -14,15 +14,15 @@ import (
 )
 
 // list lists records of the organization, under its customer unless the question names another.
-func (x *tenant) list(l provider.List) []provider.Provider {
-	x.t.Helper()
-	l.Organization = x.number
+func (org *tenant) list(l provider.List) []provider.Provider {
+	org.t.Helper()
+	l.Organization = org.number
 	if l.CustomerID == uuid.Nil {
-		l.CustomerID = x.customer
+		l.CustomerID = org.customer
 	}
-	records, err := x.List(x.t.Context(), l)
+	records, err := org.List(org.t.Context(), l)
 	if err != nil {
-		x.t.Fatalf("list: %v", err)
+		org.t.Fatalf("list: %v", err)
 	}
 	return records
 }
@@ -76,7 +76,7 @@ func drawList(r *rapid.T, ids []uuid.UUID, times []time.Time) provider.List {
 
 func testList(t *testing.T, s *suite) {
 	t.Run("the newest come first, whatever the filter and the pages", func(t *testing.T) {
-		x := s.tenant(t)
+		org := s.tenant(t)
 		var all []provider.Provider
 		var ids []uuid.UUID
 		var times []time.Time
@@ -91,21 +91,21 @@ func testList(t *testing.T, s *suite) {
 						patch.Values[id] = property.Null
 					}
 				}
-				all = append(all, x.make(patch))
+				all = append(all, org.make(patch))
 				ids = append(ids, all[len(all)-1].ID)
 			}
 		}
 		all = newestFirst(all)
 		ids = append(ids, uuid.Nil, uuid.Max)
 		times = append(times, time.UnixMilli(0).UTC(), time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC))
-		equal(t, "all", x.list(provider.List{Limit: 100}), all)
+		equal(t, "all", org.list(provider.List{Limit: 100}), all)
 		rapid.Check(t, func(r *rapid.T) {
 			l := drawList(r, ids, times)
 			var got []provider.Provider
 			whole := l
 			whole.Limit = len(all)
 			for {
-				page := x.list(l)
+				page := org.list(l)
 				equal(r, "page", page, answer(all, l))
 				if got = append(got, page...); len(page) < l.Limit {
 					break
@@ -118,40 +118,40 @@ func testList(t *testing.T, s *suite) {
 	})
 
 	t.Run("a record that is made, changed, moved or deleted shows at once", func(t *testing.T) {
-		x := s.tenant(t)
-		elsewhere := x.customerElsewhere()
+		org := s.tenant(t)
+		elsewhere := org.customerElsewhere()
 		shows := func(want ...provider.Provider) {
 			t.Helper()
-			equal(t, "list", x.list(provider.List{Limit: 10}), want)
+			equal(t, "list", org.list(provider.List{Limit: 10}), want)
 		}
 		shows()
-		first := x.write(x.createOf(x.customer, property.Patch{}))
+		first := org.write(org.createOf(org.customer, property.Patch{}))
 		shows(first)
 		s.clock.move(time.Second)
-		second := x.write(x.createOf(x.customer, patchOfAll(true)))
+		second := org.write(org.createOf(org.customer, patchOfAll(true)))
 		shows(second, first)
 		s.clock.move(time.Second)
-		first = x.update(first, property.Patch{Values: property.Values{property.City: property.Text("a"), property.IsActive: property.Boolean(false)}})
+		first = org.update(first, property.Patch{Values: property.Values{property.City: property.Text("a"), property.IsActive: property.Boolean(false)}})
 		shows(second, first)
-		equal(t, "filtered", x.list(provider.List{Filters: []property.Filter{{Property: property.IsActive, Value: property.Boolean(false)}}, Limit: 10}), []provider.Provider{first})
-		second = x.update(second, property.Patch{CustomerID: new(elsewhere)})
+		equal(t, "filtered", org.list(provider.List{Filters: []property.Filter{{Property: property.IsActive, Value: property.Boolean(false)}}, Limit: 10}), []provider.Provider{first})
+		second = org.update(second, property.Patch{CustomerID: new(elsewhere)})
 		shows(first)
-		equal(t, "elsewhere", x.list(provider.List{CustomerID: elsewhere, Limit: 10}), []provider.Provider{second})
-		second = x.update(second, property.Patch{CustomerID: new(x.customer)})
+		equal(t, "elsewhere", org.list(provider.List{CustomerID: elsewhere, Limit: 10}), []provider.Provider{second})
+		second = org.update(second, property.Patch{CustomerID: new(org.customer)})
 		shows(second, first)
-		x.write(x.deleteOf(second))
+		org.write(org.deleteOf(second))
 		shows(first)
-		x.write(x.deleteOf(first))
+		org.write(org.deleteOf(first))
 		shows()
 	})
 
 	t.Run("of a customer whom the organization does not have, there is none", func(t *testing.T) {
-		x, other := s.tenant(t), s.tenant(t)
+		org, other := s.tenant(t), s.tenant(t)
 		other.make(property.Patch{})
 		for name, l := range map[string]provider.List{
-			"unknown":                {Organization: x.number, CustomerID: uuid.New(), Limit: 1},
-			"another organization's": {Organization: x.number, CustomerID: other.customer, Limit: 1},
-			"unknown organization":   {Organization: 1 << 40, CustomerID: x.customer, Limit: 1},
+			"unknown":                {Organization: org.number, CustomerID: uuid.New(), Limit: 1},
+			"another organization's": {Organization: org.number, CustomerID: other.customer, Limit: 1},
+			"unknown organization":   {Organization: 1 << 40, CustomerID: org.customer, Limit: 1},
 		} {
 			if records, err := s.List(t.Context(), l); err != provider.ErrNoCustomer || len(records) > 0 {
 				t.Errorf("%s: %d records and error %v, want %v", name, len(records), err, provider.ErrNoCustomer)
@@ -160,32 +160,32 @@ func testList(t *testing.T, s *suite) {
 	})
 
 	t.Run("the same customer in two organizations has two lists", func(t *testing.T) {
-		x, other := s.tenant(t), s.tenant(t)
+		org, other := s.tenant(t), s.tenant(t)
 		patch := property.Patch{CustomerID: new(uuid.New())}
-		record, others := x.make(patch), other.make(patch)
-		equal(t, "list", x.list(provider.List{CustomerID: *patch.CustomerID, Limit: 10}), []provider.Provider{record})
+		record, others := org.make(patch), other.make(patch)
+		equal(t, "list", org.list(provider.List{CustomerID: *patch.CustomerID, Limit: 10}), []provider.Provider{record})
 		equal(t, "the other's list", other.list(provider.List{CustomerID: *patch.CustomerID, Limit: 10}), []provider.Provider{others})
 	})
 }
 
 // export returns what an export hands over: by customer, their records, the newest first.
-func (x *tenant) export() map[uuid.UUID][]provider.Provider {
-	x.t.Helper()
+func (org *tenant) export() map[uuid.UUID][]provider.Provider {
+	org.t.Helper()
 	all := map[uuid.UUID][]provider.Provider{}
-	err := x.Export(x.t.Context(), x.name, func(customer uuid.UUID, record *provider.Provider) error {
+	err := org.Export(org.t.Context(), org.name, func(customer uuid.UUID, record *provider.Provider) error {
 		records, seen := all[customer]
 		switch {
 		case record != nil:
-			equal(x.t, "customer of the record", record.CustomerID, customer)
+			equal(org.t, "customer of the record", record.CustomerID, customer)
 			records = append(records, *record)
 		case seen:
-			x.t.Errorf("customer %s came twice, once without a record", customer)
+			org.t.Errorf("customer %s came twice, once without a record", customer)
 		}
 		all[customer] = records
 		return nil
 	})
 	if err != nil {
-		x.t.Fatalf("export: %v", err)
+		org.t.Fatalf("export: %v", err)
 	}
 	for customer := range all {
 		newestFirst(all[customer])
@@ -195,45 +195,45 @@ func (x *tenant) export() map[uuid.UUID][]provider.Provider {
 
 func testExport(t *testing.T, s *suite) {
 	t.Run("it is all that there is of an organization, and no more", func(t *testing.T) {
-		x, other := s.tenant(t), s.tenant(t)
-		want := map[uuid.UUID][]provider.Provider{x.customer: nil}
+		org, other := s.tenant(t), s.tenant(t)
+		want := map[uuid.UUID][]provider.Provider{org.customer: nil}
 		for n := range 5 {
-			customer := x.customerElsewhere()
+			customer := org.customerElsewhere()
 			var records []provider.Provider
 			for range n {
 				s.clock.move(time.Duration(n-2) * time.Millisecond)
-				records = append(records, x.write(x.createOf(customer, patchOfAll(n%2 == 0))))
+				records = append(records, org.write(org.createOf(customer, patchOfAll(n%2 == 0))))
 				other.makeWithID(records[0].ID, property.Patch{CustomerID: new(customer)})
-				deleted := x.write(x.createOf(customer, patchOfAll(true)))
-				x.write(x.deleteOf(deleted))
+				deleted := org.write(org.createOf(customer, patchOfAll(true)))
+				org.write(org.deleteOf(deleted))
 			}
 			want[customer] = newestFirst(records)
 		}
-		alone := x.customerElsewhere() // whose only record is deleted
-		x.write(x.deleteOf(x.write(x.createOf(alone, property.Patch{}))))
+		alone := org.customerElsewhere() // whose only record is deleted
+		org.write(org.deleteOf(org.write(org.createOf(alone, property.Patch{}))))
 		want[alone] = nil
-		equal(t, "export", x.export(), want)
+		equal(t, "export", org.export(), want)
 	})
 
 	t.Run("it is the state of one moment", func(t *testing.T) {
-		x := s.tenant(t)
-		customers := []uuid.UUID{x.customer, x.customerElsewhere(), x.customerElsewhere()}
+		org := s.tenant(t)
+		customers := []uuid.UUID{org.customer, org.customerElsewhere(), org.customerElsewhere()}
 		var records []provider.Provider
 		for n := range 30 {
-			records = append(records, x.make(property.Patch{CustomerID: new(customers[n%3])}))
+			records = append(records, org.make(property.Patch{CustomerID: new(customers[n%3])}))
 		}
-		want := x.export()
+		want := org.export()
 		got := map[uuid.UUID][]provider.Provider{}
 		calls := 0
-		err := s.Export(t.Context(), x.name, func(customer uuid.UUID, record *provider.Provider) error {
+		err := s.Export(t.Context(), org.name, func(customer uuid.UUID, record *provider.Provider) error {
 			if calls++; calls == 1 {
 				for n, r := range records {
-					moved := x.update(r, property.Patch{CustomerID: new(customers[(n+1)%3]), Values: property.Values{property.Notes: property.Text("moved")}})
+					moved := org.update(r, property.Patch{CustomerID: new(customers[(n+1)%3]), Values: property.Values{property.Notes: property.Text("moved")}})
 					if n%2 == 0 {
-						x.write(x.deleteOf(moved))
+						org.write(org.deleteOf(moved))
 					}
 				}
-				x.make(property.Patch{CustomerID: new(uuid.New())})
+				org.make(property.Patch{CustomerID: new(uuid.New())})
 			}
 			got[customer] = append(got[customer], *record)
 			return nil
@@ -248,23 +248,23 @@ func testExport(t *testing.T, s *suite) {
 	})
 
 	t.Run("it ends with the caller's error", func(t *testing.T) {
-		x := s.tenant(t)
-		x.make(property.Patch{})
-		x.customerElsewhere()
+		org := s.tenant(t)
+		org.make(property.Patch{})
+		org.customerElsewhere()
 		full, calls := errors.New("the disk is full"), 0
-		err := s.Export(t.Context(), x.name, func(uuid.UUID, *provider.Provider) error { calls++; return full })
+		err := s.Export(t.Context(), org.name, func(uuid.UUID, *provider.Provider) error { calls++; return full })
 		if err != full || calls != 1 {
 			t.Errorf("error %v after %d calls, want %v after 1", err, calls, full)
 		}
-		equal(t, "customers of the next export", len(x.export()), 2)
+		equal(t, "customers of the next export", len(org.export()), 2)
 	})
 
 	t.Run("of an organization without customers, nothing", func(t *testing.T) {
-		x := &tenant{suite: s, t: t, name: uuid.NewString()}
-		if _, err := s.EnsureOrganization(t.Context(), x.name); err != nil {
+		org := &tenant{suite: s, t: t, name: uuid.NewString()}
+		if _, err := s.EnsureOrganization(t.Context(), org.name); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "customers", len(x.export()), 0)
+		equal(t, "customers", len(org.export()), 0)
 	})
 
 	t.Run("an unknown organization is not found, and not made", func(t *testing.T) {

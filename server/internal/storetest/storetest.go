@@ -3,7 +3,7 @@
 //	func TestStore(t *testing.T) { storetest.Run(t, open) }
 //
 // It knows a store by its interface alone. Where the promises of provider.Store and apikey.Store leave a question
-// open, the answer is here.
+// open, the response is here.
 package storetest
 
 import (
@@ -120,39 +120,39 @@ func (s *suite) tenant(t testing.TB) *tenant {
 	if err != nil {
 		t.Fatalf("make an organization: %v", err)
 	}
-	x := &tenant{s, t, name, number, uuid.Nil}
-	x.customer = x.customerElsewhere()
-	return x
+	org := &tenant{s, t, name, number, uuid.Nil}
+	org.customer = org.customerElsewhere()
+	return org
 }
 
 // make makes a provider with that patch, of a type and under a customer even if the patch names none.
-func (x *tenant) make(patch property.Patch) provider.Provider {
-	x.t.Helper()
-	return x.makeWithID(uuid.New(), patch)
+func (org *tenant) make(patch property.Patch) provider.Provider {
+	org.t.Helper()
+	return org.makeWithID(uuid.New(), patch)
 }
 
-func (x *tenant) makeWithID(id uuid.UUID, patch property.Patch) provider.Provider {
-	x.t.Helper()
-	one := x.importOf(id, patch)
-	x.imports(one)
-	return x.find(*one.Patch.CustomerID, id)
+func (org *tenant) makeWithID(id uuid.UUID, patch property.Patch) provider.Provider {
+	org.t.Helper()
+	one := org.importOf(id, patch)
+	org.imports(one)
+	return org.find(*one.Patch.CustomerID, id)
 }
 
 // importOf returns an import that is complete.
-func (x *tenant) importOf(id uuid.UUID, patch property.Patch) provider.Import {
+func (org *tenant) importOf(id uuid.UUID, patch property.Patch) provider.Import {
 	if patch.CustomerID == nil {
-		patch.CustomerID = new(x.customer)
+		patch.CustomerID = new(org.customer)
 	}
 	complete(&patch)
 	return provider.Import{ID: id, Patch: patch}
 }
 
 // customerElsewhere makes another customer of the organization.
-func (x *tenant) customerElsewhere() uuid.UUID {
-	x.t.Helper()
+func (org *tenant) customerElsewhere() uuid.UUID {
+	org.t.Helper()
 	customer := uuid.New()
-	if err := x.Import(x.t.Context(), x.number, nil, []uuid.UUID{customer}); err != nil {
-		x.t.Fatalf("make a customer: %v", err)
+	if err := org.Import(org.t.Context(), org.number, nil, []uuid.UUID{customer}); err != nil {
+		org.t.Fatalf("make a customer: %v", err)
 	}
 	return customer
 }
@@ -160,93 +160,93 @@ func (x *tenant) customerElsewhere() uuid.UUID {
 var by = provider.Actor{KeyID: "key_test", RequestID: "0195e8a0-0000-7000-8000-000000000001"}
 
 // createOf returns a write that makes a record, of a type even if the patch names none.
-func (x *tenant) createOf(customer uuid.UUID, patch property.Patch) provider.Write {
+func (org *tenant) createOf(customer uuid.UUID, patch property.Patch) provider.Write {
 	complete(&patch)
-	return provider.Write{Action: provider.Created, Organization: x.number, CustomerID: customer, ID: uuid.New(), Patch: patch, By: by}
+	return provider.Write{Action: provider.Created, Organization: org.number, CustomerID: customer, ID: uuid.New(), Patch: patch, By: by}
 }
 
-func (x *tenant) updateOf(r provider.Provider, patch property.Patch, ifMatch ...int64) provider.Write {
-	return provider.Write{Action: provider.Updated, Organization: x.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, Patch: patch, By: by}
+func (org *tenant) updateOf(r provider.Provider, patch property.Patch, ifMatch ...int64) provider.Write {
+	return provider.Write{Action: provider.Updated, Organization: org.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, Patch: patch, By: by}
 }
 
-func (x *tenant) deleteOf(r provider.Provider, ifMatch ...int64) provider.Write {
-	return provider.Write{Action: provider.Deleted, Organization: x.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, By: by}
+func (org *tenant) deleteOf(r provider.Provider, ifMatch ...int64) provider.Write {
+	return provider.Write{Action: provider.Deleted, Organization: org.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, By: by}
 }
 
 // write makes a write that succeeds.
-func (x *tenant) write(w provider.Write) provider.Provider {
-	x.t.Helper()
-	next, err := x.Write(x.t.Context(), w)
+func (org *tenant) write(w provider.Write) provider.Provider {
+	org.t.Helper()
+	next, err := org.Write(org.t.Context(), w)
 	if err != nil {
-		x.t.Fatalf("%s: %v", w.Action, err)
+		org.t.Fatalf("%s: %v", w.Action, err)
 	}
 	return next
 }
 
 // update makes a change that succeeds.
-func (x *tenant) update(r provider.Provider, patch property.Patch, ifMatch ...int64) provider.Provider {
-	x.t.Helper()
-	return x.write(x.updateOf(r, patch, ifMatch...))
+func (org *tenant) update(r provider.Provider, patch property.Patch, ifMatch ...int64) provider.Provider {
+	org.t.Helper()
+	return org.write(org.updateOf(r, patch, ifMatch...))
 }
 
 // refuse makes a write that fails with that code.
-func (x *tenant) refuse(u provider.Write, code provider.Code) {
-	x.t.Helper()
-	_, err := x.Write(x.t.Context(), u)
+func (org *tenant) refuse(u provider.Write, code provider.Code) {
+	org.t.Helper()
+	_, err := org.Write(org.t.Context(), u)
 	if CodeOrText(err) != code {
-		x.t.Errorf("error %v, want one of code %s", err, code)
+		org.t.Errorf("error %v, want one of code %s", err, code)
 	}
 }
 
 // find reads a record that is there.
-func (x *tenant) find(customer, id uuid.UUID) provider.Provider {
-	x.t.Helper()
-	record, err := x.Get(x.t.Context(), x.number, customer, id)
+func (org *tenant) find(customer, id uuid.UUID) provider.Provider {
+	org.t.Helper()
+	record, err := org.Get(org.t.Context(), org.number, customer, id)
 	if err != nil {
-		x.t.Fatalf("get: %v", err)
+		org.t.Fatalf("get: %v", err)
 	}
 	return record
 }
 
 // notFound fails if any method finds a record under that customer and ID.
-func (x *tenant) notFound(customer, id uuid.UUID) {
-	x.t.Helper()
-	_, getErr := x.Get(x.t.Context(), x.number, customer, id)
-	_, eventsErr := x.History(x.t.Context(), x.number, customer, id, 0, 10)
+func (org *tenant) notFound(customer, id uuid.UUID) {
+	org.t.Helper()
+	_, getErr := org.Get(org.t.Context(), org.number, customer, id)
+	_, eventsErr := org.History(org.t.Context(), org.number, customer, id, 0, 10)
 	at := provider.Provider{ID: id, CustomerID: customer}
-	_, updateErr := x.Write(x.t.Context(), x.updateOf(at, patchOfAll(false)))
-	_, noUpdateErr := x.Write(x.t.Context(), x.updateOf(at, property.Patch{}))
-	_, deleteErr := x.Write(x.t.Context(), x.deleteOf(at))
+	_, updateErr := org.Write(org.t.Context(), org.updateOf(at, patchOfAll(false)))
+	_, noUpdateErr := org.Write(org.t.Context(), org.updateOf(at, property.Patch{}))
+	_, deleteErr := org.Write(org.t.Context(), org.deleteOf(at))
 	for method, err := range map[string]error{"get": getErr, "events": eventsErr, "update": updateErr, "update of nothing": noUpdateErr, "delete": deleteErr} {
 		if err != provider.ErrNotFound {
-			x.t.Errorf("%s: error %v, want the one of every unknown record", method, err)
+			org.t.Errorf("%s: error %v, want the one of every unknown record", method, err)
 		}
 	}
-	records, err := x.List(x.t.Context(), provider.List{Organization: x.number, CustomerID: customer, Limit: 1000})
+	records, err := org.List(org.t.Context(), provider.List{Organization: org.number, CustomerID: customer, Limit: 1000})
 	if err != nil && err != provider.ErrNoCustomer {
-		x.t.Errorf("list: %v", err)
+		org.t.Errorf("list: %v", err)
 	}
-	for _, record := range append(records, x.export()[customer]...) {
+	for _, record := range append(records, org.export()[customer]...) {
 		if record.ID == id {
-			x.t.Errorf("it is in the list or the export: %v", record)
+			org.t.Errorf("it is in the list or the export: %v", record)
 		}
 	}
 }
 
 // unchanged fails if the record is not as it was, or its history has more than its version says.
-func (x *tenant) unchanged(was provider.Provider) {
-	x.t.Helper()
-	equal(x.t, "record", x.find(was.CustomerID, was.ID), was)
-	if events := x.history(was.ID); int64(len(events)) != was.Version {
-		x.t.Errorf("%d events in the history of version %d", len(events), was.Version)
+func (org *tenant) unchanged(was provider.Provider) {
+	org.t.Helper()
+	equal(org.t, "record", org.find(was.CustomerID, was.ID), was)
+	if events := org.history(was.ID); int64(len(events)) != was.Version {
+		org.t.Errorf("%d events in the history of version %d", len(events), was.Version)
 	}
 }
 
-func (x *tenant) history(id uuid.UUID) []provider.Event {
-	x.t.Helper()
-	events, err := x.HistoryByID(x.t.Context(), id)
+func (org *tenant) history(id uuid.UUID) []provider.Event {
+	org.t.Helper()
+	events, err := org.HistoryByID(org.t.Context(), id)
 	if err != nil {
-		x.t.Fatalf("history: %v", err)
+		org.t.Fatalf("history: %v", err)
 	}
 	return events
 }

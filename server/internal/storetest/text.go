@@ -23,42 +23,42 @@ func testText(t *testing.T, s *suite) {
 		"number and null":     "null",
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := s.tenant(t)
+			org := s.tenant(t)
 			var patch property.Patch
 			for id, p := range property.Table {
 				if p.Kind == property.TextKind && p.Enum == nil {
 					patch.Values[id] = property.Text(sample)
 				}
 			}
-			want, changes := x.make(property.Patch{}).With(&patch)
-			record := x.update(want, patch)
+			want, changes := org.make(property.Patch{}).With(&patch)
+			record := org.update(want, patch)
 			want.Version++
-			equal(t, "record", x.find(record.CustomerID, record.ID), want)
-			equal(t, "changes", x.history(record.ID)[1].Changes, changes)
+			equal(t, "record", org.find(record.CustomerID, record.ID), want)
+			equal(t, "changes", org.history(record.ID)[1].Changes, changes)
 		})
 	}
 
 	t.Run("the longest", func(t *testing.T) {
-		x := s.tenant(t)
+		org := s.tenant(t)
 		var patch property.Patch
 		for id, p := range property.Table {
 			if p.MaxLength > 0 {
 				patch.Values[id] = property.Text(strings.Repeat("😀", p.MaxLength))
 			}
 		}
-		want, changes := x.make(property.Patch{}).With(&patch)
-		record := x.update(want, patch)
+		want, changes := org.make(property.Patch{}).With(&patch)
+		record := org.update(want, patch)
 		want.Version++
-		equal(t, "record", x.find(record.CustomerID, record.ID), want)
-		equal(t, "changes", x.history(record.ID)[1].Changes, changes)
+		equal(t, "record", org.find(record.CustomerID, record.ID), want)
+		equal(t, "changes", org.history(record.ID)[1].Changes, changes)
 	})
 
 	t.Run("an empty text is not null", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(property.Patch{})
+		org := s.tenant(t)
+		record := org.make(property.Patch{})
 		for n, to := range []property.Value{property.Text(""), property.Null, property.Text("")} {
-			record = x.update(record, property.Patch{Values: property.Values{property.Notes: to}})
-			equal(t, "notes", x.find(record.CustomerID, record.ID).Values[property.Notes], to)
+			record = org.update(record, property.Patch{Values: property.Values{property.Notes: to}})
+			equal(t, "notes", org.find(record.CustomerID, record.ID).Values[property.Notes], to)
 			equal(t, "version", record.Version, int64(n+2))
 		}
 	})
@@ -66,15 +66,15 @@ func testText(t *testing.T, s *suite) {
 
 func testClock(t *testing.T, s *suite) {
 	t.Run("updatedAt follows the clock, in whole milliseconds and UTC", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(property.Patch{})
+		org := s.tenant(t)
+		record := org.make(property.Patch{})
 		now := s.clock.move(90*time.Minute + 999_999*time.Nanosecond)
 		defer s.clock.move(-999_999 * time.Nanosecond)
-		next := x.update(record, set(property.City, "a"))
+		next := org.update(record, set(property.City, "a"))
 		equal(t, "updatedAt", next.UpdatedAt, now.Truncate(time.Millisecond))
 		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
-		read := x.find(record.CustomerID, record.ID)
-		event := x.history(record.ID)[1]
+		read := org.find(record.CustomerID, record.ID)
+		event := org.history(record.ID)[1]
 		for what, at := range map[string]time.Time{"createdAt": read.CreatedAt, "updatedAt": read.UpdatedAt, "event": event.At} {
 			if at.Location() != time.UTC {
 				t.Errorf("%s is in %v, want UTC", what, at.Location())
@@ -84,28 +84,28 @@ func testClock(t *testing.T, s *suite) {
 	})
 
 	t.Run("updatedAt never runs backwards", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(property.Patch{})
+		org := s.tenant(t)
+		record := org.make(property.Patch{})
 		for n, step := range []time.Duration{time.Second, -time.Hour, time.Second, 2 * time.Hour, -time.Millisecond} {
 			now := s.clock.move(step)
-			next := x.update(record, set(property.City, fmt.Sprint(n)))
+			next := org.update(record, set(property.City, fmt.Sprint(n)))
 			want := record.UpdatedAt
 			if now.After(want) {
 				want = now
 			}
 			equal(t, "updatedAt", next.UpdatedAt, want)
 			equal(t, "version", next.Version, record.Version+1)
-			events := x.history(record.ID)
+			events := org.history(record.ID)
 			equal(t, "event", events[len(events)-1].At, want)
 			record = next
 		}
 	})
 
 	t.Run("nor does an import turn it back", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(property.Patch{})
+		org := s.tenant(t)
+		record := org.make(property.Patch{})
 		s.clock.move(-time.Hour)
-		next := x.makeWithID(record.ID, set(property.City, "a"))
+		next := org.makeWithID(record.ID, set(property.City, "a"))
 		equal(t, "updatedAt", next.UpdatedAt, record.UpdatedAt)
 		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
 		equal(t, "version", next.Version, int64(2))
@@ -113,11 +113,11 @@ func testClock(t *testing.T, s *suite) {
 
 	for _, at := range []time.Time{time.Date(1970, 1, 1, 0, 0, 0, 1e6, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)} {
 		t.Run(fmt.Sprint("a year as ", at.Year()), func(t *testing.T) {
-			x := s.tenant(t)
+			org := s.tenant(t)
 			was := s.clock.set(at)
 			defer s.clock.set(was)
-			record := x.make(property.Patch{})
-			equal(t, "createdAt", x.find(record.CustomerID, record.ID).CreatedAt, at)
+			record := org.make(property.Patch{})
+			equal(t, "createdAt", org.find(record.CustomerID, record.ID).CreatedAt, at)
 		})
 	}
 }

@@ -12,11 +12,11 @@ import (
 
 func testUpdate(t *testing.T, s *suite) {
 	t.Run("a record is returned as it stands", func(t *testing.T) {
-		x := s.tenant(t)
+		org := s.tenant(t)
 		id, now := uuid.New(), s.clock.now()
-		got := x.makeWithID(id, property.Patch{Values: property.Values{property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false)}})
+		got := org.makeWithID(id, property.Patch{Values: property.Values{property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false)}})
 		equal(t, "record", got, provider.Provider{
-			ID: id, CustomerID: x.customer, Version: 1, CreatedAt: now, UpdatedAt: now,
+			ID: id, CustomerID: org.customer, Version: 1, CreatedAt: now, UpdatedAt: now,
 			Values: valuesOf(property.Values{
 				property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false),
 			}),
@@ -25,8 +25,8 @@ func testUpdate(t *testing.T, s *suite) {
 
 	for id, p := range property.Table {
 		t.Run(p.Name+" is set, replaced, cleared and left", func(t *testing.T) {
-			x := s.tenant(t)
-			record := x.make(patchOfAll(true))
+			org := s.tenant(t)
+			record := org.make(patchOfAll(true))
 			one, other := samples(id)
 			values := []property.Value{other, one}
 			if p.Nullable {
@@ -41,10 +41,10 @@ func testUpdate(t *testing.T, s *suite) {
 
 				var patch property.Patch
 				patch.Values[id] = to
-				record = x.update(record, patch)
+				record = org.update(record, patch)
 				equal(t, "record", record, want)
-				equal(t, "record read again", x.find(record.CustomerID, record.ID), want)
-				events := x.history(record.ID)
+				equal(t, "record read again", org.find(record.CustomerID, record.ID), want)
+				events := org.history(record.ID)
 				equal(t, "changes", events[len(events)-1].Changes, []provider.Change{{Field: p.Name, From: from, To: to}})
 			}
 		})
@@ -52,25 +52,25 @@ func testUpdate(t *testing.T, s *suite) {
 			continue
 		}
 		t.Run(p.Name+" has each of its values", func(t *testing.T) {
-			x := s.tenant(t)
-			record := x.make(patchOfNulls())
+			org := s.tenant(t)
+			record := org.make(patchOfNulls())
 			for _, to := range p.Enum {
-				record = x.update(record, set(property.ID(id), to))
-				equal(t, "value", x.find(record.CustomerID, record.ID).Values[id], property.Text(to))
+				record = org.update(record, set(property.ID(id), to))
+				equal(t, "value", org.find(record.CustomerID, record.ID).Values[id], property.Text(to))
 			}
 		})
 	}
 
 	t.Run("everything changes at once", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(patchOfAll(true))
+		org := s.tenant(t)
+		record := org.make(patchOfAll(true))
 		for _, patch := range []property.Patch{patchOfAll(false), patchOfNulls(), patchOfAll(true)} {
 			want := record
 			want.Version++
 			want, _ = want.With(&patch)
-			record = x.update(record, patch)
+			record = org.update(record, patch)
 			equal(t, "record", record, want)
-			equal(t, "record read anew", x.find(record.CustomerID, record.ID), want)
+			equal(t, "record read anew", org.find(record.CustomerID, record.ID), want)
 		}
 	})
 
@@ -82,45 +82,45 @@ func testUpdate(t *testing.T, s *suite) {
 		{"to the values it has", patchOfAll(true)},
 	} {
 		t.Run("a change "+c.name+" writes nothing", func(t *testing.T) {
-			x := s.tenant(t)
-			record := x.make(patchOfAll(true))
+			org := s.tenant(t)
+			record := org.make(patchOfAll(true))
 			s.clock.move(time.Second)
 			patch := c.patch
 			patch.CustomerID, patch.Values[property.ProviderType] = &record.CustomerID, record.Values[property.ProviderType]
-			equal(t, "record", x.update(record, patch), record)
-			equal(t, "record, with If-Match", x.update(record, patch, 1), record)
-			x.unchanged(record)
+			equal(t, "record", org.update(record, patch), record)
+			equal(t, "record, with If-Match", org.update(record, patch, 1), record)
+			org.unchanged(record)
 		})
 	}
 
 	t.Run("a change of nulls to null writes nothing", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(property.Patch{})
+		org := s.tenant(t)
+		record := org.make(property.Patch{})
 		s.clock.move(time.Second)
-		equal(t, "record", x.update(record, patchOfNulls()), record)
-		x.unchanged(record)
+		equal(t, "record", org.update(record, patchOfNulls()), record)
+		org.unchanged(record)
 	})
 
 	t.Run("what does not change is not in the history", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(patchOfAll(true))
+		org := s.tenant(t)
+		record := org.make(patchOfAll(true))
 		patch := patchOfAll(true)
 		patch.Values[property.City] = property.Text("Springfield")
-		x.update(record, patch)
-		equal(t, "changes", x.history(record.ID)[1].Changes, []provider.Change{{Field: "city", From: property.Text("one city"), To: property.Text("Springfield")}})
+		org.update(record, patch)
+		equal(t, "changes", org.history(record.ID)[1].Changes, []provider.Change{{Field: "city", From: property.Text("one city"), To: property.Text("Springfield")}})
 	})
 
 	t.Run("an unknown record is not found", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(property.Patch{})
-		elsewhere := x.customerElsewhere()
-		unknownID, wrongCustomer, unknownCustomer, unknownOrganization := record, record, record, x.updateOf(record, patchOfAll(true))
+		org := s.tenant(t)
+		record := org.make(property.Patch{})
+		elsewhere := org.customerElsewhere()
+		unknownID, wrongCustomer, unknownCustomer, unknownOrganization := record, record, record, org.updateOf(record, patchOfAll(true))
 		unknownID.ID, wrongCustomer.CustomerID, unknownCustomer.CustomerID = uuid.New(), elsewhere, uuid.New()
 		unknownOrganization.Organization = 1 << 40
 		for name, u := range map[string]provider.Write{
-			"unknown id":           x.updateOf(unknownID, patchOfAll(true)),
-			"another's customer":   x.updateOf(wrongCustomer, patchOfAll(true)),
-			"unknown customer":     x.updateOf(unknownCustomer, patchOfAll(true)),
+			"unknown id":           org.updateOf(unknownID, patchOfAll(true)),
+			"another's customer":   org.updateOf(wrongCustomer, patchOfAll(true)),
+			"unknown customer":     org.updateOf(unknownCustomer, patchOfAll(true)),
 			"unknown organization": unknownOrganization,
 		} {
 			if _, err := s.Write(t.Context(), u); CodeOrText(err) != provider.CodeNotFound {
@@ -130,34 +130,34 @@ func testUpdate(t *testing.T, s *suite) {
 				t.Errorf("get, %s: error %v, want %v", name, err, provider.ErrNotFound)
 			}
 		}
-		x.unchanged(record)
+		org.unchanged(record)
 	})
 }
 
 // remade makes a record with the values of another and brings it to a version.
-func (x *tenant) remade(r provider.Provider, version int64) provider.Provider {
-	x.t.Helper()
-	next := x.make(property.Patch{CustomerID: &r.CustomerID, Values: r.Values})
+func (org *tenant) remade(r provider.Provider, version int64) provider.Provider {
+	org.t.Helper()
+	next := org.make(property.Patch{CustomerID: &r.CustomerID, Values: r.Values})
 	for next.Version < version {
-		next = x.update(next, set(property.City, fmt.Sprint(next.Version)))
+		next = org.update(next, set(property.City, fmt.Sprint(next.Version)))
 	}
 	return next
 }
 
 func testHistoryByID(t *testing.T, s *suite) {
 	t.Run("it tells who changed what, when, from what to what", func(t *testing.T) {
-		x := s.tenant(t)
+		org := s.tenant(t)
 		made := s.clock.move(time.Second)
-		record := x.make(property.Patch{Values: property.Values{property.ProviderType: property.Text("Hospital"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(true)}})
+		record := org.make(property.Patch{Values: property.Values{property.ProviderType: property.Text("Hospital"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(true)}})
 		changed := s.clock.move(time.Second)
-		u := x.updateOf(record, property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null, property.IsActive: property.Boolean(false), property.Notes: property.Text("")}})
+		u := org.updateOf(record, property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null, property.IsActive: property.Boolean(false), property.Notes: property.Text("")}})
 		u.By = provider.Actor{KeyID: "key_abc", RequestID: "request 1"}
 		if _, err := s.Write(t.Context(), u); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "history", x.history(record.ID), []provider.Event{
+		equal(t, "history", org.history(record.ID), []provider.Event{
 			{ProviderID: record.ID, Version: 1, At: made, Action: provider.Created, Changes: []provider.Change{
-				{Field: "customerId", From: property.Null, To: property.Text(x.customer.String())},
+				{Field: "customerId", From: property.Null, To: property.Text(org.customer.String())},
 				{Field: "providerType", From: property.Null, To: property.Text("Hospital")},
 				{Field: "city", From: property.Null, To: property.Text("Springfield")},
 				{Field: "isActive", From: property.Null, To: property.Boolean(true)},
@@ -172,29 +172,29 @@ func testHistoryByID(t *testing.T, s *suite) {
 	})
 
 	t.Run("an unknown record has none", func(t *testing.T) {
-		x := s.tenant(t)
-		equal(t, "events", len(x.history(uuid.New())), 0)
+		org := s.tenant(t)
+		equal(t, "events", len(org.history(uuid.New())), 0)
 	})
 
 	t.Run("a refused change has none", func(t *testing.T) {
-		x := s.tenant(t)
-		record := x.make(property.Patch{})
-		x.refuse(x.updateOf(record, property.Patch{CustomerID: new(uuid.New())}), provider.CodeUnknownCustomer)
-		x.refuse(x.updateOf(record, patchOfAll(true), 9), provider.CodePreconditionFailed)
-		equal(t, "events", len(x.history(record.ID)), 1)
+		org := s.tenant(t)
+		record := org.make(property.Patch{})
+		org.refuse(org.updateOf(record, property.Patch{CustomerID: new(uuid.New())}), provider.CodeUnknownCustomer)
+		org.refuse(org.updateOf(record, patchOfAll(true), 9), provider.CodePreconditionFailed)
+		equal(t, "events", len(org.history(record.ID)), 1)
 	})
 
 	t.Run("the oldest event comes first, also of several organizations", func(t *testing.T) {
-		x, other := s.tenant(t), s.tenant(t)
+		org, other := s.tenant(t), s.tenant(t)
 		id := uuid.New()
-		records := []provider.Provider{other.makeWithID(id, property.Patch{}), x.makeWithID(id, property.Patch{})}
+		records := []provider.Provider{other.makeWithID(id, property.Patch{}), org.makeWithID(id, property.Patch{})}
 		for n := range 12 {
 			s.clock.move(time.Second)
-			tenant, record := []*tenant{other, x}[n%2], &records[n%2]
+			tenant, record := []*tenant{other, org}[n%2], &records[n%2]
 			*record = tenant.update(*record, set(property.City, fmt.Sprint(n)))
 		}
 		var cities []string
-		for _, event := range x.history(id)[2:] {
+		for _, event := range org.history(id)[2:] {
 			city, _ := event.Changes[0].To.Text()
 			cities = append(cities, city)
 		}
@@ -204,24 +204,24 @@ func testHistoryByID(t *testing.T, s *suite) {
 
 func testTenancy(t *testing.T, s *suite) {
 	t.Run("the same IDs in two organizations are two records", func(t *testing.T) {
-		x, other := s.tenant(t), s.tenant(t)
+		org, other := s.tenant(t), s.tenant(t)
 		id, customer := uuid.New(), uuid.New()
 		patch := patchOfAll(true)
 		patch.CustomerID = new(customer)
-		record, others := x.makeWithID(id, patch), other.makeWithID(id, patch)
-		record = x.update(record, patchOfAll(false))
+		record, others := org.makeWithID(id, patch), other.makeWithID(id, patch)
+		record = org.update(record, patchOfAll(false))
 		equal(t, "the other's record", other.find(customer, id), others)
-		equal(t, "events of both", len(x.history(id)), 3)
+		equal(t, "events of both", len(org.history(id)), 3)
 		others = other.update(others, patchOfNulls())
-		equal(t, "the record", x.find(customer, id), record)
+		equal(t, "the record", org.find(customer, id), record)
 		equal(t, "version", others.Version, int64(2))
 	})
 
 	t.Run("another organization's record is not found", func(t *testing.T) {
-		x, other := s.tenant(t), s.tenant(t)
-		record := x.make(patchOfAll(true))
+		org, other := s.tenant(t), s.tenant(t)
+		record := org.make(patchOfAll(true))
 		other.notFound(record.CustomerID, record.ID)
 		other.notFound(other.customer, record.ID)
-		x.unchanged(record)
+		org.unchanged(record)
 	})
 }
