@@ -39,6 +39,7 @@ func TestEnvironment(t *testing.T) {
 	for name, value := range map[string]string{"DATABASE": database, "ORGANIZATION": "acme", "NAME": "from the environment", "RATE_LIMIT": "7", "EXPIRES": "14d"} {
 		t.Setenv("CARECYCLE_"+name, value)
 	}
+	migrated(t, database)
 	if _, stderr, code := run("", "keys", "create"); code != 0 {
 		t.Fatal(stderr)
 	}
@@ -60,8 +61,8 @@ func TestEnvironment(t *testing.T) {
 // TestDefaultDatabase names no database: the default one is made, with its folder, for this user alone.
 func TestDefaultDatabase(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for range 2 {
-		if _, stderr, code := run("", "migrate"); code != 0 || stderr != "the schema is up to date\n" {
+	for _, want := range []string{"server: created the database data/carecycle.db\nthe schema is up to date\n", "the schema is up to date\n"} {
+		if _, stderr, code := run("", "migrate"); code != 0 || stderr != want {
 			t.Fatalf("migrate: exit code %d, %q", code, stderr)
 		}
 	}

@@ -119,7 +119,7 @@ func TestImport(t *testing.T) {
 	} {
 		t.Run(fact.name, func(t *testing.T) {
 			t.Parallel()
-			database, file := filepath.Join(t.TempDir(), "test.db"), filepath.Join(t.TempDir(), "lines.ndjson")
+			database, file := migrated(t, filepath.Join(t.TempDir(), "test.db")), filepath.Join(t.TempDir(), "lines.ndjson")
 			if err := os.WriteFile(file, []byte(fact.lines), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/carecycle/provider-api/server/internal/command"
 )
 
@@ -22,6 +23,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // a tenth less of the processor for a request, for some tens of MiB
 	}
+	memlimit.Set(memlimit.WithProvider(memlimit.FromCgroup)) // unless GOMEMLIMIT is set; an error means that the container has no limit
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := command.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // TestMisuse calls commands as they cannot be called: exit code 2, one line on standard error, and nothing done.
@@ -43,7 +45,13 @@ func TestMisuse(t *testing.T) {
 		"serve --demo --addr [::]:0":               "--demo serves on loopback only, such as 127.0.0.1:8080, not on [::]:0",
 		"serve --demo --addr 192.0.2.1:0":          "--demo serves on loopback only, such as 127.0.0.1:8080, not on 192.0.2.1:0",
 		"serve --demo --addr localhost.evil.com:0": "--demo serves on loopback only, such as 127.0.0.1:8080, not on localhost.evil.com:0",
-		"serve --demo --addr 127.0.0.1":            "--addr: address 127.0.0.1: missing port in address",
+		"serve --demo --addr 127.0.0.1":            "--addr: it must be HOST:PORT",
+		"serve --addr=":                            "--addr: it must be HOST:PORT",
+		"serve --addr 127.0.0.1:70000":             "--addr: it must be HOST:PORT",
+		"serve --admin-addr=":                      "--admin-addr: it must be HOST:PORT",
+		"serve --admin-addr no":                    "--admin-addr: it must be HOST:PORT",
+		"serve --trusted-proxies 10.0.0.1":         "--trusted-proxies: it must be a network in CIDR notation",
+		"serve --trusted-proxies 10.0.0.1/8":       "--trusted-proxies: it must be a network in CIDR notation",
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
@@ -57,6 +65,44 @@ func TestMisuse(t *testing.T) {
 				t.Error("the database was made")
 			}
 		})
+	}
+}
+
+// TestDatabaseForms gives databases that would otherwise become files of that name. No error repeats the value.
+func TestDatabaseForms(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for value, message := range map[string]string{
+		"":                                 "it is empty",
+		"host=127.0.0.1 dbname=x":          "it has PostgreSQL's keyword form",
+		"dbname = secret":                  "it has PostgreSQL's keyword form",
+		"x.db\r":                           "it begins or ends with a blank or a line break",
+		"x.db\n":                           "it begins or ends with a blank or a line break",
+		" x.db":                            "it begins or ends with a blank or a line break",
+		"postgres://secret@localhost/x\n":  "it begins or ends with a blank or a line break",
+		".":                                "it is not a file",
+		":memory:":                         "it is a name of SQLite's",
+		"file:x.db?mode=memory":            "it is a name of SQLite's",
+		"mysql://secret@localhost/x":       "its scheme is unknown",
+		"jdbc:postgresql://localhost/data": "its scheme is unknown",
+	} {
+		for _, command := range []string{"migrate", "keys list"} {
+			args := append(strings.Fields(command), "--database="+value)
+			_, stderr, code := run("", args...)
+			if code != 2 || !strings.Contains(stderr, "--database: "+message) || !strings.Contains(stderr, "postgres://USER@HOST/DATABASE") || strings.Contains(stderr, "secret") {
+				t.Errorf("%s %q: exit code %d, %s, want %s", command, value, code, stderr, message)
+			}
+		}
+	}
+	for _, variable := range []string{"CARECYCLE_DATABASE", "CARECYCLE_ADDR", "CARECYCLE_ADMIN_ADDR"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "")
+			if _, stderr, code := run("", "serve"); code != 2 || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("empty: exit code %d, %s", code, stderr)
+			}
+		})
+	}
+	if entries, err := os.ReadDir("."); err != nil || len(entries) > 0 {
+		t.Errorf("files were created: %v, %v", entries, err)
 	}
 }
 
@@ -80,13 +126,15 @@ func TestFailure(t *testing.T) {
 		missing  = filepath.Join(folder, "missing", "test.db")
 		text     = file("text.db", strings.Repeat("This is not a database. ", 1000))
 		newer    = newerSchema(t, filepath.Join(folder, "newer.db"))
-		fine     = filepath.Join(folder, "fine.db")
+		fine     = migrated(t, filepath.Join(folder, "fine.db"))
+		none     = filepath.Join(folder, "none.db")
+		foreign  = foreignDatabase(t, filepath.Join(folder, "foreign.db"))
 		lines    = file("lines.ndjson", "")
-		inUse    = taken.Addr().String() + " is in use by another program; stop that, or choose another address, port 0 for any that is free"
+		inUse    = taken.Addr().String() + " is in use by another program; stop that, or choose another address, port 0 for any free port"
 		noKey    = "there is no key of that ID; IDs begin with key_ and are listed by keys list"
-		noFolder = "open database: the folder " + filepath.Dir(missing) + " does not exist; create it, or name another file with --database"
+		noFolder = "open database: the directory " + filepath.Dir(missing) + " does not exist; create it, or name another file with --database"
 		notOne   = "open database " + text + ": it is not a SQLite database; name another file with --database"
-		tooNew   = "migrate database " + newer + ": its schema, version 99, was made by a newer version of this program, which knows up to "
+		tooNew   = "open database " + newer + ": its schema, version 99, was made by a newer version of this program, which knows up to "
 	)
 	for _, fact := range []struct {
 		name, database, message string
@@ -95,15 +143,15 @@ func TestFailure(t *testing.T) {
 		{"migrate/no folder", missing, noFolder, []string{"migrate"}},
 		{"serve/no folder", missing, noFolder, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}},
 		{"import/no folder", missing, noFolder, []string{"import", lines, "--organization", "acme"}},
-		{"migrate/a folder", folder, "open database " + folder + ": ", []string{"migrate"}},
 		{"migrate/not a database", text, notOne, []string{"migrate"}},
 		{"keys/not a database", text, notOne, []string{"keys", "list"}},
 		{"migrate/a newer schema", newer, tooNew, []string{"migrate"}},
 		{"serve/a newer schema", newer, tooNew, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}},
 		{"serve/address in use", fine, "--addr " + inUse, []string{"serve", "--addr", taken.Addr().String()}},
 		{"serve/admin address in use", fine, "--admin-addr " + inUse, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", taken.Addr().String()}},
-		{"serve/no port", fine, "--addr: listen tcp: address 127.0.0.1: missing port in address", []string{"serve", "--addr", "127.0.0.1"}},
-		{"migrate/unknown scheme", "mysql://localhost/x", "open database: the scheme mysql:// is not known", []string{"migrate"}},
+		{"keys/no database", none, "open database: there is no database " + none + "; name another with --database, or create it with migrate", []string{"keys", "list"}},
+		{"export/no database", none, "open database: there is no database " + none, []string{"export", "--organization", "acme"}},
+		{"serve/another program's database", foreign, "open database " + foreign + ": it is the database of another program, and was left as it is", []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "off"}},
 		{"import/no file", fine, "import: open " + filepath.Join(folder, "none") + ": no such file or directory", []string{"import", filepath.Join(folder, "none"), "--organization", "acme"}},
 		{"import/a folder", fine, "import: read line 1: read " + folder + ": is a directory", []string{"import", folder, "--organization", "acme"}},
 		{"export/an unknown organization", fine, `export: there is no organization "nobody" in this database; check --organization and --database`, []string{"export", "--organization", "nobody"}},
@@ -119,6 +167,12 @@ func TestFailure(t *testing.T) {
 			}
 		})
 	}
+	if _, err := os.Stat(none); err == nil {
+		t.Error("a command that only reads has created a database")
+	}
+	if query(t, foreign, "SELECT count(*) FROM sqlite_schema")[0] != 1 || query(t, foreign, "PRAGMA application_id")[0] != 0 {
+		t.Error("another program's database has changed")
+	}
 	if content, err := os.ReadFile(text); err != nil || !strings.HasPrefix(string(content), "This is not a database.") {
 		t.Errorf("the file that is not a database has changed: %v", err)
 	}
@@ -127,9 +181,30 @@ func TestFailure(t *testing.T) {
 // newerSchema makes a database as a later version of the program would leave it.
 func newerSchema(t *testing.T, path string) string {
 	t.Helper()
+	migrated(t, path)
+	query(t, path, "INSERT INTO carecycle_schema_versions (version_id, is_applied) VALUES (99, 1)")
+	return path
+}
+
+// migrated creates a database without records.
+func migrated(t *testing.T, path string) string {
+	t.Helper()
 	if _, stderr, code := run("", "migrate", "--database", path); code != 0 {
 		t.Fatal(stderr)
 	}
-	query(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
+	return path
+}
+
+// foreignDatabase creates a database of another program.
+func foreignDatabase(t *testing.T, path string) string {
+	t.Helper()
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := sqlitex.ExecuteTransient(c, "CREATE TABLE notes (text TEXT)", nil); err != nil {
+		t.Fatal(err)
+	}
 	return path
 }

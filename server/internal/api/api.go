@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"path"
 	"regexp"
@@ -33,7 +34,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Config holds what an API needs. Every field is required.
+// Config holds what an API needs. Every field but Proxies is required.
 type Config struct {
 	Contract *openapi3.T
 	Docs     docs.Pages
@@ -43,6 +44,7 @@ type Config struct {
 	Limiter  *apikey.Limiter
 	Metrics  *metrics.Metrics
 	Log      *slog.Logger
+	Proxies  []*net.IPNet // whose X-Forwarded-For is trusted; nil for none
 }
 
 // API implements the operations of the contract.
@@ -60,7 +62,7 @@ func New(config Config) (http.Handler, error) {
 	e := echo.New()
 	e.Binder = binder{}
 	e.HTTPErrorHandler = a.handleError
-	e.IPExtractor = echo.ExtractIPDirect()
+	e.IPExtractor = callerIP(config.Proxies)
 	e.Pre(decodePath)
 	e.Use(a.assignRequestID, a.accessLog, recoverPanics, a.acceptPatch)
 	middlewares, err := a.operationMiddlewares()
@@ -100,6 +102,19 @@ func (a *API) operationMiddlewares() (map[string][]echo.MiddlewareFunc, error) {
 		}
 	}
 	return middlewares, nil
+}
+
+// callerIP returns how to find out the IP address of a caller: the last one in X-Forwarded-For that is not a trusted proxy's, or
+// the address of the connection if that is not a trusted proxy's.
+func callerIP(proxies []*net.IPNet) echo.IPExtractor {
+	if len(proxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, proxy := range proxies {
+		trust = append(trust, echo.TrustIPRange(proxy))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
 var pathParameter = regexp.MustCompile(`{(\w+)}`)

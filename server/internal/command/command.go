@@ -9,8 +9,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -21,10 +19,6 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/apikey"
-	"github.com/carecycle/provider-api/server/internal/postgres"
-	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/sqlite"
-	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
@@ -35,11 +29,8 @@ const (
 	Usage   = 2 // wrong usage
 )
 
-// defaultDatabase is used where neither --database nor CARECYCLE_DATABASE names another.
-const defaultDatabase = "data/carecycle.db"
-
 type commands struct {
-	Database string `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
+	Database database `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
 
 	Serve   serveCommand   `cmd:"" help:"Serve the API."`
 	Keys    keysCommand    `cmd:"" help:"Create, list, rotate and revoke API keys."`
@@ -48,6 +39,8 @@ type commands struct {
 	History historyCommand `cmd:"" help:"Show what was done to a provider, also a deleted one, with the values."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	std streams
 }
 
 // streams are the standard streams of a command.
@@ -89,53 +82,13 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return Usage
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(&c, streams{stdin, stdout, stderr})
+	c.std = streams{stdin, stdout, stderr}
+	command.Bind(&c, c.std)
 	if err := command.Run(); err != nil {
 		fmt.Fprintf(stderr, "server: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return Failure
 	}
 	return Done
-}
-
-// store is what the commands need from a database.
-type store interface {
-	provider.Store
-	apikey.Store
-	Ping(context.Context) error
-	Close() error
-}
-
-// open opens the store of a --database. It creates the directory of the default file; another directory must exist.
-func open(ctx context.Context, database string, o writes.Options) (store, error) {
-	switch scheme, _, found := strings.Cut(database, "://"); {
-	case scheme == "postgres" && found, scheme == "postgresql" && found:
-		return postgres.Open(ctx, database, postgres.Options{Batch: o})
-	case found:
-		return nil, fmt.Errorf("open database: the scheme %s:// is not known; name a file, or a database as postgres://…", scheme)
-	}
-	if database == defaultDatabase || database == demoDatabase {
-		if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {
-			return nil, fmt.Errorf("open database: %w", err)
-		}
-	}
-	return sqlite.Open(ctx, database, sqlite.Options{Batch: o})
-}
-
-// withStore opens the store, runs f withStore it and closes it.
-func withStore(ctx context.Context, database string, f func(store) error) error {
-	return withStoreOptions(ctx, database, writes.Options{}, f)
-}
-
-func withStoreOptions(ctx context.Context, database string, o writes.Options, f func(store) error) error {
-	s, err := open(ctx, database, o)
-	if err != nil {
-		return err
-	}
-	err = f(s)
-	if closing := s.Close(); err == nil {
-		err = closing
-	}
-	return err
 }
 
 // contract returns openapi.yaml, which is read once. Nothing changes it.

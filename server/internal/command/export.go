@@ -17,7 +17,7 @@ type exportCommand struct {
 func (e exportCommand) Run(ctx context.Context, c *commands, std streams) error {
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is an error to tell, not the end of the process
 	defer signal.Reset(syscall.SIGPIPE)
-	return withStore(ctx, c.Database, func(s store) error {
+	return c.withStore(ctx, func(s store) error {
 		err := ndjson.Export(ctx, s, string(e.Organization), std.out)
 		if provider.CodeOf(err) == provider.CodeNoOrganization {
 			return fmt.Errorf("export: there is no organization %q in this database; check --organization and --database", e.Organization)

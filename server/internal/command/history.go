@@ -22,7 +22,7 @@ type historyCommand struct {
 }
 
 func (h historyCommand) Run(ctx context.Context, c *commands, std streams) error {
-	return withStore(ctx, c.Database, func(s store) error {
+	return c.withStore(ctx, func(s store) error {
 		events, err := s.HistoryByID(ctx, h.ID)
 		if err != nil {
 			return fmt.Errorf("history: %w", err)

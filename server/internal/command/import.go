@@ -9,6 +9,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/ndjson"
 	"github.com/carecycle/provider-api/server/internal/validate"
+	"github.com/carecycle/provider-api/server/internal/writes"
 )
 
 type importCommand struct {
@@ -56,7 +57,7 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 			return fmt.Errorf("import: %w", err)
 		}
 	}
-	return withStore(ctx, c.Database, func(s store) error {
+	return c.withNewStore(ctx, writes.Options{}, func(s store) error {
 		importer.Store = s
 		if importer.Organization, err = s.EnsureOrganization(ctx, string(i.Organization)); err != nil {
 			return fmt.Errorf("import: %w", err)

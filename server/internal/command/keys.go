@@ -40,7 +40,7 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	if k.Expires > 0 {
 		key.ExpiresAt = now.Add(k.Expires)
 	}
-	return withStore(ctx, c.Database, func(s store) (err error) {
+	return c.withStore(ctx, func(s store) (err error) {
 		if key.Organization, err = s.EnsureOrganization(ctx, key.OrganizationName); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
@@ -110,7 +110,7 @@ func formatTime(t time.Time) string {
 type listKeys struct{}
 
 func (listKeys) Run(ctx context.Context, c *commands, io streams) error {
-	return withStore(ctx, c.Database, func(s store) error {
+	return c.withStore(ctx, func(s store) error {
 		keys, err := s.ListKeys(ctx)
 		if err != nil {
 			return fmt.Errorf("list keys: %w", err)
@@ -131,7 +131,7 @@ type rotateKey struct {
 }
 
 func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
-	return withStore(ctx, c.Database, func(s store) error {
+	return c.withStore(ctx, func(s store) error {
 		secret, key, err := apikey.Rotate(ctx, s, r.ID, r.Overlap, time.Now())
 		if err != nil {
 			return keyError("rotate key", err)
@@ -145,7 +145,7 @@ type revokeKey struct {
 }
 
 func (r revokeKey) Run(ctx context.Context, c *commands, io streams) error {
-	return withStore(ctx, c.Database, func(s store) error {
+	return c.withStore(ctx, func(s store) error {
 		if err := s.RevokeKey(ctx, r.ID, time.Now()); err != nil {
 			return keyError("revoke key", err)
 		}

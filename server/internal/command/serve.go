@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
+	"os/signal"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,46 +35,55 @@ const (
 )
 
 type serveCommand struct {
-	Addr      string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API. Default: 127.0.0.1:8080."`
-	AdminAddr string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where to serve /metrics and /debug/pprof/; keep it private. Default: 127.0.0.1:9090."`
-	Demo      bool   `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
+	Addr           address      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API. Default: 127.0.0.1:8080."`
+	AdminAddr      adminAddress `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics; keep it private. Default: 127.0.0.1:9090."`
+	Pprof          bool         `help:"Serve profiles at /debug/pprof/ of the admin address."`
+	TrustedProxies []network    `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
+	Demo           bool         `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
 }
 
 // Validate checks what the flags mean together.
 func (s serveCommand) Validate() error {
-	if !s.Demo {
-		return nil
+	if s.Demo && !s.Addr.onLoopback() {
+		return fmt.Errorf("--demo serves on loopback only, such as 127.0.0.1:8080, not on %s", s.Addr)
 	}
-	return onLoopback(s.Addr)
+	return nil
 }
 
 // Run serves until ctx is done. Then it takes no more connections, finishes the requests in flight, and returns.
 func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
-	database := c.Database
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // a reader of the log, or the terminal, that leaves
+	defer signal.Reset(syscall.SIGPIPE, syscall.SIGHUP)
 	if s.Demo {
-		if database = demoDatabase; c.Database != defaultDatabase {
+		if c.Database != defaultDatabase {
 			fmt.Fprintf(io.err, "server: the demo uses its own file, %s, whatever --database names\n", demoDatabase)
 		}
+		c.Database = demoDatabase
 	}
-	log, flush := newLog(io.err)
-	defer flush()
+	recorder := metrics.New()
+	log, closeLog := newLog(io.err, recorder.LogDropped)
+	defer closeLog()
+
 	public, err := listen("--addr", s.Addr)
 	if err != nil {
 		return err
 	}
 	defer public.Close()
-	admin, err := listen("--admin-addr", s.AdminAddr)
-	if err != nil {
-		return err
+	var admin net.Listener
+	if !s.AdminAddr.off {
+		if admin, err = listen("--admin-addr", s.AdminAddr.address); err != nil {
+			return err
+		}
+		defer admin.Close()
+		if !s.AdminAddr.onLoopback() {
+			log.Warn("the admin address can be reached from other machines; make sure that only the operator's can", "admin", admin.Addr().String())
+		}
 	}
-	defer admin.Close()
-
-	recorder := metrics.New()
-	watched := writes.Options{
+	observed := writes.Options{
 		Options:  batch.Options{Observe: recorder.Batch},
 		Panicked: func(trace string) { log.Error("a transaction panicked", "trace", trace) },
 	}
-	return withStoreOptions(ctx, database, watched, func(st store) error {
+	return c.withNewStore(ctx, observed, func(st store) error {
 		if s.Demo {
 			if err := demo(ctx, st, public.Addr().String(), io.out); err != nil {
 				return fmt.Errorf("prepare the demo: %w", err)
@@ -83,17 +92,22 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		verifier := apikey.NewVerifier(st, time.Now, log)
 		defer verifier.Close()
 		var stopping atomic.Bool
-		handler, err := publicHandler(st, verifier, recorder, &stopping, log)
+		handler, err := s.publicHandler(st, verifier, recorder, &stopping, log)
 		if err != nil {
 			return err
 		}
-		log.Info("listening", "address", public.Addr().String(), "admin", admin.Addr().String(), "version", programVersion())
-		return serveUntilDone(ctx, log, &stopping,
-			endpoint{public, httpServer(handler, log)}, endpoint{admin, adminServer(recorder, log)})
+		endpoints := []endpoint{{public, httpServer(handler, log)}}
+		attributes := []any{"address", public.Addr().String(), "version", programVersion()}
+		if admin != nil {
+			endpoints = append(endpoints, endpoint{admin, adminServer(s.AdminAddr.address, s.Pprof, recorder, log)})
+			attributes = append(attributes, "admin", admin.Addr().String())
+		}
+		log.Info("listening", attributes...)
+		return serveUntilDone(ctx, log, &stopping, endpoints...)
 	})
 }
 
-func publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, stopping *atomic.Bool, log *slog.Logger) (http.Handler, error) {
+func (s serveCommand) publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, stopping *atomic.Bool, log *slog.Logger) (http.Handler, error) {
 	doc, err := contract()
 	if err != nil {
 		return nil, err
@@ -102,6 +116,7 @@ func publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metric
 	if err != nil {
 		return nil, err
 	}
+	ready := &readiness{probe: st.Ping, now: time.Now}
 	handler, err := api.New(api.Config{
 		Contract: doc,
 		Docs:     pages,
@@ -110,17 +125,25 @@ func publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metric
 			if stopping.Load() {
 				return errors.New("the server is stopping")
 			}
-			return st.Ping(ctx)
+			return ready.check(ctx)
 		},
 		Keys:    verifier,
 		Limiter: apikey.NewLimiter(time.Now),
 		Metrics: recorder,
 		Log:     log,
+		Proxies: s.proxies(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return closeWhen(stopping, handler), nil
+}
+
+func (s serveCommand) proxies() (networks []*net.IPNet) {
+	for _, proxy := range s.TrustedProxies {
+		networks = append(networks, proxy.IPNet)
+	}
+	return networks
 }
 
 // closeWhen returns a handler that asks callers to close their connections once the server is stopping.
@@ -143,35 +166,27 @@ func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          stdlog.New(acceptErrors{log}, "", 0),
 
-		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like every other path that is not there
+		DisableGeneralOptionsHandler: true, // OPTIONS * gets the response of every other unknown path
 	}
 }
 
-func adminServer(recorder *metrics.Metrics, log *slog.Logger) *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", recorder.Handler())
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := httpServer(mux, log)
-	server.WriteTimeout = 0 // a profile takes as long as it is asked to
-	return server
-}
-
-// endpoint is a server and where it listens.
+// endpoint is a server and its listener.
 type endpoint struct {
 	listener net.Listener
 	server   *http.Server
 }
 
-// serveUntilDone serves both sites until ctx is done or one of them fails, then stops them.
-func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, public, admin endpoint) error {
+// serveUntilDone serves the endpoints until ctx is done or one of them fails, then stops them. The first is the public one.
+//
+// It closes the public listener first, and goes on serving connections that are open: net/http drops a request that it reads
+// after Shutdown has begun.
+func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, endpoints ...endpoint) error {
+	public := endpoints[0]
 	callers := newConnections()
 	public.server.ConnState = callers.track
-	failed := make(chan error, 2)
-	for _, s := range []endpoint{public, admin} {
-		go func() { failed <- s.server.Serve(s.listener) }()
+	failed := make(chan error, len(endpoints))
+	for _, e := range endpoints {
+		go func() { failed <- e.server.Serve(e.listener) }()
 	}
 	var err error
 	select {
@@ -180,13 +195,17 @@ func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool
 	case err = <-failed:
 	}
 	stopping.Store(true)
+	public.listener.Close() // which Serve reports, and nobody reads any more
 	callers.waitUntilClosed(drainDelay)
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	if stopErr := public.server.Shutdown(patience); stopErr != nil {
-		err = errors.Join(err, fmt.Errorf("stop: requests were still under way after %v: %w", stopTimeout, stopErr), public.server.Close())
+	if stopErr := public.server.Shutdown(limited); stopErr != nil && !errors.Is(stopErr, net.ErrClosed) {
+		err = errors.Join(err, fmt.Errorf("stop: requests were still in flight after %v: %w", stopTimeout, stopErr), public.server.Close())
 	}
-	err = errors.Join(err, admin.server.Close()) // a profile may be in flight, and is not waited for
+	for _, e := range endpoints[1:] {
+		err = errors.Join(err, e.server.Close()) // does not wait for a profile
+	}
 	if err == nil {
 		log.Info("stopped")
 	}
@@ -238,24 +257,13 @@ func (a acceptErrors) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func listen(flag, address string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
+func listen(flag string, a address) (net.Listener, error) {
+	listener, err := net.Listen("tcp", string(a))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s %s is in use by another program; stop that, or choose another address, port 0 for any that is free", flag, address)
+		return nil, fmt.Errorf("%s %s is in use by another program; stop that, or choose another address, port 0 for any free port", flag, a)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	return listener, nil
-}
-
-func onLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("--addr: %w", err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("--demo serves on loopback only, such as 127.0.0.1:8080, not on %s", address)
-	}
-	return nil
 }

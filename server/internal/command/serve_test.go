@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -95,9 +96,10 @@ func (c *caller) ask() *http.Response {
 type pipes struct {
 	connections chan net.Conn
 	closed      chan struct{}
+	closing     sync.Once
 }
 
-func newPipes() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+func newPipes() *pipes { return &pipes{connections: make(chan net.Conn), closed: make(chan struct{})} }
 
 func (p *pipes) dial() net.Conn {
 	near, far := net.Pipe()
@@ -115,7 +117,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 }
 
 func (p *pipes) Close() error {
-	close(p.closed)
+	p.closing.Do(func() { close(p.closed) })
 	return nil
 }
 

@@ -23,6 +23,7 @@ type Metrics struct {
 	inFlight  prometheus.Gauge
 	batchSize prometheus.Histogram
 	commit    prometheus.Histogram
+	dropped   prometheus.Counter
 }
 
 // New returns metrics of their own, all zero, with those of the process and of the Go runtime next to them.
@@ -52,8 +53,12 @@ func New() *Metrics {
 			Help:    "Time that the transaction of a batch took, commit included.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "carecycle_log_lines_dropped_total",
+			Help: "Log lines that could not be written, because the reader of the log stalled or left.",
+		}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.batchSize, m.commit, build(),
+	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.dropped, build(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -86,6 +91,9 @@ func (m *Metrics) Batch(size int, took time.Duration) {
 	m.batchSize.Observe(float64(size))
 	m.commit.Observe(took.Seconds())
 }
+
+// LogDropped records log lines that could not be written.
+func (m *Metrics) LogDropped(lines int) { m.dropped.Add(float64(lines)) }
 
 // Method returns a request's method if HTTP defines it, and "other" for one that the client made up.
 func Method(method string) string {

@@ -12,6 +12,10 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 )
 
+// VersionTable is the table of the migrations that were applied. It has a name of its own, so that it is not mistaken for that of
+// another program in the same schema.
+const VersionTable = "carecycle_schema_versions"
+
 // Dialect is how a store writes its columns.
 type Dialect struct {
 	Migrations string   // the directory of its migrations, from the root of the repository

@@ -91,7 +91,7 @@ func newer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
+	if _, err := db.Exec("INSERT INTO carecycle_schema_versions (version_id, is_applied) VALUES (999, 1)"); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -10,7 +10,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // goose speaks database/sql
+	_ "modernc.org/sqlite" // goose uses database/sql
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -18,8 +18,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate brings the schema up to date. Of several processes that start at once, one makes each change: the
-// transactions of the others fail and find it made when they look again.
+// migrate migrates the schema. If several processes do so at once, one makes each change; the transactions of the others fail,
+// and they look again.
 func migrate(ctx context.Context, c *sqlite.Conn, path string) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -40,8 +40,11 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 		return err
 	}
 	defer db.Close()
-	migrator, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	migrator, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName(schema.VersionTable))
 	if err != nil {
+		return err
+	}
+	if err := renameVersionTable(c); err != nil {
 		return err
 	}
 	sources := migrator.ListSources()
@@ -71,7 +74,18 @@ func checkColumns(c *sqlite.Conn) error {
 	return schema.SQLite.Check(columns)
 }
 
-// schemaVersion returns the version that goose has noted, 0 in a new file.
+// renameVersionTable renames the table of versions of databases that had it under goose's own name.
+func renameVersionTable(c *sqlite.Conn) error {
+	old := false
+	err := sqlitex.ExecuteTransient(c, "SELECT 1 FROM sqlite_schema WHERE name = 'goose_db_version'",
+		&sqlitex.ExecOptions{ResultFunc: func(*sqlite.Stmt) error { old = true; return nil }})
+	if err != nil || !old {
+		return err
+	}
+	return sqlitex.ExecuteTransient(c, "ALTER TABLE goose_db_version RENAME TO "+schema.VersionTable, nil)
+}
+
+// schemaVersion returns the newest migration that was applied, 0 in a new file.
 func schemaVersion(c *sqlite.Conn) (version int64, err error) {
 	get := func(query string) error {
 		return sqlitex.ExecuteTransient(c, query, &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
@@ -79,9 +93,9 @@ func schemaVersion(c *sqlite.Conn) (version int64, err error) {
 			return nil
 		}})
 	}
-	if err := get("SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'"); err != nil || version == 0 {
+	if err := get("SELECT count(*) FROM sqlite_schema WHERE name = '" + schema.VersionTable + "'"); err != nil || version == 0 {
 		return 0, err
 	}
-	err = get("SELECT max(version_id) FROM goose_db_version WHERE is_applied")
+	err = get("SELECT max(version_id) FROM " + schema.VersionTable + " WHERE is_applied")
 	return version, err
 }

@@ -9,9 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,21 +21,27 @@ import (
 // busyTimeout limits how long a write waits for the transaction of another process, such as an import.
 const busyTimeout = 5 * time.Second
 
-// Options are for tests and benchmarks.
+// Options configure a Store. The zero value has the defaults.
 type Options struct {
 	Now   func() time.Time // the clock; nil for the machine's
 	Batch writes.Options
+
+	MustExist bool // return an error if there is no file, instead of creating it
 }
 
 // Store is a SQLite file. It is safe for concurrent use.
 type Store struct {
 	now     func() time.Time
+	path    string
+	files   files
 	writes  *writes.Writer
 	readers *sqlitex.Pool
 	checks  *checkpointer
 
-	mu     sync.Mutex // held for the length of a transaction
-	writer *sqlite.Conn
+	mu       sync.Mutex // held for the length of a transaction
+	writer   *sqlite.Conn
+	broken   bool // writer had an input or output error
+	replaced bool // a commit went into a file that was deleted or replaced
 }
 
 // Open opens the file at path, creates it if there is none, and migrates its schema. The directory must exist. Only its owner
@@ -46,55 +49,69 @@ type Store struct {
 //
 // Errors tell the operator what to do: no such directory, no permission, not a database, a schema of a newer version.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
-	if err := create(path); err != nil {
+	if err := create(path, o.MustExist); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	s := &Store{now: o.Now}
+	s := &Store{now: o.Now, path: path}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	writer, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, explain(err))
-	}
-	s.writer = writer
-	if err := configureWriter(writer); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), writer.Close())
-	}
-	err = migrate(ctx, writer, path)
-	if err == nil {
-		err = checkColumns(writer)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("migrate database %s: %w", path, explain(err)), writer.Close())
-	}
-	s.readers, err = sqlitex.NewPool(path, sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly, PrepareConn: configureReader})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), writer.Close())
-	}
-	s.checks, err = newCheckpointer(s, path)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), s.readers.Close(), writer.Close())
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), s.close())
 	}
 	s.writes = writes.New(s.runWrites, o.Batch)
 	return s, nil
 }
 
-// create creates an empty file, which is a new database to SQLite, with permissions for its owner alone. SQLite gives the same
-// permissions to the files next to it.
-func create(path string) error {
-	folder := filepath.Dir(path)
-	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return fmt.Errorf("the folder %s does not exist; create it, or name another file with --database", folder)
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
+func (s *Store) open(ctx context.Context) (err error) {
+	if s.writer, err = sqlite.OpenConn(s.path, sqlite.OpenReadWrite); err != nil {
 		return err
 	}
-	return file.Close()
+	if err := checkOwner(s.writer); err != nil {
+		return err
+	}
+	if err := configureWriter(s.writer); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.writer, s.path); err != nil {
+		return err
+	}
+	if err := checkColumns(s.writer); err != nil {
+		return err
+	}
+	if err := pragmas(s.writer, fmt.Sprintf("application_id = %d", applicationID)); err != nil { // also a test that the file can be written
+		return err
+	}
+	if s.files, err = openFiles(s.path); err != nil {
+		return err
+	}
+	if s.readers, err = openReaders(s.path); err != nil {
+		return err
+	}
+	s.checks, err = newCheckpointer(s, s.path)
+	return err
+}
+
+// maxReaders is the number of connections for reading.
+const maxReaders = 10
+
+// openReaders opens every connection and reads with it, so that serving needs no further file descriptor.
+func openReaders(path string) (*sqlitex.Pool, error) {
+	pool, err := sqlitex.NewPool(path, sqlitex.PoolOptions{PoolSize: maxReaders, Flags: sqlite.OpenReadOnly, PrepareConn: configureReader})
+	if err != nil {
+		return nil, err
+	}
+	for range maxReaders {
+		c, err := pool.Take(context.Background())
+		if err != nil {
+			return nil, errors.Join(err, pool.Close())
+		}
+		defer pool.Put(c)
+		if err := sqlitex.Execute(c, "SELECT 1 FROM organizations LIMIT 1", nil); err != nil {
+			return nil, err
+		}
+	}
+	return pool, nil
 }
 
 func configureWriter(c *sqlite.Conn) error {
@@ -145,17 +162,23 @@ func execute(c *sqlite.Conn, statement string, arguments ...any) error {
 // Close finishes the writes in flight and closes the file.
 func (s *Store) Close() error {
 	s.writes.Close()
-	err := s.checks.close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return errors.Join(err, s.readers.Close(), s.writer.Close()) // the last connection checkpoints the log
+	return s.close()
 }
 
-// Ping reports whether the file can be read.
-func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, func(c *sqlite.Conn) error {
-		return sqlitex.Execute(c, "SELECT 1 FROM organizations LIMIT 1", nil)
-	})
+// close closes what is open.
+func (s *Store) close() (err error) {
+	if s.checks != nil {
+		err = s.checks.close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.readers != nil {
+		err = errors.Join(err, s.readers.Close())
+	}
+	if s.writer != nil {
+		err = errors.Join(err, s.writer.Close()) // the last connection checkpoints the log
+	}
+	return err
 }
 
 // write runs f in a transaction, one at a time, and returns when it is committed and on disk. If f fails, write rolls back and
@@ -166,21 +189,55 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := execute(s.writer, "BEGIN IMMEDIATE"); err != nil {
+	if err := s.repairWriter(); err != nil {
 		return toDomainError(err)
 	}
-	defer func() { // also when f panics; a commit that failed may or may not have ended the transaction
+	if err := execute(s.writer, "BEGIN IMMEDIATE"); err != nil {
+		s.broken = sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr
+		return toDomainError(err)
+	}
+	defer func() { // also if f panics; a commit that failed may or may not have ended the transaction
 		if !s.writer.AutocommitEnabled() {
-			err = errors.Join(err, toDomainError(execute(s.writer, "ROLLBACK")))
+			rollbackErr := execute(s.writer, "ROLLBACK")
+			s.broken = s.broken || rollbackErr != nil
+			err = errors.Join(err, toDomainError(rollbackErr))
 		}
 	}()
 	if err := f(s.writer); err != nil {
 		return toDomainError(err)
 	}
 	if err := execute(s.writer, "COMMIT"); err != nil {
+		s.broken = sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr
 		return toCommitError(err)
 	}
 	s.checks.written.Store(true)
+	if err := s.files.check(); err != nil {
+		s.replaced = true
+		return provider.OutcomeUnknown(err)
+	}
+	return nil
+}
+
+// repairWriter replaces the connection after an input or output error, which can leave it unable to lock the file. It fails if
+// the file was deleted or replaced.
+func (s *Store) repairWriter() error {
+	if s.replaced {
+		return provider.Unavailable(5*time.Second, errReplaced)
+	}
+	if !s.broken {
+		return nil
+	}
+	c, err := sqlite.OpenConn(s.path, sqlite.OpenReadWrite)
+	if err == nil {
+		if err = configureWriter(c); err != nil {
+			c.Close()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.writer.Close()
+	s.writer, s.broken = c, false
 	return nil
 }
 

@@ -1,0 +1,106 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/writes"
+)
+
+// defaultDatabase is used if neither --database nor CARECYCLE_DATABASE names another.
+const defaultDatabase = "data/carecycle.db"
+
+// database is the value of --database: the path of a SQLite file, or the URL of a PostgreSQL database.
+type database string
+
+const databaseForms = "write the path of a SQLite file, or a PostgreSQL database as postgres://USER@HOST/DATABASE"
+
+// keywords matches the other form that PostgreSQL's own programs take.
+var keywords = regexp.MustCompile(`^\s*(host|hostaddr|port|dbname|user|password|service|sslmode)\s*=`)
+
+// UnmarshalText rejects what would otherwise become the name of a new file. The errors do not repeat the value, which may hold
+// a password.
+func (d *database) UnmarshalText(text []byte) error {
+	*d = database(text)
+	scheme, _, isURL := strings.Cut(string(text), "://")
+	switch {
+	case len(text) == 0:
+		return errors.New("it is empty; " + databaseForms)
+	case strings.TrimSpace(string(text)) != string(text):
+		return errors.New("it begins or ends with a blank or a line break; " + databaseForms)
+	case strings.ContainsAny(string(text), "\x00\r\n"):
+		return errors.New("it contains a line break; " + databaseForms)
+	case isURL && scheme != "postgres" && scheme != "postgresql":
+		return errors.New("its scheme is unknown; " + databaseForms)
+	case isURL:
+		return nil
+	case keywords.Match(text):
+		return errors.New("it has PostgreSQL's keyword form; " + databaseForms)
+	case string(text) == ":memory:", strings.HasPrefix(string(text), "file:"):
+		return errors.New("it is a name of SQLite's, not of a file; " + databaseForms)
+	}
+	if info, err := os.Stat(string(text)); err == nil && !info.Mode().IsRegular() {
+		return errors.New("it is not a file; " + databaseForms)
+	}
+	return nil
+}
+
+func (d database) isPostgres() bool { return strings.Contains(string(d), "://") }
+
+// store is what the commands need from a database.
+type store interface {
+	provider.Store
+	apikey.Store
+	Ping(context.Context) error
+	Close() error
+}
+
+// withStore opens the store, calls f with it and closes it. The database must exist.
+func (c *commands) withStore(ctx context.Context, f func(store) error) error {
+	return c.openStore(ctx, sqlite.Options{MustExist: true}, f)
+}
+
+// withNewStore is withStore, but it creates a SQLite file that does not exist, and says so.
+func (c *commands) withNewStore(ctx context.Context, o writes.Options, f func(store) error) error {
+	if c.Database == defaultDatabase || c.Database == demoDatabase {
+		if err := os.MkdirAll(filepath.Dir(string(c.Database)), 0o700); err != nil {
+			return fmt.Errorf("open database: %w", err)
+		}
+	}
+	_, err := os.Stat(string(c.Database))
+	creates := errors.Is(err, fs.ErrNotExist) && !c.Database.isPostgres()
+	return c.openStore(ctx, sqlite.Options{Batch: o}, func(s store) error {
+		if creates {
+			fmt.Fprintf(c.std.err, "server: created the database %s\n", c.Database)
+		}
+		return f(s)
+	})
+}
+
+func (c *commands) openStore(ctx context.Context, o sqlite.Options, f func(store) error) (err error) {
+	var s store
+	if c.Database.isPostgres() {
+		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.Batch})
+	} else {
+		s, err = sqlite.Open(ctx, string(c.Database), o)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := s.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	return f(s)
+}

@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/schema"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// create creates an empty file, which is a new database to SQLite, with permissions for its owner alone. SQLite gives the same
+// permissions to the files next to it.
+func create(path string, mustExist bool) error {
+	directory := filepath.Dir(path)
+	if info, err := os.Stat(directory); err != nil || !info.IsDir() {
+		return fmt.Errorf("the directory %s does not exist; create it, or name another file with --database", directory)
+	}
+	if mustExist {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("there is no database %s; name another with --database, or create it with migrate", path)
+		}
+		return nil
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// applicationID marks a database as this program's in the file's header; "care" in ASCII.
+const applicationID = 0x63617265
+
+// checkOwner fails if the file is another program's database. It changes nothing.
+func checkOwner(c *sqlite.Conn) error {
+	c.SetBusyTimeout(busyTimeout)
+	var id, tables, ours int64
+	err := sqlitex.ExecuteTransient(c, "SELECT (SELECT application_id FROM pragma_application_id), count(*), count(*) FILTER (WHERE name IN ('"+schema.VersionTable+"', 'provider_events')) FROM sqlite_schema",
+		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+			id, tables, ours = s.ColumnInt64(0), s.ColumnInt64(1), s.ColumnInt64(2)
+			return nil
+		}})
+	if err != nil {
+		return err
+	}
+	if id != applicationID && (id != 0 || tables > 0 && ours == 0) {
+		return errors.New("it is the database of another program, and was left as it is; name another file with --database")
+	}
+	return nil
+}
+
+// files are the database and its log, as they were opened.
+type files struct {
+	path     string
+	database os.FileInfo
+	log      os.FileInfo
+}
+
+func openFiles(path string) (f files, err error) {
+	f.path = path
+	if f.database, err = os.Stat(path); err != nil {
+		return f, err
+	}
+	f.log, err = os.Stat(path + "-wal")
+	return f, err
+}
+
+// errReplaced means that a commit went into a file that has no name any more.
+var errReplaced = errors.New("sqlite: the database or its log was deleted or replaced while the server runs; restore it and restart the server")
+
+// check fails if the paths no longer lead to the files.
+func (f files) check() error {
+	for path, opened := range map[string]os.FileInfo{f.path: f.database, f.path + "-wal": f.log} {
+		if now, err := os.Stat(path); err != nil || !os.SameFile(now, opened) {
+			return errReplaced
+		}
+	}
+	return nil
+}
+
+// Ping reports whether a change could be saved now. It makes one, which no reader sees.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.files.check(); err != nil {
+		return provider.Unavailable(0, err)
+	}
+	return s.write(ctx, probe)
+}
+
+// probe writes a page of the file.
+func probe(c *sqlite.Conn) error { return pragmas(c, "user_version = 1") }
