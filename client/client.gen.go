@@ -70,27 +70,27 @@ type DeleteResponse struct {
 	Success bool `json:"success"`
 }
 
-// ErrorResponse What every answer that is not a success says.
+// ErrorResponse The body of every response that is not a success.
 type ErrorResponse struct {
-	// Code What is wrong, for a program: `BAD_REQUEST`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `METHOD_NOT_ALLOWED`, `PRECONDITION_FAILED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
+	// Code What is wrong, for a program: `BAD_REQUEST`, `UNSUPPORTED_PRECONDITION`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `PATH_NOT_FOUND`, `METHOD_NOT_ALLOWED`, `REQUEST_TIMEOUT`, `PRECONDITION_FAILED`, `UNKNOWN_ETAG`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
 	Code string `json:"code"`
 
 	// Message What is wrong and what to do, for a person.
 	Message string `json:"message"`
 }
 
-// FieldError One fault of a request. It speaks of types and limits, never of the value that was sent.
+// FieldError One error of a request. It mentions types and limits, never the value that was sent.
 type FieldError struct {
 	// Code What is wrong, for a program: `required`, `invalid_type`, `too_long`, `out_of_range`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `unknown_parameter`, `duplicate_parameter`, `nul_character` or `unknown_customer`.
 	Code string `json:"code"`
 
-	// Expected The type or the limit that the contract asks for.
+	// Expected The type or the limit that the contract requires.
 	Expected string `json:"expected"`
 
 	// Message What is wrong, for a person.
 	Message string `json:"message"`
 
-	// Path The way to the field, from the outside in; empty for the body as a whole.
+	// Path The path to the field, from the outside in; empty for the body as a whole.
 	Path []string `json:"path"`
 
 	// Received The type or the length that was sent.
@@ -100,7 +100,7 @@ type FieldError struct {
 // HistoryAction What was done.
 type HistoryAction string
 
-// HistoryEntry One thing that was done to a provider.
+// HistoryEntry One change of a provider.
 type HistoryEntry struct {
 	// Action What was done.
 	Action HistoryAction `json:"action"`
@@ -108,16 +108,16 @@ type HistoryEntry struct {
 	// At When it was done, ISO 8601 in UTC with milliseconds.
 	At string `json:"at"`
 
-	// Changes The properties that got another value.
+	// Changes The properties whose value changed.
 	Changes []PropertyChange `json:"changes"`
 
-	// KeyID The ID of the API key that asked for it; `null` for the operator of the server.
+	// KeyID The ID of the API key that made the change; `null` for the operator of the server.
 	KeyID *string `json:"keyId"`
 
-	// RequestID The `X-Request-Id` of the request; `null` where there was none.
+	// RequestID The `X-Request-Id` of the request; `null` if there was none.
 	RequestID *string `json:"requestId"`
 
-	// Version The version of the record that came of it; its `ETag` is this number in quotes.
+	// Version The version of the record after the change; its `ETag` is this number in quotes.
 	Version int64 `json:"version"`
 }
 
@@ -130,7 +130,7 @@ type HistoryList struct {
 	NextCursor *string `json:"nextCursor"`
 }
 
-// PropertyChange A property that got another value.
+// PropertyChange A property whose value changed.
 type PropertyChange struct {
 	// Field The property's name.
 	Field string `json:"field"`
@@ -142,63 +142,63 @@ type PropertyChange struct {
 	To interface{} `json:"to"`
 }
 
-// Provider A provider of a customer. Every property is always there; one without a value is `null`.
+// Provider A provider of a customer. Every property is always present; one without a value is `null`.
 type Provider struct {
-	// Address Street and number.
+	// Address The first line of the postal address, usually street and number.
 	Address *string `json:"address"`
 
-	// Address2 A second address line.
+	// Address2 The second line of the postal address, such as a suite.
 	Address2 *string `json:"address2"`
 
-	// City City.
+	// City The city of the postal address.
 	City *string `json:"city"`
 
-	// CreatedAt When the record was made, ISO 8601 in UTC with milliseconds.
+	// CreatedAt When the record was created, ISO 8601 in UTC with milliseconds.
 	CreatedAt *string `json:"createdAt"`
 
-	// CustomerID The customer whom the provider looks after.
+	// CustomerID The customer that the provider cares for.
 	CustomerID openapi_types.UUID `json:"customerId"`
 
-	// Email Email address.
+	// Email The email address; its form is not checked.
 	Email *string `json:"email"`
 
-	// Fax Fax number.
+	// Fax The fax number, in any form.
 	Fax *string `json:"fax"`
 
 	// ID Provider ID.
 	ID openapi_types.UUID `json:"id"`
 
-	// IsActive Whether the provider is in use.
+	// IsActive Whether the provider currently cares for the customer.
 	IsActive *bool `json:"isActive"`
 
-	// IsPrimaryProvider Whether this is the customer's primary provider.
+	// IsPrimaryProvider Whether this is the customer's primary provider. Several providers of a customer can be.
 	IsPrimaryProvider *bool `json:"isPrimaryProvider"`
 
-	// Notes Free text.
+	// Notes Notes about the provider, in any form.
 	Notes *string `json:"notes"`
 
-	// NPI National Provider Identifier.
+	// NPI The National Provider Identifier, a number that the United States assign to each provider.
 	NPI *string `json:"npi"`
 
-	// Phone Telephone number.
+	// Phone The telephone number, in any form.
 	Phone *string `json:"phone"`
 
-	// PostalCode Postal code.
+	// PostalCode The postal code, in any form.
 	PostalCode *string `json:"postalCode"`
 
-	// PracticeName The practice that the provider works in.
+	// PracticeName The name of the practice where the provider works.
 	PracticeName *string `json:"practiceName"`
 
-	// ProviderName The person's or institution's name.
+	// ProviderName The name of the person or the institution.
 	ProviderName *string `json:"providerName"`
 
 	// ProviderType What kind of provider it is.
 	ProviderType ProviderType `json:"providerType"`
 
-	// Specialty The medical specialty.
+	// Specialty The medical specialty, such as cardiology.
 	Specialty *string `json:"specialty"`
 
-	// State State or province.
+	// State The state or province of the postal address.
 	State *string `json:"state"`
 
 	// UpdatedAt When the record last changed, ISO 8601 in UTC with milliseconds.
@@ -208,54 +208,54 @@ type Provider struct {
 // maxRecordText is how many code points all texts of a record have at most.
 const maxRecordText = 0 + 255 + 255 + 100 + 255 + 50 + 1000 + 50 + 50 + 20 + 255 + 255 + 255 + 50
 
-// ProviderCreate A new provider. A property that is left out is `null`. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
+// ProviderCreate A new provider. A property that is omitted is `null`. Properties that are not listed, or are written in another case, are rejected. Lengths count Unicode code points.
 type ProviderCreate struct {
-	// Address Street and number.
+	// Address The first line of the postal address, usually street and number.
 	Address *string `json:"address,omitempty"`
 
-	// Address2 A second address line.
+	// Address2 The second line of the postal address, such as a suite.
 	Address2 *string `json:"address2,omitempty"`
 
-	// City City.
+	// City The city of the postal address.
 	City *string `json:"city,omitempty"`
 
-	// Email Email address.
+	// Email The email address; its form is not checked.
 	Email *string `json:"email,omitempty"`
 
-	// Fax Fax number.
+	// Fax The fax number, in any form.
 	Fax *string `json:"fax,omitempty"`
 
-	// IsActive Whether the provider is in use.
+	// IsActive Whether the provider currently cares for the customer.
 	IsActive *bool `json:"isActive,omitempty"`
 
-	// IsPrimaryProvider Whether this is the customer's primary provider.
+	// IsPrimaryProvider Whether this is the customer's primary provider. Several providers of a customer can be.
 	IsPrimaryProvider *bool `json:"isPrimaryProvider,omitempty"`
 
-	// Notes Free text.
+	// Notes Notes about the provider, in any form.
 	Notes *string `json:"notes,omitempty"`
 
-	// NPI National Provider Identifier.
+	// NPI The National Provider Identifier, a number that the United States assign to each provider.
 	NPI *string `json:"npi,omitempty"`
 
-	// Phone Telephone number.
+	// Phone The telephone number, in any form.
 	Phone *string `json:"phone,omitempty"`
 
-	// PostalCode Postal code.
+	// PostalCode The postal code, in any form.
 	PostalCode *string `json:"postalCode,omitempty"`
 
-	// PracticeName The practice that the provider works in.
+	// PracticeName The name of the practice where the provider works.
 	PracticeName *string `json:"practiceName,omitempty"`
 
-	// ProviderName The person's or institution's name.
+	// ProviderName The name of the person or the institution.
 	ProviderName *string `json:"providerName,omitempty"`
 
 	// ProviderType What kind of provider it is.
 	ProviderType ProviderType `json:"providerType"`
 
-	// Specialty The medical specialty.
+	// Specialty The medical specialty, such as cardiology.
 	Specialty *string `json:"specialty,omitempty"`
 
-	// State State or province.
+	// State The state or province of the postal address.
 	State *string `json:"state,omitempty"`
 }
 
@@ -271,57 +271,57 @@ type ProviderList struct {
 // ProviderType What kind of provider it is.
 type ProviderType string
 
-// ProviderUpdate A change to a provider. A property that is left out keeps its value; `null` clears it, where null is allowed. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
+// ProviderUpdate A change of a provider. A property that is omitted keeps its value; `null` clears it, where null is allowed. Properties that are not listed, or are written in another case, are rejected. Lengths count Unicode code points.
 type ProviderUpdate struct {
-	// Address Street and number.
+	// Address The first line of the postal address, usually street and number.
 	Address Field[string] `json:"address,omitzero"`
 
-	// Address2 A second address line.
+	// Address2 The second line of the postal address, such as a suite.
 	Address2 Field[string] `json:"address2,omitzero"`
 
-	// City City.
+	// City The city of the postal address.
 	City Field[string] `json:"city,omitzero"`
 
 	// CustomerID Moves the provider to this customer, who must exist in the same organization.
 	CustomerID *openapi_types.UUID `json:"customerId,omitempty"`
 
-	// Email Email address.
+	// Email The email address; its form is not checked.
 	Email Field[string] `json:"email,omitzero"`
 
-	// Fax Fax number.
+	// Fax The fax number, in any form.
 	Fax Field[string] `json:"fax,omitzero"`
 
-	// IsActive Whether the provider is in use.
+	// IsActive Whether the provider currently cares for the customer.
 	IsActive Field[bool] `json:"isActive,omitzero"`
 
-	// IsPrimaryProvider Whether this is the customer's primary provider.
+	// IsPrimaryProvider Whether this is the customer's primary provider. Several providers of a customer can be.
 	IsPrimaryProvider Field[bool] `json:"isPrimaryProvider,omitzero"`
 
-	// Notes Free text.
+	// Notes Notes about the provider, in any form.
 	Notes Field[string] `json:"notes,omitzero"`
 
-	// NPI National Provider Identifier.
+	// NPI The National Provider Identifier, a number that the United States assign to each provider.
 	NPI Field[string] `json:"npi,omitzero"`
 
-	// Phone Telephone number.
+	// Phone The telephone number, in any form.
 	Phone Field[string] `json:"phone,omitzero"`
 
-	// PostalCode Postal code.
+	// PostalCode The postal code, in any form.
 	PostalCode Field[string] `json:"postalCode,omitzero"`
 
-	// PracticeName The practice that the provider works in.
+	// PracticeName The name of the practice where the provider works.
 	PracticeName Field[string] `json:"practiceName,omitzero"`
 
-	// ProviderName The person's or institution's name.
+	// ProviderName The name of the person or the institution.
 	ProviderName Field[string] `json:"providerName,omitzero"`
 
 	// ProviderType What kind of provider it is.
 	ProviderType *ProviderType `json:"providerType,omitempty"`
 
-	// Specialty The medical specialty.
+	// Specialty The medical specialty, such as cardiology.
 	Specialty Field[string] `json:"specialty,omitzero"`
 
-	// State State or province.
+	// State The state or province of the postal address.
 	State Field[string] `json:"state,omitzero"`
 }
 
@@ -342,7 +342,7 @@ type ValidationErrorResponse struct {
 	// Code Always `VALIDATION_ERROR`.
 	Code string `json:"code"`
 
-	// Errors One entry a fault.
+	// Errors One entry for each error.
 	Errors []FieldError `json:"errors"`
 
 	// Message A summary, for a person.
@@ -384,13 +384,13 @@ type listParams struct {
 	// ProviderType Only providers of this type.
 	ProviderType *ProviderTypeFilter `form:"providerType,omitempty" json:"providerType,omitempty"`
 
-	// IsActive Only providers whose `isActive` has this value; with either value, none whose `isActive` is `null`.
+	// IsActive Only providers whose `isActive` has this value. A provider whose `isActive` is `null` matches neither.
 	IsActive *IsActiveFilter `form:"isActive,omitempty" json:"isActive,omitempty"`
 
-	// Limit How many a page has at most.
+	// Limit The largest number of items on a page.
 	Limit *limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Without it, the first page.
+	// Cursor The `nextCursor` of the previous page. Without it, the first page.
 	Cursor *providerCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -400,7 +400,7 @@ type ProviderFilter struct {
 	// ProviderType Only providers of this type.
 	ProviderType *ProviderTypeFilter
 
-	// IsActive Only providers whose `isActive` has this value; with either value, none whose `isActive` is `null`.
+	// IsActive Only providers whose `isActive` has this value. A provider whose `isActive` is `null` matches neither.
 	IsActive *IsActiveFilter
 
 	// PageSize is how many records are requested at once, from 1 to 100; 0 leaves it to the server.
@@ -420,28 +420,28 @@ func (f ProviderFilter) params() listParams {
 
 // paramsDelete defines parameters for DeleteCustomerProvider.
 type paramsDelete struct {
-	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
+	// IfMatch The `ETag` of an earlier response, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of them; otherwise the response is 412. Without the header the change is made whatever the version of the record.
 	IfMatch *ifMatchHeader `json:"If-Match,omitempty"`
 }
 
 // paramsGet defines parameters for GetCustomerProvider.
 type paramsGet struct {
-	// IfNoneMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. If the record still has one of these, the answer is 304, without a body.
+	// IfNoneMatch The `ETag` of an earlier response, such as `"7"`, several of them separated by commas, or `*`. If the record still has one of them, the response is 304, without a body.
 	IfNoneMatch *ifNoneMatchHeader `json:"If-None-Match,omitempty"`
 }
 
 // paramsUpdate defines parameters for UpdateCustomerProvider.
 type paramsUpdate struct {
-	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
+	// IfMatch The `ETag` of an earlier response, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of them; otherwise the response is 412. Without the header the change is made whatever the version of the record.
 	IfMatch *ifMatchHeader `json:"If-Match,omitempty"`
 }
 
 // historyParams defines parameters for ListCustomerProviderHistory.
 type historyParams struct {
-	// Limit How many a page has at most.
+	// Limit The largest number of items on a page.
 	Limit *limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Without it, the first page.
+	// Cursor The `nextCursor` of the previous page. Without it, the first page.
 	Cursor *historyCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -527,12 +527,11 @@ type clientInterface interface {
 
 	// ListCustomerProviders List a customer's providers
 	//
-	// Answers with the providers of one customer, the newest first: by `createdAt`, and by `id` where that is the same.
-	// A customer without any has an empty list.
+	// Returns the providers of one customer, the newest first: ordered by `createdAt`, then by `id`. The list of a customer
+	// without providers is empty.
 	//
-	// A page has up to `limit` records. `nextCursor` is where the next one begins, to be sent as `cursor` with the
-	// same filters; it is `null` on the last page. Records that are made meanwhile are not seen by who is on a later page,
-	// and none is seen twice.
+	// A page has up to `limit` records. To get the next page, send `nextCursor` as `cursor` with the same filters; it is `null` on
+	// the last page. Records created in the meantime do not appear on later pages, and no record appears twice.
 	//
 	// *An extension: the vendor's reference does not have this operation.*
 	//
@@ -541,11 +540,11 @@ type clientInterface interface {
 
 	// CreateCustomerProviderWithBody Create customer provider
 	//
-	// Makes a provider of a customer, and answers with the whole record. `providerType` is required; any other property
-	// that is left out is `null`.
+	// Creates a provider of a customer and returns the whole record. `providerType` is required; other properties that are
+	// omitted are `null`.
 	//
-	// The answer comes after the record is safe on disk. A request that is sent twice makes two records. If its outcome
-	// is not known, a 503 with the code `OUTCOME_UNKNOWN` or no answer at all, look for the record before sending it again.
+	// The response is sent when the record is on disk. Sending a request twice creates two records. If the outcome is unknown, because
+	// of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives, look for the record before you send it again.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -554,11 +553,11 @@ type clientInterface interface {
 
 	// CreateCustomerProvider Create customer provider
 	//
-	// Makes a provider of a customer, and answers with the whole record. `providerType` is required; any other property
-	// that is left out is `null`.
+	// Creates a provider of a customer and returns the whole record. `providerType` is required; other properties that are
+	// omitted are `null`.
 	//
-	// The answer comes after the record is safe on disk. A request that is sent twice makes two records. If its outcome
-	// is not known, a 503 with the code `OUTCOME_UNKNOWN` or no answer at all, look for the record before sending it again.
+	// The response is sent when the record is on disk. Sending a request twice creates two records. If the outcome is unknown, because
+	// of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives, look for the record before you send it again.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -567,16 +566,16 @@ type clientInterface interface {
 
 	// DeleteCustomerProvider Delete customer provider
 	//
-	// Deletes one provider of a customer. From then on it is not found; its history is kept for the operator of the server.
+	// Deletes one provider of a customer. The operator of the server keeps its history.
 	//
-	// The answer comes after the deletion is safe on disk. A repetition answers 404.
+	// The response is sent when the deletion is on disk. Deleting the provider again returns 404.
 	//
 	// Corresponds with DELETE /v2/customers/{id}/providers/{providerId} (the `DeleteCustomerProvider` operationId).
 	DeleteCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsDelete, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCustomerProvider Read customer provider
 	//
-	// Answers with one provider of a customer.
+	// Returns one provider of a customer.
 	//
 	// *An extension: the vendor's reference does not have this operation.*
 	//
@@ -585,14 +584,13 @@ type clientInterface interface {
 
 	// UpdateCustomerProviderWithBody Update customer provider
 	//
-	// Changes the named properties of one provider of a customer, and answers with the whole record.
+	// Changes the given properties of one provider of a customer and returns the whole record.
 	//
-	// Sending a property with the value that it already has changes nothing; where nothing changes, `updatedAt` and
-	// the `ETag` stay as they are. `customerId` moves the provider to another customer of the same
-	// organization: from then on it is found under that customer only.
+	// Setting a property to the value that it has changes nothing; if nothing changes, `updatedAt` and the `ETag` stay the same.
+	// `customerId` moves the provider to another customer of the same organization: it is then found under that customer only.
 	//
-	// The answer comes after the change is safe on disk. The same request can be sent again without harm,
-	// for example after a 503 with the code `OUTCOME_UNKNOWN`.
+	// The response is sent when the change is on disk. Sending the same request again is safe, for example after a 503 with the code
+	// `OUTCOME_UNKNOWN`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -601,14 +599,13 @@ type clientInterface interface {
 
 	// UpdateCustomerProvider Update customer provider
 	//
-	// Changes the named properties of one provider of a customer, and answers with the whole record.
+	// Changes the given properties of one provider of a customer and returns the whole record.
 	//
-	// Sending a property with the value that it already has changes nothing; where nothing changes, `updatedAt` and
-	// the `ETag` stay as they are. `customerId` moves the provider to another customer of the same
-	// organization: from then on it is found under that customer only.
+	// Setting a property to the value that it has changes nothing; if nothing changes, `updatedAt` and the `ETag` stay the same.
+	// `customerId` moves the provider to another customer of the same organization: it is then found under that customer only.
 	//
-	// The answer comes after the change is safe on disk. The same request can be sent again without harm,
-	// for example after a 503 with the code `OUTCOME_UNKNOWN`.
+	// The response is sent when the change is on disk. Sending the same request again is safe, for example after a 503 with the code
+	// `OUTCOME_UNKNOWN`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -617,11 +614,10 @@ type clientInterface interface {
 
 	// ListCustomerProviderHistory Follow a customer provider
 	//
-	// Answers with what was done to one provider, the latest first: who, when, which properties, from what to what.
-	// A provider that was moved keeps its history. That of a deleted one is for the operator of the server alone.
+	// Returns the changes of one provider, the latest first: who made them, when, and the value of each property before and after.
+	// A provider that was moved keeps its history. The history of a deleted provider is for the operator of the server only.
 	//
-	// A page has up to `limit` entries. `nextCursor` is where the next one begins, to be sent as `cursor`; it is `null`
-	// on the last page.
+	// A page has up to `limit` entries. To get the next page, send `nextCursor` as `cursor`; it is `null` on the last page.
 	//
 	// *An extension: the vendor's reference does not have this operation.*
 	//
@@ -631,12 +627,11 @@ type clientInterface interface {
 
 // ListCustomerProviders List a customer's providers
 //
-// Answers with the providers of one customer, the newest first: by `createdAt`, and by `id` where that is the same.
-// A customer without any has an empty list.
+// Returns the providers of one customer, the newest first: ordered by `createdAt`, then by `id`. The list of a customer
+// without providers is empty.
 //
-// A page has up to `limit` records. `nextCursor` is where the next one begins, to be sent as `cursor` with the
-// same filters; it is `null` on the last page. Records that are made meanwhile are not seen by who is on a later page,
-// and none is seen twice.
+// A page has up to `limit` records. To get the next page, send `nextCursor` as `cursor` with the same filters; it is `null` on
+// the last page. Records created in the meantime do not appear on later pages, and no record appears twice.
 //
 // *An extension: the vendor's reference does not have this operation.*
 //
@@ -655,11 +650,11 @@ func (c *plainClient) ListCustomerProviders(ctx context.Context, id CustomerID, 
 
 // CreateCustomerProviderWithBody Create customer provider
 //
-// Makes a provider of a customer, and answers with the whole record. `providerType` is required; any other property
-// that is left out is `null`.
+// Creates a provider of a customer and returns the whole record. `providerType` is required; other properties that are
+// omitted are `null`.
 //
-// The answer comes after the record is safe on disk. A request that is sent twice makes two records. If its outcome
-// is not known, a 503 with the code `OUTCOME_UNKNOWN` or no answer at all, look for the record before sending it again.
+// The response is sent when the record is on disk. Sending a request twice creates two records. If the outcome is unknown, because
+// of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives, look for the record before you send it again.
 //
 // Takes any type of body and a specified content type.
 //
@@ -678,11 +673,11 @@ func (c *plainClient) CreateCustomerProviderWithBody(ctx context.Context, id Cus
 
 // CreateCustomerProvider Create customer provider
 //
-// Makes a provider of a customer, and answers with the whole record. `providerType` is required; any other property
-// that is left out is `null`.
+// Creates a provider of a customer and returns the whole record. `providerType` is required; other properties that are
+// omitted are `null`.
 //
-// The answer comes after the record is safe on disk. A request that is sent twice makes two records. If its outcome
-// is not known, a 503 with the code `OUTCOME_UNKNOWN` or no answer at all, look for the record before sending it again.
+// The response is sent when the record is on disk. Sending a request twice creates two records. If the outcome is unknown, because
+// of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives, look for the record before you send it again.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -701,9 +696,9 @@ func (c *plainClient) CreateCustomerProvider(ctx context.Context, id CustomerID,
 
 // DeleteCustomerProvider Delete customer provider
 //
-// Deletes one provider of a customer. From then on it is not found; its history is kept for the operator of the server.
+// Deletes one provider of a customer. The operator of the server keeps its history.
 //
-// The answer comes after the deletion is safe on disk. A repetition answers 404.
+// The response is sent when the deletion is on disk. Deleting the provider again returns 404.
 //
 // Corresponds with DELETE /v2/customers/{id}/providers/{providerId} (the `DeleteCustomerProvider` operationId).
 func (c *plainClient) DeleteCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsDelete, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -720,7 +715,7 @@ func (c *plainClient) DeleteCustomerProvider(ctx context.Context, id CustomerID,
 
 // GetCustomerProvider Read customer provider
 //
-// Answers with one provider of a customer.
+// Returns one provider of a customer.
 //
 // *An extension: the vendor's reference does not have this operation.*
 //
@@ -739,14 +734,13 @@ func (c *plainClient) GetCustomerProvider(ctx context.Context, id CustomerID, pr
 
 // UpdateCustomerProviderWithBody Update customer provider
 //
-// Changes the named properties of one provider of a customer, and answers with the whole record.
+// Changes the given properties of one provider of a customer and returns the whole record.
 //
-// Sending a property with the value that it already has changes nothing; where nothing changes, `updatedAt` and
-// the `ETag` stay as they are. `customerId` moves the provider to another customer of the same
-// organization: from then on it is found under that customer only.
+// Setting a property to the value that it has changes nothing; if nothing changes, `updatedAt` and the `ETag` stay the same.
+// `customerId` moves the provider to another customer of the same organization: it is then found under that customer only.
 //
-// The answer comes after the change is safe on disk. The same request can be sent again without harm,
-// for example after a 503 with the code `OUTCOME_UNKNOWN`.
+// The response is sent when the change is on disk. Sending the same request again is safe, for example after a 503 with the code
+// `OUTCOME_UNKNOWN`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -765,14 +759,13 @@ func (c *plainClient) UpdateCustomerProviderWithBody(ctx context.Context, id Cus
 
 // UpdateCustomerProvider Update customer provider
 //
-// Changes the named properties of one provider of a customer, and answers with the whole record.
+// Changes the given properties of one provider of a customer and returns the whole record.
 //
-// Sending a property with the value that it already has changes nothing; where nothing changes, `updatedAt` and
-// the `ETag` stay as they are. `customerId` moves the provider to another customer of the same
-// organization: from then on it is found under that customer only.
+// Setting a property to the value that it has changes nothing; if nothing changes, `updatedAt` and the `ETag` stay the same.
+// `customerId` moves the provider to another customer of the same organization: it is then found under that customer only.
 //
-// The answer comes after the change is safe on disk. The same request can be sent again without harm,
-// for example after a 503 with the code `OUTCOME_UNKNOWN`.
+// The response is sent when the change is on disk. Sending the same request again is safe, for example after a 503 with the code
+// `OUTCOME_UNKNOWN`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -791,11 +784,10 @@ func (c *plainClient) UpdateCustomerProvider(ctx context.Context, id CustomerID,
 
 // ListCustomerProviderHistory Follow a customer provider
 //
-// Answers with what was done to one provider, the latest first: who, when, which properties, from what to what.
-// A provider that was moved keeps its history. That of a deleted one is for the operator of the server alone.
+// Returns the changes of one provider, the latest first: who made them, when, and the value of each property before and after.
+// A provider that was moved keeps its history. The history of a deleted provider is for the operator of the server only.
 //
-// A page has up to `limit` entries. `nextCursor` is where the next one begins, to be sent as `cursor`; it is `null`
-// on the last page.
+// A page has up to `limit` entries. To get the next page, send `nextCursor` as `cursor`; it is `null` on the last page.
 //
 // *An extension: the vendor's reference does not have this operation.*
 //

@@ -70,27 +70,27 @@ type DeleteResponse struct {
 	Success bool `json:"success"`
 }
 
-// ErrorResponse What every answer that is not a success says.
+// ErrorResponse The body of every response that is not a success.
 type ErrorResponse struct {
-	// Code What is wrong, for a program: `BAD_REQUEST`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `METHOD_NOT_ALLOWED`, `PRECONDITION_FAILED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
+	// Code What is wrong, for a program: `BAD_REQUEST`, `UNSUPPORTED_PRECONDITION`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `PATH_NOT_FOUND`, `METHOD_NOT_ALLOWED`, `REQUEST_TIMEOUT`, `PRECONDITION_FAILED`, `UNKNOWN_ETAG`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
 	Code string `json:"code"`
 
 	// Message What is wrong and what to do, for a person.
 	Message string `json:"message"`
 }
 
-// FieldError One fault of a request. It speaks of types and limits, never of the value that was sent.
+// FieldError One error of a request. It mentions types and limits, never the value that was sent.
 type FieldError struct {
 	// Code What is wrong, for a program: `required`, `invalid_type`, `too_long`, `out_of_range`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `unknown_parameter`, `duplicate_parameter`, `nul_character` or `unknown_customer`.
 	Code string `json:"code"`
 
-	// Expected The type or the limit that the contract asks for.
+	// Expected The type or the limit that the contract requires.
 	Expected string `json:"expected"`
 
 	// Message What is wrong, for a person.
 	Message string `json:"message"`
 
-	// Path The way to the field, from the outside in; empty for the body as a whole.
+	// Path The path to the field, from the outside in; empty for the body as a whole.
 	Path []string `json:"path"`
 
 	// Received The type or the length that was sent.
@@ -100,7 +100,7 @@ type FieldError struct {
 // HistoryAction What was done.
 type HistoryAction string
 
-// HistoryEntry One thing that was done to a provider.
+// HistoryEntry One change of a provider.
 type HistoryEntry struct {
 	// Action What was done.
 	Action HistoryAction `json:"action"`
@@ -108,16 +108,16 @@ type HistoryEntry struct {
 	// At When it was done, ISO 8601 in UTC with milliseconds.
 	At string `json:"at"`
 
-	// Changes The properties that got another value.
+	// Changes The properties whose value changed.
 	Changes []PropertyChange `json:"changes"`
 
-	// KeyID The ID of the API key that asked for it; `null` for the operator of the server.
+	// KeyID The ID of the API key that made the change; `null` for the operator of the server.
 	KeyID *string `json:"keyId"`
 
-	// RequestID The `X-Request-Id` of the request; `null` where there was none.
+	// RequestID The `X-Request-Id` of the request; `null` if there was none.
 	RequestID *string `json:"requestId"`
 
-	// Version The version of the record that came of it; its `ETag` is this number in quotes.
+	// Version The version of the record after the change; its `ETag` is this number in quotes.
 	Version int64 `json:"version"`
 }
 
@@ -130,7 +130,7 @@ type HistoryList struct {
 	NextCursor *string `json:"nextCursor"`
 }
 
-// PropertyChange A property that got another value.
+// PropertyChange A property whose value changed.
 type PropertyChange struct {
 	// Field The property's name.
 	Field string `json:"field"`
@@ -142,70 +142,70 @@ type PropertyChange struct {
 	To interface{} `json:"to"`
 }
 
-// Provider A provider of a customer. Every property is always there; one without a value is `null`.
+// Provider A provider of a customer. Every property is always present; one without a value is `null`.
 type Provider struct {
-	// Address Street and number.
+	// Address The first line of the postal address, usually street and number.
 	Address *string `json:"address"`
 
-	// Address2 A second address line.
+	// Address2 The second line of the postal address, such as a suite.
 	Address2 *string `json:"address2"`
 
-	// City City.
+	// City The city of the postal address.
 	City *string `json:"city"`
 
-	// CreatedAt When the record was made, ISO 8601 in UTC with milliseconds.
+	// CreatedAt When the record was created, ISO 8601 in UTC with milliseconds.
 	CreatedAt *string `json:"createdAt"`
 
-	// CustomerID The customer whom the provider looks after.
+	// CustomerID The customer that the provider cares for.
 	CustomerID openapi_types.UUID `json:"customerId"`
 
-	// Email Email address.
+	// Email The email address; its form is not checked.
 	Email *string `json:"email"`
 
-	// Fax Fax number.
+	// Fax The fax number, in any form.
 	Fax *string `json:"fax"`
 
 	// ID Provider ID.
 	ID openapi_types.UUID `json:"id"`
 
-	// IsActive Whether the provider is in use.
+	// IsActive Whether the provider currently cares for the customer.
 	IsActive *bool `json:"isActive"`
 
-	// IsPrimaryProvider Whether this is the customer's primary provider.
+	// IsPrimaryProvider Whether this is the customer's primary provider. Several providers of a customer can be.
 	IsPrimaryProvider *bool `json:"isPrimaryProvider"`
 
-	// Notes Free text.
+	// Notes Notes about the provider, in any form.
 	Notes *string `json:"notes"`
 
-	// NPI National Provider Identifier.
+	// NPI The National Provider Identifier, a number that the United States assign to each provider.
 	NPI *string `json:"npi"`
 
-	// Phone Telephone number.
+	// Phone The telephone number, in any form.
 	Phone *string `json:"phone"`
 
-	// PostalCode Postal code.
+	// PostalCode The postal code, in any form.
 	PostalCode *string `json:"postalCode"`
 
-	// PracticeName The practice that the provider works in.
+	// PracticeName The name of the practice where the provider works.
 	PracticeName *string `json:"practiceName"`
 
-	// ProviderName The person's or institution's name.
+	// ProviderName The name of the person or the institution.
 	ProviderName *string `json:"providerName"`
 
 	// ProviderType What kind of provider it is.
 	ProviderType ProviderType `json:"providerType"`
 
-	// Specialty The medical specialty.
+	// Specialty The medical specialty, such as cardiology.
 	Specialty *string `json:"specialty"`
 
-	// State State or province.
+	// State The state or province of the postal address.
 	State *string `json:"state"`
 
 	// UpdatedAt When the record last changed, ISO 8601 in UTC with milliseconds.
 	UpdatedAt *string `json:"updatedAt"`
 }
 
-// ProviderCreate A new provider. A property that is left out is `null`. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
+// ProviderCreate A new provider. A property that is omitted is `null`. Properties that are not listed, or are written in another case, are rejected. Lengths count Unicode code points.
 type ProviderCreate = property.Patch
 
 // ProviderList A page of providers.
@@ -220,7 +220,7 @@ type ProviderList struct {
 // ProviderType What kind of provider it is.
 type ProviderType string
 
-// ProviderUpdate A change to a provider. A property that is left out keeps its value; `null` clears it, where null is allowed. Properties that are not listed, or are written in another case, are refused. Lengths count Unicode code points.
+// ProviderUpdate A change of a provider. A property that is omitted keeps its value; `null` clears it, where null is allowed. Properties that are not listed, or are written in another case, are rejected. Lengths count Unicode code points.
 type ProviderUpdate = property.Patch
 
 // RateLimitResponse Too many requests.
@@ -240,7 +240,7 @@ type ValidationErrorResponse struct {
 	// Code Always `VALIDATION_ERROR`.
 	Code string `json:"code"`
 
-	// Errors One entry a fault.
+	// Errors One entry for each error.
 	Errors []FieldError `json:"errors"`
 
 	// Message A summary, for a person.
@@ -274,34 +274,37 @@ type ProviderID = openapi_types.UUID
 // ProviderTypeFilter What kind of provider it is.
 type ProviderTypeFilter = ProviderType
 
-// BadRequest What every answer that is not a success says.
+// BadRequest The body of every response that is not a success.
 type BadRequest = ErrorResponse
 
-// Forbidden What every answer that is not a success says.
+// Forbidden The body of every response that is not a success.
 type Forbidden = ErrorResponse
 
-// InternalError What every answer that is not a success says.
+// InternalError The body of every response that is not a success.
 type InternalError = ErrorResponse
 
-// NotFound What every answer that is not a success says.
+// NotFound The body of every response that is not a success.
 type NotFound = ErrorResponse
 
-// PayloadTooLarge What every answer that is not a success says.
+// PayloadTooLarge The body of every response that is not a success.
 type PayloadTooLarge = ErrorResponse
 
-// PreconditionFailed What every answer that is not a success says.
+// PreconditionFailed The body of every response that is not a success.
 type PreconditionFailed = ErrorResponse
 
 // RateLimitExceeded Too many requests.
 type RateLimitExceeded = RateLimitResponse
 
-// ServiceUnavailable What every answer that is not a success says.
+// RequestTimeout The body of every response that is not a success.
+type RequestTimeout = ErrorResponse
+
+// ServiceUnavailable The body of every response that is not a success.
 type ServiceUnavailable = ErrorResponse
 
-// Unauthorized What every answer that is not a success says.
+// Unauthorized The body of every response that is not a success.
 type Unauthorized = ErrorResponse
 
-// UnsupportedMediaType What every answer that is not a success says.
+// UnsupportedMediaType The body of every response that is not a success.
 type UnsupportedMediaType = ErrorResponse
 
 // ValidationFailed Everything that is wrong with a request, sorted by path.
@@ -312,13 +315,13 @@ type ListCustomerProvidersParams struct {
 	// ProviderType Only providers of this type.
 	ProviderType *ProviderTypeFilter `form:"providerType,omitempty" json:"providerType,omitempty"`
 
-	// IsActive Only providers whose `isActive` has this value; with either value, none whose `isActive` is `null`.
+	// IsActive Only providers whose `isActive` has this value. A provider whose `isActive` is `null` matches neither.
 	IsActive *IsActiveFilter `form:"isActive,omitempty" json:"isActive,omitempty"`
 
-	// Limit How many a page has at most.
+	// Limit The largest number of items on a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Without it, the first page.
+	// Cursor The `nextCursor` of the previous page. Without it, the first page.
 	Cursor *ProviderCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -338,28 +341,28 @@ func (p ListCustomerProvidersParams) Filters() (filters []property.Filter) {
 
 // DeleteCustomerProviderParams defines parameters for DeleteCustomerProvider.
 type DeleteCustomerProviderParams struct {
-	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
+	// IfMatch The `ETag` of an earlier response, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of them; otherwise the response is 412. Without the header the change is made whatever the version of the record.
 	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 
 // GetCustomerProviderParams defines parameters for GetCustomerProvider.
 type GetCustomerProviderParams struct {
-	// IfNoneMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. If the record still has one of these, the answer is 304, without a body.
+	// IfNoneMatch The `ETag` of an earlier response, such as `"7"`, several of them separated by commas, or `*`. If the record still has one of them, the response is 304, without a body.
 	IfNoneMatch *IfNoneMatchHeader `json:"If-None-Match,omitempty"`
 }
 
 // UpdateCustomerProviderParams defines parameters for UpdateCustomerProvider.
 type UpdateCustomerProviderParams struct {
-	// IfMatch The `ETag` of an earlier answer, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of these; otherwise the answer is 412. Without the header the change is made whatever the record's version.
+	// IfMatch The `ETag` of an earlier response, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of them; otherwise the response is 412. Without the header the change is made whatever the version of the record.
 	IfMatch *IfMatchHeader `json:"If-Match,omitempty"`
 }
 
 // ListCustomerProviderHistoryParams defines parameters for ListCustomerProviderHistory.
 type ListCustomerProviderHistoryParams struct {
-	// Limit How many a page has at most.
+	// Limit The largest number of items on a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Without it, the first page.
+	// Cursor The `nextCursor` of the previous page. Without it, the first page.
 	Cursor *HistoryCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -750,6 +753,15 @@ type RateLimitExceededJSONResponse struct {
 	Headers RateLimitExceededResponseHeaders
 }
 
+type RequestTimeoutResponseHeaders struct {
+	XRequestID string
+}
+type RequestTimeoutJSONResponse struct {
+	Body ErrorResponse
+
+	Headers RequestTimeoutResponseHeaders
+}
+
 type ServiceUnavailableResponseHeaders struct {
 	RetryAfter int
 	XRequestID string
@@ -761,7 +773,8 @@ type ServiceUnavailableJSONResponse struct {
 }
 
 type UnauthorizedResponseHeaders struct {
-	XRequestID string
+	WWWAuthenticate string
+	XRequestID      string
 }
 type UnauthorizedJSONResponse struct {
 	Body ErrorResponse
@@ -842,6 +855,7 @@ func (response ListCustomerProviders401JSONResponse) VisitListCustomerProvidersR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
 	_, err := buf.WriteTo(w)
@@ -999,6 +1013,7 @@ func (response CreateCustomerProvider401JSONResponse) VisitCreateCustomerProvide
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
 	_, err := buf.WriteTo(w)
@@ -1031,6 +1046,21 @@ func (response CreateCustomerProvider404JSONResponse) VisitCreateCustomerProvide
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerProvider408JSONResponse struct{ RequestTimeoutJSONResponse }
+
+func (response CreateCustomerProvider408JSONResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1185,6 +1215,7 @@ func (response DeleteCustomerProvider401JSONResponse) VisitDeleteCustomerProvide
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
 	_, err := buf.WriteTo(w)
@@ -1372,6 +1403,7 @@ func (response GetCustomerProvider401JSONResponse) VisitGetCustomerProviderRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
 	_, err := buf.WriteTo(w)
@@ -1529,6 +1561,7 @@ func (response UpdateCustomerProvider401JSONResponse) VisitUpdateCustomerProvide
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
 	_, err := buf.WriteTo(w)
@@ -1561,6 +1594,21 @@ func (response UpdateCustomerProvider404JSONResponse) VisitUpdateCustomerProvide
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCustomerProvider408JSONResponse struct{ RequestTimeoutJSONResponse }
+
+func (response UpdateCustomerProvider408JSONResponse) VisitUpdateCustomerProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1730,6 +1778,7 @@ func (response ListCustomerProviderHistory401JSONResponse) VisitListCustomerProv
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
 	_, err := buf.WriteTo(w)

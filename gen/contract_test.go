@@ -362,6 +362,7 @@ func hasResponses(t *testing.T) {
 		"429": {"object", "code string required", "message string required", "retryAfter integer minimum=1 required"},
 		"500": plain,
 
+		"408": plain,
 		"412": plain,
 		"413": plain,
 		"415": plain,
@@ -370,9 +371,9 @@ func hasResponses(t *testing.T) {
 	always := []string{"400", "401", "403", "404", "422", "429", "500", "503"}
 	statuses := map[string][]string{
 		"listCustomerProviders":       {"200"},
-		"createCustomerProvider":      {"201", "413", "415"},
+		"createCustomerProvider":      {"201", "408", "413", "415"},
 		"getCustomerProvider":         {"200", "304"},
-		"updateCustomerProvider":      {"200", "412", "413", "415"},
+		"updateCustomerProvider":      {"200", "408", "412", "413", "415"},
 		"deleteCustomerProvider":      {"200", "412"},
 		"listCustomerProviderHistory": {"200"},
 	}
