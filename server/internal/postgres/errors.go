@@ -92,6 +92,8 @@ func causeOf(err error) error {
 		server *pgconn.PgError
 		system syscall.Errno
 		name   *net.DNSError
+
+		session sessionError
 	)
 	switch {
 	case errors.As(err, &code):
@@ -104,6 +106,8 @@ func causeOf(err error) error {
 		return fmt.Errorf("postgres: %w", system)
 	case errors.As(err, &name):
 		return errNoHost
+	case errors.As(err, &session):
+		return session
 	}
 	return fmt.Errorf("postgres: %T", innermost(err))
 }
@@ -137,6 +141,8 @@ func explain(err error) error {
 		return fmt.Errorf("this user may not make tables; grant it CREATE on the schema, or run migrate as a user who may: %w", cause)
 	case code.class() == "53":
 		return fmt.Errorf("the server has no connection left, or no space on its disk: %w", cause)
+	case errors.As(err, new(sessionError)):
+		return cause
 	case answered:
 		return cause
 	case errors.As(err, new(*pgconn.ConnectError)):

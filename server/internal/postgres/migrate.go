@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -31,12 +32,15 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	if err != nil {
 		return err
 	}
-	migrator, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
+	migrator, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker), goose.WithTableName(schema.VersionTable))
 	if err != nil {
 		return err
 	}
 	sources := migrator.ListSources()
 	newest := sources[len(sources)-1].Version
+	if err := renameVersionTable(ctx, db); err != nil {
+		return err
+	}
 	version, err := schemaVersion(ctx, db)
 	if err != nil {
 		return err
@@ -51,9 +55,21 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	return err
 }
 
+// renameVersionTable renames the table of versions of databases that had it under goose's own name. That of another program is
+// next to tables that are not this program's.
+func renameVersionTable(ctx context.Context, db *sql.DB) error {
+	var old bool
+	err := db.QueryRowContext(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL AND to_regclass('provider_events') IS NOT NULL AND to_regclass($1) IS NULL", schema.VersionTable).Scan(&old)
+	if err != nil || !old {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "ALTER TABLE IF EXISTS goose_db_version RENAME TO "+schema.VersionTable)
+	return err
+}
+
 // schemaVersion returns the newest migration that the database has seen, 0 if none.
 func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
-	versions, err := database.NewStore(goose.DialectPostgres, goose.DefaultTablename)
+	versions, err := database.NewStore(goose.DialectPostgres, schema.VersionTable)
 	if err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -34,7 +35,7 @@ func TestManyOpenAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := queryInt(t, connect(t, dsn), "SELECT count(*) FROM goose_db_version WHERE version_id = 1"); n != 1 {
+	if n := queryInt(t, connect(t, dsn), "SELECT count(*) FROM carecycle_schema_versions WHERE version_id = 1"); n != 1 {
 		t.Errorf("the first migration was made %d times", n)
 	}
 }
@@ -49,7 +50,7 @@ func TestOpenErrors(t *testing.T) {
 	if err != nil || len(migrations) == 0 {
 		t.Fatalf("no migrations: %v", err)
 	}
-	execute(t, connect(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (7777, true)")
+	execute(t, connect(t, newer), "INSERT INTO carecycle_schema_versions (version_id, is_applied) VALUES (7777, true)")
 	empty := pgtest.New(t)
 	reader := "reader_of_" + database(t, empty) // a role belongs to the server, which other runs of this test share
 	execute(t, connect(t, empty), "CREATE ROLE "+reader+" LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
@@ -64,6 +65,7 @@ func TestOpenErrors(t *testing.T) {
 		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},
 		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword(reader, "secret") }), "this user may not make tables"},
 		{"a newer schema", newer, fmt.Sprintf("its schema, version 7777, was made by a newer version of this program, which knows up to %d; install the newer program", len(migrations))},
+		{"another encoding", latin1(t), "its encoding is LATIN1, which cannot store every text; create a database with createdb --encoding=UTF8"},
 		{"read-only", readOnly, "it is read-only; name the primary server"},
 		{"no URL", "postgres://user:secret@host:port/db", "the URL cannot be read"},
 		{"an at sign in the password", "postgres://user:12@secret@host/db", "the URL cannot be read"},
@@ -84,6 +86,43 @@ func TestOpenErrors(t *testing.T) {
 				t.Errorf("error %v\nwant one that says %s, and nothing secret", err, c.want)
 			}
 		})
+	}
+}
+
+// latin1 creates a database whose encoding has no ř.
+func latin1(t *testing.T) string {
+	t.Helper()
+	utf8 := pgtest.New(t)
+	name := database(t, utf8) + "_latin1"
+	c := connect(t, utf8)
+	execute(t, c, "CREATE DATABASE "+name+" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+	t.Cleanup(func() { connect(t, utf8).Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") })
+	return with(t, utf8, func(u *url.URL) { u.Path = "/" + name })
+}
+
+// The table of versions of another program in the same schema is left alone, and not mistaken for this program's.
+func TestForeignVersions(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	c := connect(t, dsn)
+	execute(t, c, "CREATE TABLE goose_db_version (id int, version_id bigint, is_applied boolean, tstamp timestamp); INSERT INTO goose_db_version VALUES (1, 7777, true, now())")
+	open(t, dsn, postgres.Options{}).Close()
+	open(t, dsn, postgres.Options{}).Close()
+	if n := queryInt(t, c, "SELECT count(*) FROM goose_db_version WHERE version_id = 7777"); n != 1 {
+		t.Errorf("the foreign table has %d rows, want 1", n)
+	}
+}
+
+// A database of an earlier version of this program, which used goose's name for the table, keeps its version.
+func TestRenamedVersions(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	open(t, dsn, postgres.Options{}).Close()
+	c := connect(t, dsn)
+	execute(t, c, "ALTER TABLE carecycle_schema_versions RENAME TO goose_db_version")
+	open(t, dsn, postgres.Options{}).Close()
+	if n := queryInt(t, c, "SELECT count(*) FROM carecycle_schema_versions WHERE version_id = 1"); n != 1 {
+		t.Errorf("the first migration is recorded %d times, want once", n)
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -72,10 +71,14 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	if err := checkEncoding(ctx, config.ConnConfig); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
+	}
 	if err := migrate(ctx, config.ConnConfig); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
 	}
 	configureSessions(config.ConnConfig.RuntimeParams)
+	config.AfterConnect = verifySession
 	s := &Store{now: o.Now}
 	if s.now == nil {
 		s.now = time.Now
@@ -129,22 +132,6 @@ func authority(dsn string) string {
 	}
 	return rest
 }
-
-// configureSessions sets the parameters of every connection.
-func configureSessions(parameters map[string]string) {
-	parameters["application_name"] = "carecycle"
-	parameters["synchronous_commit"] = "on" // a commit is on disk before it is acknowledged
-	parameters["lock_timeout"] = milliseconds(lockTimeout)
-	parameters["statement_timeout"] = milliseconds(statementTimeout)
-	parameters["idle_in_transaction_session_timeout"] = milliseconds(attemptTimeout) // in case this process freezes while it holds locks
-	// Statements are planned once a connection. They find their rows by key, and must do so still if they were planned
-	// when the tables were empty.
-	parameters["plan_cache_mode"] = "force_generic_plan"
-	parameters["enable_seqscan"] = "off"
-	parameters["jit"] = "off" // the cost of an unavoidable scan would trigger it
-}
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // Close finishes the writes in flight and closes the connections.
 func (s *Store) Close() error {

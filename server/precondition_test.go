@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bufio"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestUnsupportedPrecondition sends every precondition of RFC 9110 to every operation. Those that an operation does not have are
+// rejected, and nothing is changed.
+func TestUnsupportedPrecondition(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r := a.newRecord()
+	honoured := map[string]string{"GET " + r.path(): "If-None-Match", "PATCH " + r.path(): "If-Match", "DELETE " + r.path(): "If-Match"}
+	for _, operation := range []struct{ method, path, body string }{
+		{"GET", providersOf(r.customer), ""},
+		{"HEAD", providersOf(r.customer), ""},
+		{"POST", providersOf(r.customer), `{"providerType":"Hospital"}`},
+		{"GET", r.path(), ""},
+		{"PATCH", r.path(), `{"city":"changed"}`},
+		{"DELETE", r.path(), ""},
+		{"GET", r.path() + "/history", ""},
+	} {
+		for name, value := range map[string]string{
+			"If-Match": `"7"`, "If-None-Match": `*`, "If-Modified-Since": "Thu, 26 Nov 2026 12:00:00 GMT",
+			"If-Unmodified-Since": "Thu, 26 Nov 2026 12:00:00 GMT", "If-Range": `"1"`,
+		} {
+			got := a.send(request{Method: operation.method, Path: operation.path, Body: operation.body, Header: http.Header{name: {value}}})
+			want := problem("UNSUPPORTED_PRECONDITION", "This operation does not support the precondition "+name+". Nothing was changed; send the request without that header.")
+			supported := honoured[operation.method+" "+operation.path] == name
+			if rejected := got.Status == http.StatusBadRequest && (got.Body == want || operation.method == "HEAD"); rejected == supported {
+				t.Errorf("%s %s with %s: %d %s", operation.method, operation.path, name, got.Status, got.Body)
+			}
+		}
+	}
+	a.compare("record", a.send(request{Path: r.path(), Body: `{}`}), r.properties(nil), false)
+}
+
+// TestHeaderNames looks at the names of headers as they are on the wire: some clients compare them by case.
+func TestHeaderNames(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r := a.newRecord()
+	for _, test := range []struct{ request, key, want string }{
+		{"GET " + r.path(), a.key, "ETag: \"1\"\r\n"},
+		{"HEAD " + r.path(), a.key, "ETag: \"1\"\r\n"},
+		{"GET /openapi.yaml", "", "ETag: \""},
+		{"GET " + r.path(), "", "WWW-Authenticate: ApiKey realm=\"careCycle\", header=\"x-api-key\"\r\n"},
+		{"OPTIONS " + r.path(), "", "Accept-Patch: application/json, application/merge-patch+json\r\n"},
+		{"PATCH " + r.path(), a.key, "Accept-Patch: application/json, application/merge-patch+json\r\n"},
+	} {
+		c := a.connect()
+		c.write("%s HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: %s\r\nConnection: close\r\n\r\n", test.request, test.key)
+		var head strings.Builder
+		for lines := bufio.NewReader(c.Conn); ; {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if head.WriteString(line); line == "\r\n" {
+				break
+			}
+		}
+		if !strings.Contains(head.String(), "\r\n"+test.want) {
+			t.Errorf("%s: no %q in\n%s", test.request, test.want, &head)
+		}
+	}
+}
