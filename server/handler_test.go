@@ -41,7 +41,7 @@ func newHandlerAt(t testing.TB, database *sqlite.Store, store provider.Store, lo
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, _, err := apikey.Create(t.Context(), database, apikey.Key{Organization: organization, Permissions: apikey.Permissions()}, now())
+	secret, _, err := apikey.Create(t.Context(), database, apikey.Key{Organization: organization, Permissions: apikey.Permissions()}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func TestBenchmarkedHandlersAgree(t *testing.T) {
 func serving(t testing.TB, store provider.Store) (http.Handler, string) {
 	t.Helper()
 	keys := &oneKey{}
-	secret, key, err := apikey.Create(t.Context(), keys, apikey.Key{Organization: 1, Permissions: apikey.Permissions()}, time.Now())
+	secret, key, err := apikey.Create(t.Context(), keys, apikey.Key{Organization: 1, Permissions: apikey.Permissions()}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +151,8 @@ func (k *oneKey) KeyByHash(_ context.Context, hash apikey.Hash) (apikey.Key, err
 	}
 	return k.key, nil
 }
+
+func (*oneKey) Now(context.Context) (time.Time, error) { return time.Now(), nil }
 
 func (*oneKey) RecordKeyUse(context.Context, string, time.Time) error { return nil }
 

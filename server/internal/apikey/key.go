@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// Key is what is known of a key, without its secret. Times are UTC, whole milliseconds; a zero one means never.
+// Key is what is known of a key, without its secret. Times are the store's, UTC, whole milliseconds; a zero one means never.
 type Key struct {
 	ID               string // as from NewID
 	Organization     int64  // the one organization that the key sees
@@ -29,18 +29,20 @@ type Key struct {
 	Permissions      []Permission
 	RateLimit        int // requests a minute, 0 for no limit
 	CreatedAt        time.Time
-	ExpiresAt        time.Time // from then on the key is refused
-	RevokedAt        time.Time // from then on the key is refused; in the future while its replacement is being rolled out
-	LastUsedAt       time.Time // about: noted at most once in TouchInterval
+	ExpiresAt        time.Time // from then on the key is rejected
+	Revoked          bool      // the key is rejected, whatever the time
+	RevokedAt        time.Time // when it was revoked; for a key that is being replaced, when it will stop working
+	LastUsedAt       time.Time // about: recorded at most once in UseInterval
+	ReadAt           time.Time // when the store read the key
+}
+
+// Active reports whether the key works at a time of the store's clock: neither expired nor revoked.
+func (k *Key) Active(now time.Time) bool {
+	return !k.Revoked && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt)) && (k.RevokedAt.IsZero() || now.Before(k.RevokedAt))
 }
 
 // Allows reports whether the key has the permission.
 func (k *Key) Allows(p Permission) bool { return slices.Contains(k.Permissions, p) }
-
-// Active reports whether the key works at that time: neither expired nor revoked.
-func (k *Key) Active(now time.Time) bool {
-	return (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt)) && (k.RevokedAt.IsZero() || now.Before(k.RevokedAt))
-}
 
 // Permission is something that a key may be used for.
 type Permission string

@@ -13,7 +13,7 @@ var ErrNotFound = errors.New("there is no such key")
 // ErrInactive says that a key is expired or revoked, and so cannot be replaced.
 var ErrInactive = errors.New("the key is expired or revoked; make a new one with keys create")
 
-// Store keeps keys. It is safe for concurrent use. Its errors do not repeat the ID they were given: it may be a secret
+// Store keeps keys. It is safe for concurrent use. Its clock is the one that every process with the same store has. Its errors do not repeat the ID they were given: it may be a secret
 // that was pasted in the wrong place.
 type Store interface {
 	// CreateKey saves a new key, to be found by its ID and its hash.
@@ -28,23 +28,33 @@ type Store interface {
 	// ListKeys returns the keys of every organization, active or not, oldest first.
 	ListKeys(ctx context.Context) ([]Key, error)
 
-	// RevokeKey ends a key at that time, which may be in the future: the key works until then. A revocation can be
-	// brought forward, never put off: if the key has an earlier one, that stands and there is no error.
+	// RevokeKey ends a key after that time, counted from now; 0 ends it at once, whatever the clock says later. A revocation can
+	// be brought forward, never put off: if the key has an earlier one, that stands and there is no error.
 	// Errors: ErrNotFound.
-	RevokeKey(ctx context.Context, id string, at time.Time) error
+	RevokeKey(ctx context.Context, id string, after time.Duration) error
+
+	// Now returns the time of the store's clock.
+	Now(ctx context.Context) (time.Time, error)
 
 	// RecordKeyUse notes that a key was used at that time. A later use already noted stands. An unknown ID is no error.
 	RecordKeyUse(ctx context.Context, id string, at time.Time) error
 }
 
-// Create saves a new key and returns its secret, which cannot be had again, and the key as saved. Of the key given,
-// ID, Prefix and every time but ExpiresAt are set here.
-func Create(ctx context.Context, store Store, key Key, now time.Time) (secret string, _ Key, _ error) {
+// Create saves a new key and returns its secret, which cannot be had again, and the key as saved. The key works for the
+// lifetime, or until it is revoked if that is 0. Of the key given, ID, Prefix and every time are set here.
+func Create(ctx context.Context, store Store, key Key, lifetime time.Duration) (secret string, _ Key, _ error) {
+	now, err := store.Now(ctx)
+	if err != nil {
+		return "", Key{}, fmt.Errorf("create api key: %w", err)
+	}
 	secret = Generate()
 	hash, _ := HashOf(secret)
-	key.ID, key.Prefix = NewID(), Prefix(secret)
-	key.CreatedAt, key.ExpiresAt = toMilliseconds(now), toMilliseconds(key.ExpiresAt)
-	key.RevokedAt, key.LastUsedAt = time.Time{}, time.Time{}
+	key.ID, key.Prefix, key.Revoked = NewID(), Prefix(secret), false
+	key.CreatedAt, key.ReadAt = toMilliseconds(now), toMilliseconds(now)
+	key.ExpiresAt, key.RevokedAt, key.LastUsedAt = time.Time{}, time.Time{}, time.Time{}
+	if lifetime > 0 {
+		key.ExpiresAt = toMilliseconds(now.Add(lifetime))
+	}
 	if err := store.CreateKey(ctx, key, hash); err != nil {
 		return "", Key{}, fmt.Errorf("create api key: %w", err)
 	}
@@ -56,23 +66,23 @@ func Create(ctx context.Context, store Store, key Key, now time.Time) (secret st
 // had again, and the new key. Errors: ErrNotFound, ErrInactive.
 //
 // After any other error it can be called again: what the failed call may have created has a secret that nobody knows.
-func Rotate(ctx context.Context, store Store, id string, overlap time.Duration, now time.Time) (secret string, _ Key, _ error) {
+func Rotate(ctx context.Context, store Store, id string, overlap time.Duration) (secret string, _ Key, _ error) {
 	old, err := store.KeyByID(ctx, id)
 	if err != nil {
 		return "", Key{}, fmt.Errorf("rotate api key: %w", err)
 	}
-	if !old.Active(now) {
+	if !old.Active(old.ReadAt) {
 		return "", Key{}, fmt.Errorf("rotate api key: %w", ErrInactive)
 	}
-	next := old
+	lifetime := time.Duration(0)
 	if !old.ExpiresAt.IsZero() {
-		next.ExpiresAt = now.Add(old.ExpiresAt.Sub(old.CreatedAt))
+		lifetime = old.ExpiresAt.Sub(old.CreatedAt)
 	}
-	secret, next, err = Create(ctx, store, next, now)
+	secret, next, err := Create(ctx, store, old, lifetime)
 	if err != nil {
 		return "", Key{}, fmt.Errorf("rotate api key: %w", err)
 	}
-	if err := store.RevokeKey(ctx, id, toMilliseconds(now.Add(overlap))); err != nil {
+	if err := store.RevokeKey(ctx, id, overlap); err != nil {
 		return "", Key{}, fmt.Errorf("rotate api key: revoke the old one: %w", err)
 	}
 	return secret, next, nil

@@ -28,6 +28,7 @@ type memory struct {
 	touching  func(context.Context) error // called by TouchKey before it writes
 	down      error                       // every method's error, but TouchKey's
 	noRevoke  error                       // RevokeKey's error
+	clock     func() time.Time            // nil for time.Now
 }
 
 var _ apikey.Store = (*memory)(nil)
@@ -63,7 +64,16 @@ func (m *memory) ListKeys(context.Context) ([]apikey.Key, error) {
 	return slices.Clone(m.keys), m.down
 }
 
-func (m *memory) RevokeKey(_ context.Context, id string, at time.Time) error {
+func (m *memory) now() time.Time {
+	if m.clock != nil {
+		return m.clock()
+	}
+	return time.Now()
+}
+
+func (m *memory) Now(context.Context) (time.Time, error) { return m.now(), m.down }
+
+func (m *memory) RevokeKey(_ context.Context, id string, after time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.noRevoke != nil {
@@ -73,9 +83,11 @@ func (m *memory) RevokeKey(_ context.Context, id string, at time.Time) error {
 	if i < 0 {
 		return apikey.ErrNotFound
 	}
-	if key := &m.keys[i]; key.RevokedAt.IsZero() || at.Before(key.RevokedAt) {
+	key, at := &m.keys[i], m.now().Add(after)
+	if key.RevokedAt.IsZero() || at.Before(key.RevokedAt) {
 		key.RevokedAt = at
 	}
+	key.Revoked = key.Revoked || after <= 0
 	return m.down
 }
 
@@ -105,7 +117,9 @@ func (m *memory) at(i int) (apikey.Key, error) {
 	if i < 0 {
 		return apikey.Key{}, apikey.ErrNotFound
 	}
-	return m.keys[i], nil
+	key := m.keys[i]
+	key.ReadAt = m.now()
+	return key, nil
 }
 
 // counts returns how many look-ups and touches there were.
@@ -115,12 +129,13 @@ func (m *memory) counts() (lookups, touches int) {
 	return m.lookups, len(m.touches)
 }
 
-// create makes a key that both reads and writes.
-func create(t testing.TB, store apikey.Store, key apikey.Key, now time.Time) (string, apikey.Key) {
+// create saves a key that was created at that time, may read and write, and expires at its ExpiresAt.
+func create(t testing.TB, store apikey.Store, key apikey.Key, at time.Time) (string, apikey.Key) {
 	t.Helper()
-	key.Permissions = apikey.Permissions()
-	secret, key, err := apikey.Create(t.Context(), store, key, now)
-	if err != nil {
+	secret := apikey.Generate()
+	hash, _ := apikey.HashOf(secret)
+	key.ID, key.Prefix, key.Permissions, key.CreatedAt = apikey.NewID(), apikey.Prefix(secret), apikey.Permissions(), at
+	if err := store.CreateKey(t.Context(), key, hash); err != nil {
 		t.Fatal(err)
 	}
 	return secret, key
@@ -128,12 +143,12 @@ func create(t testing.TB, store apikey.Store, key apikey.Key, now time.Time) (st
 
 func TestCreate(t *testing.T) {
 	now := time.Date(2026, 6, 17, 21, 7, 23, 709_999_999, time.FixedZone("CEST", 7200))
-	store := new(memory)
+	store := &memory{clock: func() time.Time { return now }}
 	secret, key, err := apikey.Create(t.Context(), store, apikey.Key{
 		ID: "key_chosen", Organization: 7, OrganizationName: "Clinic", Name: "intake", Prefix: "chosen",
 		Permissions: []apikey.Permission{apikey.ProvidersWrite}, RateLimit: 60,
-		CreatedAt: now.Add(-time.Hour), ExpiresAt: now.Add(time.Hour), RevokedAt: now, LastUsedAt: now,
-	}, now)
+		CreatedAt: now.Add(-time.Hour), ExpiresAt: now.Add(time.Minute), Revoked: true, RevokedAt: now, LastUsedAt: now,
+	}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,13 +156,14 @@ func TestCreate(t *testing.T) {
 	want := apikey.Key{
 		ID: key.ID, Organization: 7, OrganizationName: "Clinic", Name: "intake", Prefix: secret[:9],
 		Permissions: []apikey.Permission{apikey.ProvidersWrite}, RateLimit: 60,
-		CreatedAt: created, ExpiresAt: created.Add(time.Hour),
+		CreatedAt: created, ExpiresAt: created.Add(time.Hour), ReadAt: created,
 	}
 	if !reflect.DeepEqual(key, want) || key.ID == "key_chosen" {
 		t.Errorf("created %+v\n   want %+v", key, want)
 	}
 	hash, ok := apikey.HashOf(secret)
 	saved, err := store.KeyByHash(t.Context(), hash)
+	saved.ReadAt = created
 	if !ok || err != nil || !reflect.DeepEqual(saved, want) {
 		t.Errorf("saved %+v, %v\n want %+v", saved, err, want)
 	}
@@ -168,19 +184,19 @@ func TestRotate(t *testing.T) {
 		{name: "a later revocation is brought forward", revoked: now.Add(48 * time.Hour), overlap: time.Hour, wantEnd: now.Add(time.Hour)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			store := new(memory)
+			store := &memory{clock: func() time.Time { return now }}
 			oldSecret, old := create(t, store, apikey.Key{Organization: 7, OrganizationName: "Clinic", Name: "intake", RateLimit: 60, ExpiresAt: c.expires}, made)
 			if !c.revoked.IsZero() {
-				store.RevokeKey(t.Context(), old.ID, c.revoked)
+				store.RevokeKey(t.Context(), old.ID, c.revoked.Sub(now))
 			}
 			store.RecordKeyUse(t.Context(), old.ID, now)
 
-			secret, key, err := apikey.Rotate(t.Context(), store, old.ID, c.overlap, now)
+			secret, key, err := apikey.Rotate(t.Context(), store, old.ID, c.overlap)
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := old
-			want.ID, want.Prefix, want.CreatedAt, want.ExpiresAt = key.ID, secret[:9], now, c.wantExpires
+			want.ID, want.Prefix, want.CreatedAt, want.ExpiresAt, want.ReadAt = key.ID, secret[:9], now, c.wantExpires, now
 			if !reflect.DeepEqual(key, want) || key.ID == old.ID || secret == oldSecret {
 				t.Errorf("new key %+v\n    want %+v", key, want)
 			}
@@ -194,13 +210,13 @@ func TestRotate(t *testing.T) {
 func TestRotateRefusesWhatHasEnded(t *testing.T) {
 	made := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	for name, end := range map[string]func(apikey.Store, apikey.Key){
-		"revoked": func(s apikey.Store, k apikey.Key) { s.RevokeKey(t.Context(), k.ID, made.Add(time.Minute)) },
+		"revoked": func(s apikey.Store, k apikey.Key) { s.RevokeKey(t.Context(), k.ID, 0) },
 		"expired": func(apikey.Store, apikey.Key) {},
 	} {
-		store := new(memory)
+		store := &memory{clock: func() time.Time { return made.Add(2 * time.Hour) }}
 		_, key := create(t, store, apikey.Key{ExpiresAt: made.Add(time.Hour)}, made)
 		end(store, key)
-		if _, _, err := apikey.Rotate(t.Context(), store, key.ID, time.Hour, made.Add(2*time.Hour)); !errors.Is(err, apikey.ErrInactive) {
+		if _, _, err := apikey.Rotate(t.Context(), store, key.ID, time.Hour); !errors.Is(err, apikey.ErrInactive) {
 			t.Errorf("%s: error %v, want ErrInactive", name, err)
 		}
 		if keys, _ := store.ListKeys(t.Context()); len(keys) != 1 {
@@ -215,26 +231,26 @@ func TestStoreErrorsPassThrough(t *testing.T) {
 	secret, key := create(t, store, apikey.Key{}, now)
 
 	// An operator who takes the key for its ID.
-	_, _, err := apikey.Rotate(t.Context(), store, secret, 0, now)
+	_, _, err := apikey.Rotate(t.Context(), store, secret, 0)
 	if !errors.Is(err, apikey.ErrNotFound) || strings.Contains(fmt.Sprintf("%+v", err), secret[9:20]) {
 		t.Errorf("rotate an unknown key: %v", err)
 	}
 
 	store.noRevoke = errDown
-	got, _, err := apikey.Rotate(t.Context(), store, key.ID, 0, now)
+	got, _, err := apikey.Rotate(t.Context(), store, key.ID, 0)
 	if !errors.Is(err, errDown) || got != "" {
 		t.Errorf("rotate without being able to revoke: secret of %d bytes, %v", len(got), err)
 	}
 	store.noRevoke = nil
-	if _, _, err := apikey.Rotate(t.Context(), store, key.ID, 0, now); err != nil {
+	if _, _, err := apikey.Rotate(t.Context(), store, key.ID, 0); err != nil {
 		t.Errorf("rotate again: %v", err)
 	}
 
 	store.down = errDown
-	if _, _, err := apikey.Rotate(t.Context(), store, key.ID, 0, now); !errors.Is(err, errDown) {
+	if _, _, err := apikey.Rotate(t.Context(), store, key.ID, 0); !errors.Is(err, errDown) {
 		t.Errorf("rotate with the store down: %v", err)
 	}
-	if got, _, err := apikey.Create(t.Context(), store, apikey.Key{}, now); !errors.Is(err, errDown) || got != "" {
+	if got, _, err := apikey.Create(t.Context(), store, apikey.Key{}, 0); !errors.Is(err, errDown) || got != "" {
 		t.Errorf("create with the store down: secret of %d bytes, %v", len(got), err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// CacheTTL is how long a response of the store is used, counted from the question: so long at most, a revocation
-	// that another process writes goes unnoticed.
+	// CacheTTL is how long a response of the store is used, counted from the question: a revocation by another process
+	// takes effect after that time at the latest.
 	CacheTTL = 5 * time.Second
 
 	// UseInterval is how far apart the noted uses of a key are at least.
@@ -46,9 +46,15 @@ type Verifier struct {
 // cacheEntry is what the store said of a key.
 type cacheEntry struct {
 	key      Key
-	until    time.Time
-	recorded *atomic.Int64 // when a touch was last asked for, Unix nanoseconds; one for all answers about a key
+	lookedUp time.Time     // when the store was asked, on this machine's clock
+	recorded *atomic.Int64 // when recording a use was last requested, Unix nanoseconds; shared by all entries of a key
 }
+
+// fresh reports whether the entry can still be used.
+func (e *cacheEntry) fresh(now time.Time) bool { return now.Sub(e.lookedUp) < CacheTTL }
+
+// storeTime returns the time of the store's clock, late by as long as the store took to respond.
+func (e *cacheEntry) storeTime(now time.Time) time.Time { return e.key.ReadAt.Add(now.Sub(e.lookedUp)) }
 
 // NewVerifier returns a Verifier of the keys in the store. now is the clock, time.Now outside of tests. The log gets
 // a warning for each use that could not be noted. The Verifier is to be closed before the store.
@@ -67,19 +73,20 @@ func (v *Verifier) Verify(ctx context.Context, secret string) (*Key, error) {
 		return nil, ErrInvalid
 	}
 	now := v.now()
-	a := v.cached(hash)
-	if a == nil || !now.Before(a.until) {
+	entry := v.cached(hash)
+	if entry == nil || !entry.fresh(now) {
 		var err error
-		if a, err = v.lookUp(ctx, hash); err != nil {
+		if entry, err = v.lookUp(ctx, hash); err != nil {
 			return nil, err
 		}
 		now = v.now()
 	}
-	if !a.key.Active(now) {
+	at := entry.storeTime(now)
+	if !entry.key.Active(at) {
 		return nil, ErrInvalid
 	}
-	v.recordUse(a, now)
-	return &a.key, nil
+	v.recordUse(entry, at)
+	return &entry.key, nil
 }
 
 // Close waits until the uses seen so far are noted or given up, about 5 seconds at most. Verify still works after it,
@@ -99,10 +106,10 @@ func (v *Verifier) cached(hash Hash) *cacheEntry {
 // lookUp asks the store, once for all who want to know at the same time. One of them giving up must not fail the
 // others; no response is waited for that would be too old to use.
 func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*cacheEntry, error) {
-	a, err, _ := v.lookups.Do(string(hash[:]), func() (any, error) {
+	entry, err, _ := v.lookups.Do(string(hash[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CacheTTL)
 		defer cancel()
-		until := v.now().Add(CacheTTL)
+		asked := v.now()
 		key, err := v.store.KeyByHash(ctx, hash)
 		if errors.Is(err, ErrNotFound) {
 			return nil, ErrInvalid
@@ -110,21 +117,21 @@ func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*cacheEntry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("look up api key: %w", err)
 		}
-		return v.remember(hash, &cacheEntry{key: key, until: until}), nil
+		return v.remember(hash, &cacheEntry{key: key, lookedUp: asked}), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return a.(*cacheEntry), nil
+	return entry.(*cacheEntry), nil
 }
 
-func (v *Verifier) remember(hash Hash, a *cacheEntry) *cacheEntry {
+func (v *Verifier) remember(hash Hash, entry *cacheEntry) *cacheEntry {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if old, ok := v.cache[hash]; ok {
-		a.recorded = old.recorded
+		entry.recorded = old.recorded
 	} else {
-		a.recorded = new(atomic.Int64)
+		entry.recorded = new(atomic.Int64)
 		if len(v.cache) >= maxCached {
 			for other := range v.cache {
 				delete(v.cache, other)
@@ -132,21 +139,21 @@ func (v *Verifier) remember(hash Hash, a *cacheEntry) *cacheEntry {
 			}
 		}
 	}
-	v.cache[hash] = a
-	return a
+	v.cache[hash] = entry
+	return entry
 }
 
-// recordUse has the use of a key noted in the background, unless this or another process did so within the last
-// TouchInterval.
-func (v *Verifier) recordUse(a *cacheEntry, now time.Time) {
-	last := a.recorded.Load()
-	if now.Sub(a.key.LastUsedAt) < UseInterval || now.UnixNano()-last < int64(UseInterval) ||
-		!a.recorded.CompareAndSwap(last, now.UnixNano()) {
+// recordUse records the use of a key in the background, unless this or another process did so within the last UseInterval. now
+// is the time of the store's clock.
+func (v *Verifier) recordUse(entry *cacheEntry, now time.Time) {
+	last := entry.recorded.Load()
+	if now.Sub(entry.key.LastUsedAt) < UseInterval || now.UnixNano()-last < int64(UseInterval) ||
+		!entry.recorded.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
 	select {
 	case v.pendingUses <- struct{}{}:
-		go v.saveUse(a.key.ID, toMilliseconds(now))
+		go v.saveUse(entry.key.ID, toMilliseconds(now))
 	default:
 	}
 }

@@ -66,7 +66,7 @@ func TestVerify(t *testing.T) {
 			}
 			secret, key := create(t, store, key, now)
 			if c.revoked != 0 {
-				store.RevokeKey(t.Context(), key.ID, now.Add(c.revoked))
+				store.RevokeKey(t.Context(), key.ID, c.revoked)
 			}
 			for _, state := range []string{"new", "cached"} {
 				got, err := v.Verify(t.Context(), secret)
@@ -75,6 +75,45 @@ func TestVerify(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// The clock that counts is the store's: each machine has its own.
+func TestClocksApart(t *testing.T) {
+	for name, apart := range map[string]time.Duration{"the store's clock is behind": -2 * time.Minute, "the store's clock is ahead": 2 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &memory{clock: func() time.Time { return time.Now().Add(apart) }}
+				v := newVerifier(t, store)
+				secret, _, err := apikey.Create(t.Context(), store, apikey.Key{}, time.Minute)
+				if err != nil {
+					t.Fatal(err)
+				}
+				replaced, old := create(t, store, apikey.Key{}, store.now())
+				store.RevokeKey(t.Context(), old.ID, time.Minute)
+				time.Sleep(time.Minute - time.Nanosecond)
+				for what, secret := range map[string]string{"a key that expires": secret, "a key that is being replaced": replaced} {
+					if _, err := v.Verify(t.Context(), secret); err != nil {
+						t.Errorf("%s, before its end: %v", what, err)
+					}
+				}
+				time.Sleep(time.Nanosecond)
+				wantInvalid(t, v, secret)
+				wantInvalid(t, v, replaced)
+			})
+		})
+	}
+}
+
+// A revoked key stays revoked when a clock is set back.
+func TestRevokedWhateverTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memory)
+		v := newVerifier(t, store)
+		secret, key := create(t, store, apikey.Key{}, time.Now())
+		store.RevokeKey(t.Context(), key.ID, 0)
+		store.clock = func() time.Time { return time.Now().Add(-2 * time.Minute) }
+		wantInvalid(t, v, secret)
 	})
 }
 
@@ -122,7 +161,7 @@ func TestRotationOverlaps(t *testing.T) {
 		v := newVerifier(t, store)
 		oldSecret, old := create(t, store, apikey.Key{}, time.Now())
 		wantValid(t, v, oldSecret, old.ID)
-		secret, key, err := apikey.Rotate(t.Context(), store, old.ID, time.Hour, time.Now())
+		secret, key, err := apikey.Rotate(t.Context(), store, old.ID, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +175,7 @@ func TestRotationOverlaps(t *testing.T) {
 }
 
 func (anyKey) KeyByHash(context.Context, apikey.Hash) (apikey.Key, error) {
-	return apikey.Key{ID: "key_any"}, nil
+	return apikey.Key{ID: "key_any", ReadAt: time.Now()}, nil
 }
 
 func (anyKey) RecordKeyUse(context.Context, string, time.Time) error { return nil }

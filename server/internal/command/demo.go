@@ -34,10 +34,9 @@ func demo(ctx context.Context, s store, address string, out io.Writer) error {
 	if err := demoRecords(ctx, s, organization); err != nil {
 		return err
 	}
-	now := time.Now()
 	secret, key, err := apikey.Create(ctx, s, apikey.Key{
-		Organization: organization, OrganizationName: demoOrganization, Name: "demo", Permissions: apikey.Permissions(), ExpiresAt: now.Add(demoKeyLifetime),
-	}, now)
+		Organization: organization, OrganizationName: demoOrganization, Name: "demo", Permissions: apikey.Permissions(),
+	}, demoKeyLifetime)
 	if err != nil {
 		return err
 	}

@@ -36,15 +36,11 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	for _, permission := range k.Permission {
 		key.Permissions = append(key.Permissions, apikey.Permission(permission))
 	}
-	now := time.Now()
-	if k.Expires > 0 {
-		key.ExpiresAt = now.Add(k.Expires)
-	}
 	return c.withStore(ctx, func(s store) (err error) {
 		if key.Organization, err = s.EnsureOrganization(ctx, key.OrganizationName); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
-		secret, key, err := apikey.Create(ctx, s, key, now)
+		secret, key, err := apikey.Create(ctx, s, key, k.Expires)
 		if err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
@@ -65,23 +61,23 @@ func (n *name) UnmarshalText(text []byte) error {
 }
 
 func printSecret(io streams, what, secret string, key apikey.Key) error {
-	fmt.Fprintf(io.err, "%s %s\nkeep the key, it cannot be shown again:\n", what, formatKey(key, key.CreatedAt))
+	fmt.Fprintf(io.err, "%s %s\nkeep the key, it cannot be shown again:\n", what, formatKey(key))
 	_, err := fmt.Fprintln(io.out, secret)
 	return err
 }
 
-// formatKey is a key on one formatKey, its ID first.
-func formatKey(key apikey.Key, now time.Time) string {
+// formatKey returns a line about a key, its ID first.
+func formatKey(key apikey.Key) string {
 	limit := "no limit"
 	if key.RateLimit > 0 {
 		limit = fmt.Sprintf("%d/min", key.RateLimit)
 	}
 	state := "active"
 	switch {
-	case key.Active(now) && !key.RevokedAt.IsZero():
+	case key.Active(key.ReadAt) && !key.RevokedAt.IsZero():
 		state = "revoked from " + key.RevokedAt.Format(time.DateTime)
-	case key.Active(now):
-	case !key.RevokedAt.IsZero() && !now.Before(key.RevokedAt):
+	case key.Active(key.ReadAt):
+	case key.Revoked, !key.RevokedAt.IsZero() && !key.ReadAt.Before(key.RevokedAt):
 		state = "revoked"
 	default:
 		state = "expired"
@@ -115,9 +111,8 @@ func (listKeys) Run(ctx context.Context, c *commands, io streams) error {
 		if err != nil {
 			return fmt.Errorf("list keys: %w", err)
 		}
-		now := time.Now()
 		for _, key := range keys {
-			if _, err := fmt.Fprintln(io.out, formatKey(key, now)); err != nil {
+			if _, err := fmt.Fprintln(io.out, formatKey(key)); err != nil {
 				return err
 			}
 		}
@@ -132,7 +127,7 @@ type rotateKey struct {
 
 func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
-		secret, key, err := apikey.Rotate(ctx, s, r.ID, r.Overlap, time.Now())
+		secret, key, err := apikey.Rotate(ctx, s, r.ID, r.Overlap)
 		if err != nil {
 			return keyError("rotate key", err)
 		}
@@ -146,7 +141,7 @@ type revokeKey struct {
 
 func (r revokeKey) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
-		if err := s.RevokeKey(ctx, r.ID, time.Now()); err != nil {
+		if err := s.RevokeKey(ctx, r.ID, 0); err != nil {
 			return keyError("revoke key", err)
 		}
 		_, err := fmt.Fprintln(io.err, "revoked; running servers refuse the key within 5 seconds")

@@ -84,6 +84,8 @@ func (s *Server) command(program string, arguments ...string) *exec.Cmd {
 }
 
 func (s *Server) initialize() error {
+	runtime.LockOSThread() // the program ends with the thread that started it
+	defer runtime.UnlockOSThread()
 	output, err := s.command("initdb", "--pgdata=data", "--username="+superuser, "--auth=trust", "--encoding=UTF8", "--no-sync").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, output)
@@ -114,7 +116,8 @@ func (s *Server) Restart() error {
 	p := &process{exited: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
-		runtime.LockOSThread() // the server ends with the thread that started it: keep that
+		runtime.LockOSThread() // as in initialize
+		defer runtime.UnlockOSThread()
 		err := c.Start()
 		started <- err
 		if err == nil {
@@ -165,6 +168,18 @@ func (s *Server) Stop() error {
 	case <-time.After(patience):
 		return errors.New("the server does not stop")
 	}
+}
+
+// Demote makes the server a standby, which can be read and not written to. It is started again.
+func (s *Server) Demote() error {
+	if err := s.Stop(); err != nil {
+		return err
+	}
+	signal := filepath.Join(s.directory, "data", "standby.signal")
+	if err := os.WriteFile(signal, nil, 0o644); err != nil {
+		return err
+	}
+	return s.Restart()
 }
 
 // Remove stops the server and removes its directory.

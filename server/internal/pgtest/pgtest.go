@@ -79,6 +79,14 @@ func (s *Server) Start(t testing.TB) {
 	}
 }
 
+// Demote makes the server a standby, and returns when it can be read.
+func (s *Server) Demote(t testing.TB) {
+	t.Helper()
+	if err := s.server.Demote(); err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+}
+
 // check ends the test if there is no server.
 func check(t testing.TB, err error) {
 	t.Helper()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
@@ -105,11 +106,11 @@ func TestABadCallFailsAlone(t *testing.T) {
 	}
 }
 
-// together has calls share a batch: they arrive while the one before it waits for a record's lock.
+// together has calls share a batch: they arrive while the one before it waits for a lock on the table.
 func together(t *testing.T, dsn string, org *fixture, calls []func(context.Context)) {
 	t.Helper()
 	holder := connect(t, dsn)
-	execute(t, holder, "BEGIN; SELECT 1 FROM providers WHERE id = '"+org.record.ID.String()+"' FOR UPDATE")
+	execute(t, holder, "BEGIN; LOCK TABLE providers IN EXCLUSIVE MODE")
 	var all, queued sync.WaitGroup
 	all.Go(func() {
 		if _, err := org.update(text("first")); err != nil {
@@ -169,6 +170,54 @@ func TestALockedRecordIsBusy(t *testing.T) {
 	execute(t, holder, "COMMIT")
 	if _, err := org.update(text("a")); err != nil {
 		t.Error(err)
+	}
+}
+
+// Another session's lock delays nobody but the writes that need the row.
+func TestALockDelaysNobodyElse(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	org := newFixture(t, dsn, postgres.Options{InFlight: 1})
+	locked, other := org.another(), org.another()
+	locked.record.CustomerID = uuid.New()
+	locked.make()
+	customer := locked.record.CustomerID
+	holder, observer := connect(t, dsn), connect(t, dsn)
+	for name, c := range map[string]struct {
+		lock    string
+		waiting func() error
+	}{
+		"a record": {"SELECT 1 FROM providers WHERE id = '" + locked.record.ID.String() + "' FOR UPDATE", func() error {
+			_, err := locked.update(text(uuid.NewString()))
+			return err
+		}},
+		"a customer of a new record": {"SELECT 1 FROM customers WHERE id = '" + customer.String() + "' FOR UPDATE", func() error {
+			_, err := locked.create()
+			return err
+		}},
+		"a customer to move to": {"SELECT 1 FROM customers WHERE id = '" + customer.String() + "' FOR UPDATE", func() error {
+			_, err := org.another().update(property.Patch{CustomerID: &customer})
+			return err
+		}},
+	} {
+		execute(t, holder, "BEGIN; "+c.lock)
+		waited := make(chan error)
+		go func() { waited <- c.waiting() }()
+		await.State(t, "the write waits for the lock", func() bool {
+			return queryInt(t, observer, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") == 1
+		})
+		for range 10 {
+			if _, err := other.update(text(uuid.NewString())); err != nil {
+				t.Errorf("%s is locked: an update of another record: %v", name, err)
+			}
+		}
+		if n := queryInt(t, observer, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"); n != 1 {
+			t.Errorf("%s is locked: %d sessions wait after the updates of another record, want the one that did", name, n)
+		}
+		execute(t, holder, "COMMIT")
+		if err := <-waited; err != nil {
+			t.Errorf("%s was locked: %v", name, err)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -22,18 +24,51 @@ type sqlState string
 
 // The codes with a case of their own. The others are handled by class, their first two characters.
 const (
-	readOnly             sqlState = "25006"
-	serializationFailure sqlState = "40001"
-	completionUnknown    sqlState = "40003"
-	deadlock             sqlState = "40P01"
-	outcomeUnknown       sqlState = "08007"
-	uniqueViolation      sqlState = "23505"
-	undefinedTable       sqlState = "42P01"
-	lockNotAvailable     sqlState = "55P03"
-	queryCanceled        sqlState = "57014"
+	outcomeUnknown        sqlState = "08007"
+	featureNotSupported   sqlState = "0A000"
+	uniqueViolation       sqlState = "23505"
+	readOnly              sqlState = "25006"
+	serializationFailure  sqlState = "40001"
+	completionUnknown     sqlState = "40003"
+	deadlock              sqlState = "40P01"
+	insufficientPrivilege sqlState = "42501"
+	undefinedTable        sqlState = "42P01"
+	lockNotAvailable      sqlState = "55P03"
+	queryCanceled         sqlState = "57014"
 )
 
-func (s sqlState) Error() string { return "postgres: SQLSTATE " + string(s) }
+// conditions says what a code, or the class of a code, means for the operator.
+var conditions = map[string]string{
+	"08":                          "the server, or a proxy in front of it, ended or rejected the connection",
+	string(featureNotSupported):   "a table was changed after a statement was planned",
+	"22":                          "a value does not fit its column or its setting",
+	"23":                          "a constraint of a table is violated",
+	string(readOnly):              "it is read-only; name the primary server",
+	"26":                          "a prepared statement is missing; a pooler in front of the server must pool sessions, not transactions",
+	"28":                          "the server refuses this user or password",
+	"3D000":                       "there is no database of that name; create it with createdb, or name another with --database",
+	"3F000":                       "this user can use no schema of its search path; grant it USAGE, and CREATE if it is to run migrate",
+	string(serializationFailure):  "the transaction collided with another",
+	string(deadlock):              "the transaction collided with another",
+	"42":                          "a statement does not match the tables; run migrate, and undo what else has changed them",
+	string(insufficientPrivilege): "this user lacks a privilege on the schema or its tables; grant it, or run migrate as their owner",
+	"42704":                       "the server does not know a setting; check the parameters of the URL",
+	"42P05":                       "a prepared statement is another session's; a pooler in front of the server must pool sessions, not transactions",
+	"53":                          "the server has run out of a resource",
+	"53100":                       "the server's disk is full",
+	"53300":                       "the server has no connection left",
+	string(lockNotAvailable):      "another session holds a lock; see pg_stat_activity",
+	"57":                          "the server is starting, stopping or shedding work",
+	string(queryCanceled):         "a statement took too long",
+	"58":                          "the server has an error of its system, such as its disk",
+	"XX":                          "the server has an internal error; see its log",
+}
+
+// Error returns the condition and the code.
+func (s sqlState) Error() string {
+	condition := cmp.Or(conditions[string(s)], conditions[s.class()], "the server reports an error")
+	return "postgres: " + condition + " (SQLSTATE " + string(s) + ")"
+}
 
 func (s sqlState) class() string { return string(s[:min(2, len(s))]) }
 
@@ -44,11 +79,11 @@ var (
 	errNoConnection = errors.New("postgres: no connection became free in time")
 	errTimeout      = errors.New("postgres: no answer in time")
 	errNoHost       = errors.New("postgres: there is no host of that name")
-	errURL          = errors.New("the URL cannot be read; it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE, and characters other than letters and digits in the password are written as %XX")
+	errCertificate  = errors.New("postgres: the server's certificate is not valid for this host, or its authority is unknown; check the host and sslrootcert")
 )
 
 // connectionLostError is the cause of an error after which its connection, and probably every other, is of no use: the server has
-// ended it, or has lost its role to another one. Nothing was changed.
+// ended it, or has lost its role to another one, or a table that its statements were planned for has changed. Nothing was changed.
 type connectionLostError struct{ error }
 
 // toDomainError puts what the driver answers into the domain's errors. closed says whether the connection is.
@@ -62,7 +97,7 @@ func toDomainError(err error, closed bool) error {
 	switch {
 	case closed && cause == errTimeout: // another attempt would wait as long
 		return provider.Unavailable(5*time.Second, cause)
-	case closed, code == readOnly:
+	case closed, code == readOnly, code == featureNotSupported:
 		return provider.Unavailable(5*time.Second, connectionLostError{cause})
 	case slices.Contains([]sqlState{serializationFailure, deadlock, lockNotAvailable, queryCanceled}, code):
 		return provider.Unavailable(time.Second, cause)
@@ -92,8 +127,7 @@ func causeOf(err error) error {
 		server *pgconn.PgError
 		system syscall.Errno
 		name   *net.DNSError
-
-		session sessionError
+		start  startError
 	)
 	switch {
 	case errors.As(err, &code):
@@ -106,8 +140,10 @@ func causeOf(err error) error {
 		return fmt.Errorf("postgres: %w", system)
 	case errors.As(err, &name):
 		return errNoHost
-	case errors.As(err, &session):
-		return session
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return errCertificate
+	case errors.As(err, &start):
+		return start
 	}
 	return fmt.Errorf("postgres: %T", innermost(err))
 }
@@ -129,21 +165,11 @@ func innermost(err error) error {
 // explain puts an error at the start into words that say what the operator can do about it.
 func explain(err error) error {
 	cause := causeOf(err)
-	code, answered := cause.(sqlState)
+	_, answered := cause.(sqlState)
 	switch {
-	case errors.Is(err, pgconn.ErrReadOnlyConnection), code == readOnly:
-		return errors.New("it is read-only; name the primary server")
-	case code.class() == "28":
-		return fmt.Errorf("the server refuses this user or password: %w", cause)
-	case code == "3D000":
-		return fmt.Errorf("there is no database of that name; create it with createdb, or name another with --database: %w", cause)
-	case code == "42501":
-		return fmt.Errorf("this user may not make tables; grant it CREATE on the schema, or run migrate as a user who may: %w", cause)
-	case code.class() == "53":
-		return fmt.Errorf("the server has no connection left, or no space on its disk: %w", cause)
-	case errors.As(err, new(sessionError)):
-		return cause
-	case answered:
+	case errors.Is(err, pgconn.ErrReadOnlyConnection):
+		return readOnly
+	case answered, errors.As(err, new(startError)), cause == errCertificate:
 		return cause
 	case errors.As(err, new(*pgconn.ConnectError)):
 		return fmt.Errorf("no server can be reached there; start it, or fix host, port and sslmode: %w", cause)

@@ -25,7 +25,7 @@ func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash)
 }
 
 const selectKeys = `SELECT api_keys.id, organization_id, organizations.name, api_keys.name, prefix, permissions, rate_limit,
-	created_at, expires_at, revoked_at, last_used_at
+	created_at, expires_at, revoked, revoked_at, last_used_at, clock_timestamp()
 	FROM api_keys JOIN organizations ON organizations.id = organization_id `
 
 // KeyByHash implements [apikey.Store].
@@ -39,7 +39,7 @@ func (s *Store) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
 }
 
 func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key, error) {
-	keys, err := read(ctx, s, scanKey, query, argument)
+	keys, err := read(ctx, s, s.scanKey, query, argument)
 	if err == nil && len(keys) == 0 {
 		err = apikey.ErrNotFound
 	}
@@ -51,17 +51,20 @@ func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key
 
 // ListKeys implements [apikey.Store].
 func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
-	return read(ctx, s, scanKey, selectKeys+"ORDER BY created_at, api_keys.id")
+	return read(ctx, s, s.scanKey, selectKeys+"ORDER BY created_at, api_keys.id")
 }
 
-func scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
+func (s *Store) scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
 	var (
 		permissions                  string
 		expiresAt, revokedAt, usedAt *time.Time
 	)
 	err = row.Scan(&key.ID, &key.Organization, &key.OrganizationName, &key.Name, &key.Prefix, &permissions, &key.RateLimit,
-		&key.CreatedAt, &expiresAt, &revokedAt, &usedAt)
-	key.CreatedAt = key.CreatedAt.UTC()
+		&key.CreatedAt, &expiresAt, &key.Revoked, &revokedAt, &usedAt, &key.ReadAt)
+	if s.now != nil {
+		key.ReadAt = s.now()
+	}
+	key.CreatedAt, key.ReadAt = key.CreatedAt.UTC(), wholeMilliseconds(key.ReadAt)
 	key.ExpiresAt, key.RevokedAt, key.LastUsedAt = timeOrZero(expiresAt), timeOrZero(revokedAt), timeOrZero(usedAt)
 	for name := range strings.FieldsSeq(permissions) {
 		key.Permissions = append(key.Permissions, apikey.Permission(name))
@@ -70,8 +73,13 @@ func scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
 }
 
 // RevokeKey implements [apikey.Store].
-func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
-	changed, err := s.execute(ctx, "UPDATE api_keys SET revoked_at = least(coalesce(revoked_at, $2), $2) WHERE id = $1", id, wholeMilliseconds(at))
+func (s *Store) RevokeKey(ctx context.Context, id string, after time.Duration) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	changed, err := s.execute(ctx, "UPDATE api_keys SET revoked = revoked OR $3, revoked_at = least(coalesce(revoked_at, $2), $2) WHERE id = $1",
+		id, wholeMilliseconds(now.Add(after)), after <= 0)
 	if err == nil && changed == 0 {
 		err = apikey.ErrNotFound
 	}

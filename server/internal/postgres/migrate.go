@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
@@ -19,25 +22,36 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// migrationTimeout bounds how long migrate waits for another process that migrates, or for a lock on a table.
+const migrationTimeout = 2 * time.Minute
+
+var errMigrating = startError("another process has been migrating this database for " + migrationTimeout.String() +
+	"; wait for it, or end it: pg_locks has its advisory lock, and pg_stat_activity what it does")
+
 // migrate brings the schema up to date. Of several processes that start at once, one makes each change while the
 // others wait for it.
-func migrate(ctx context.Context, config *pgx.ConnConfig) error {
-	db := stdlib.OpenDB(*config)
+func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) error {
+	config = config.Copy()
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SELECT set_config('lock_timeout', $1, false)", milliseconds(migrationTimeout))
+		return err
+	}))
 	defer db.Close()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600)) // looks once a second, for 10 minutes
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrationTimeout/time.Second))) // looks once a second
 	if err != nil {
 		return err
 	}
-	migrator, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker), goose.WithTableName(schema.VersionTable))
+	migrator, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(migrationLock{locker, waiting}), goose.WithTableName(schema.VersionTable))
 	if err != nil {
 		return err
 	}
 	sources := migrator.ListSources()
 	newest := sources[len(sources)-1].Version
+	waiting.set("a lock on the table " + schema.VersionTable)
 	if err := renameVersionTable(ctx, db); err != nil {
 		return err
 	}
@@ -54,6 +68,58 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	_, err = migrator.Up(ctx)
 	return err
 }
+
+// migrationLock is goose's lock. It tells what the process waits for.
+type migrationLock struct {
+	lock.SessionLocker
+	waiting *waiting
+}
+
+// SessionLock implements [lock.SessionLocker].
+func (l migrationLock) SessionLock(ctx context.Context, c *sql.Conn) error {
+	l.waiting.set("another process that migrates the database")
+	err := l.SessionLocker.SessionLock(ctx, c)
+	if err != nil && !errors.As(err, new(*pgconn.PgError)) && ctx.Err() == nil {
+		return errMigrating
+	}
+	l.waiting.set("locks on the tables that it migrates")
+	return err
+}
+
+// waiting reports every few seconds what a process waits for.
+type waiting struct {
+	report func(reason string)
+	reason atomic.Pointer[string]
+	done   chan struct{}
+}
+
+const waitingInterval = 2 * time.Second
+
+// newWaiting returns a waiting that calls report, which may be nil, until end is called.
+func newWaiting(report func(reason string)) *waiting {
+	w := &waiting{report: report, done: make(chan struct{})}
+	if report != nil {
+		go w.run()
+	}
+	return w
+}
+
+func (w *waiting) run() {
+	ticker := time.NewTicker(waitingInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			w.report(*w.reason.Load())
+		case <-w.done:
+			return
+		}
+	}
+}
+
+func (w *waiting) set(reason string) { w.reason.Store(&reason) }
+
+func (w *waiting) end() { close(w.done) }
 
 // renameVersionTable renames the table of versions of databases that had it under goose's own name. That of another program is
 // next to tables that are not this program's.

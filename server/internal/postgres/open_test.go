@@ -2,19 +2,25 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
+	"github.com/pressly/goose/v3/lock"
 )
 
 func TestManyOpenAtOnce(t *testing.T) {
@@ -54,6 +60,8 @@ func TestOpenErrors(t *testing.T) {
 	empty := pgtest.New(t)
 	reader := "reader_of_" + database(t, empty) // a role belongs to the server, which other runs of this test share
 	execute(t, connect(t, empty), "CREATE ROLE "+reader+" LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
+	stranger, auditor := "stranger_of_"+database(t, migrated), "auditor_of_"+database(t, migrated)
+	execute(t, connect(t, migrated), "CREATE ROLE "+stranger+" LOGIN; CREATE ROLE "+auditor+" LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO "+auditor)
 	nowhere := t.TempDir() // for a socket; a port of this machine may be another program's
 	readOnly := pgtest.New(t)
 	execute(t, connect(t, readOnly), "ALTER DATABASE "+database(t, readOnly)+" SET default_transaction_read_only = on")
@@ -63,7 +71,9 @@ func TestOpenErrors(t *testing.T) {
 		{"no such host", "postgres://user:secret@nowhere.invalid/db", "no server can be reached there"},
 		{"no database", with(t, migrated, func(u *url.URL) { u.Path = "/nowhere" }), "there is no database of that name"},
 		{"no user", with(t, migrated, func(u *url.URL) { u.User = url.UserPassword("nobody", "secret") }), "the server refuses this user or password"},
-		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword(reader, "secret") }), "this user may not make tables"},
+		{"no right to make tables", with(t, empty, func(u *url.URL) { u.User = url.UserPassword(reader, "secret") }), "this user lacks a privilege on the schema or its tables; grant it, or run migrate as their owner"},
+		{"no right to read tables", with(t, migrated, func(u *url.URL) { u.User = url.User(stranger) }), "this user lacks privileges; as the owner of the tables, run GRANT SELECT, INSERT, UPDATE ON api_keys TO " + stranger + "; GRANT"},
+		{"no right to write", with(t, migrated, func(u *url.URL) { u.User = url.User(auditor) }), "this user lacks privileges; as the owner of the tables, run GRANT SELECT, INSERT, UPDATE ON api_keys TO " + auditor},
 		{"a newer schema", newer, fmt.Sprintf("its schema, version 7777, was made by a newer version of this program, which knows up to %d; install the newer program", len(migrations))},
 		{"another encoding", latin1(t), "its encoding is LATIN1, which cannot store every text; create a database with createdb --encoding=UTF8"},
 		{"read-only", readOnly, "it is read-only; name the primary server"},
@@ -74,7 +84,16 @@ func TestOpenErrors(t *testing.T) {
 		{"a hash in the password", "postgres://user:12#secret@host/db", "the URL cannot be read"},
 		{"a percent sign in the password", "postgres://user:12%secret@host/db", "the URL cannot be read"},
 		{"a space in the password", "postgres://user:12 secret@host/db?sslmode=wrong", "the URL cannot be read"},
-		{"a wrong setting", "postgres://user:secret@host/db?sslmode=secret", "the URL cannot be read"},
+		{"a wrong sslmode", "postgres://user:secret@host/db?sslmode=secret", "the parameter sslmode of the URL must be disable, allow, prefer, require, verify-ca or verify-full"},
+		{"a missing sslrootcert", "postgres://user:secret@host/db?sslmode=verify-full&sslrootcert=/secret", "the parameter sslrootcert of the URL must be a file with"},
+		{"sslcert without sslkey", "postgres://user:secret@host/db?sslcert=/secret", "the parameter sslcert of the URL must be a file with a certificate; it comes with sslkey"},
+		{"no connections", "postgres://user:secret@host/db?pool_max_conns=0", "the parameter pool_max_conns of the URL must be a number from 1"},
+		{"a wrong target_session_attrs", "postgres://user:secret@host/db?target_session_attrs=secret", "the parameter target_session_attrs of the URL must be any, read-write"},
+		{"a wrong connect_timeout", "postgres://user:secret@host/db?sslmode=disable&connect_timeout=secret", "the parameter connect_timeout of the URL must be a number of seconds"},
+		{"a wrong lifetime", "postgres://user:secret@host/db?pool_max_conn_lifetime=secret", "the parameter pool_max_conn_lifetime of the URL has no valid value"},
+		{"a wrong port", "postgres://user:secret@host:70000/db", "a port of the URL must be a number from 1 to 65535"},
+		{"a wrong port of a second host", "postgres://user:secret@host:5432,other:0/db", "a port of the URL must be a number from 1 to 65535"},
+		{"a setting that the server does not know", with(t, migrated, func(u *url.URL) { u.RawQuery += "&sslmod=secret" }), "the server does not know a setting; check the parameters of the URL"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -86,6 +105,154 @@ func TestOpenErrors(t *testing.T) {
 				t.Errorf("error %v\nwant one that says %s, and nothing secret", err, c.want)
 			}
 		})
+	}
+}
+
+// A server that serves as another user than the owner of the tables needs no more than these privileges.
+func TestTwoRoles(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	open(t, dsn, postgres.Options{}).Close()
+	role := "server_of_" + database(t, dsn)
+	c := connect(t, dsn)
+	execute(t, c, "CREATE ROLE "+role+" LOGIN")
+	serving := with(t, dsn, func(u *url.URL) { u.User = url.User(role) })
+	_, err := postgres.Open(t.Context(), serving, postgres.Options{})
+	if err == nil {
+		t.Fatal("it opens without privileges")
+	}
+	_, grants, _ := strings.Cut(err.Error(), "run ")
+	execute(t, c, grants)
+	org := newFixture(t, serving, postgres.Options{})
+	w := org.updateOf(property.Patch{})
+	w.Action = provider.Deleted
+	_, created := org.create()
+	_, updated := org.update(text("a"))
+	_, deleted := org.Write(t.Context(), w)
+	_, key, keyErr := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, 0)
+	if err := errors.Join(created, updated, deleted, keyErr, org.RecordKeyUse(t.Context(), key.ID, time.Now()), org.RevokeKey(t.Context(), key.ID, 0), org.Ping(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// A standby can be read, and is no place to serve from.
+func TestStandby(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgserver.Options{})
+	dsn := server.Database(t)
+	org := newFixture(t, dsn, postgres.Options{})
+	server.Demote(t)
+	if err := org.Ping(t.Context()); storetest.CodeOrText(err) != provider.CodeUnavailable || !strings.Contains(err.Error(), "it is read-only; name the primary server") {
+		t.Errorf("ping: %v", err)
+	}
+	s, err := postgres.Open(t.Context(), dsn, postgres.Options{})
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "it is read-only; name the primary server") {
+		t.Errorf("open: %v", err)
+	}
+}
+
+// A server whose disk takes no more is not ready.
+func TestPingWrites(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	s := open(t, dsn, postgres.Options{})
+	execute(t, connect(t, dsn), `CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		RAISE EXCEPTION 'no space left' USING ERRCODE = '53100';
+	END $$; CREATE TRIGGER fail BEFORE INSERT ON write_probes FOR EACH ROW EXECUTE FUNCTION fail()`)
+	if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "the server's disk is full") {
+		t.Errorf("ping: %v", err)
+	}
+}
+
+// TestRotatedPassword changes the password that a running server has, and then the file that it was read from.
+func TestRotatedPassword(t *testing.T) {
+	t.Parallel()
+	directory, err := os.MkdirTemp("/tmp", "password-") // which the server can read
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(directory) })
+	write := func(name, text string) string {
+		path := filepath.Join(directory, name)
+		if err := errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chmod(directory, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	hba := write("pg_hba.conf", "local all postgres trust\nlocal all all scram-sha-256\n")
+	dsn := pgtest.Start(t, pgserver.Options{Settings: []string{"hba_file=" + hba}}).Database(t)
+	c := connect(t, dsn)
+	execute(t, c, "CREATE ROLE app LOGIN PASSWORD 'one'; GRANT CREATE ON SCHEMA public TO app")
+	passwords := write("passwords", "*:*:*:app:one\n")
+	s := open(t, with(t, dsn, func(u *url.URL) {
+		u.User = url.User("app")
+		u.RawQuery += "&passfile=" + url.QueryEscape(passwords)
+	}), postgres.Options{})
+	execute(t, c, "ALTER ROLE app PASSWORD 'two'")
+	terminateOthers(t, c)
+	if err := s.Ping(t.Context()); storetest.CodeOrText(err) != provider.CodeUnavailable || !strings.Contains(err.Error(), "the server refuses this user or password") {
+		t.Errorf("with the old password: %v", err)
+	}
+	write("passwords", "*:*:*:app:two\n")
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("with the new one in the file: %v", err)
+	}
+}
+
+// TestMigrationLock opens a database that another process migrates: it says so, and goes on when that is done.
+func TestMigrationLock(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	holder := connect(t, dsn)
+	execute(t, holder, fmt.Sprintf("SELECT pg_advisory_lock(%d)", lock.DefaultLockID))
+	reasons := make(chan string, 100)
+	opened := make(chan error)
+	go func() {
+		s, err := postgres.Open(t.Context(), dsn, postgres.Options{Waiting: func(reason string) { reasons <- reason }})
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	if reason := <-reasons; reason != "another process that migrates the database" {
+		t.Errorf("it waits for %q", reason)
+	}
+	execute(t, holder, fmt.Sprintf("SELECT pg_advisory_unlock(%d)", lock.DefaultLockID))
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
+
+// A column is changed while connections have statements that were planned before. No call fails.
+func TestChangedColumn(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	org := newFixture(t, dsn, postgres.Options{InFlight: 4})
+	all := []*fixture{org}
+	for range 20 {
+		all = append(all, org.another())
+	}
+	calls := func(n int) {
+		var many sync.WaitGroup
+		for _, one := range all {
+			many.Go(func() {
+				_, updated := one.update(text(fmt.Sprint(n)))
+				_, got := one.get()
+				_, listed := one.list()
+				if err := errors.Join(updated, got, listed); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		many.Wait()
+	}
+	calls(0)
+	for n, kind := range []string{"varchar(500)", "text"} {
+		execute(t, connect(t, dsn), "ALTER TABLE providers ALTER COLUMN notes TYPE "+kind)
+		calls(n + 1)
 	}
 }
 

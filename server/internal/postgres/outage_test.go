@@ -24,7 +24,7 @@ func TestOutage(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgserver.Options{})
 	org := newFixture(t, server.Database(t), postgres.Options{})
-	secret, key, err := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, time.Now())
+	secret, key, err := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,10 +108,13 @@ func TestUnknownOutcome(t *testing.T) {
 	t.Run("the answer to the commit is lost", func(t *testing.T) {
 		p := newProxy(t, pgtest.New(t))
 		org := newFixture(t, p.dsn, postgres.Options{})
+		if _, err := org.update(text("before")); err != nil { // prepares the statements
+			t.Fatal(err)
+		}
 		p.loseAnswer(2) // to the second round trip, which commits
 		unknown(t, org)
-		if record, err := org.update(text("lost")); err != nil || record.Version != 2 {
-			t.Errorf("sent again: version %d, error %v; want 2, as it was saved the first time", record.Version, err)
+		if record, err := org.update(text("lost")); err != nil || record.Version != 3 {
+			t.Errorf("sent again: version %d, error %v; want 3, as it was saved the first time", record.Version, err)
 		}
 	})
 

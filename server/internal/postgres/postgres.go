@@ -16,23 +16,22 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Timeouts. What waits for something else has the longer one, so that the error names the cause.
 const (
-	connectTimeout   = 2 * time.Second // to a host; the URL's connect_timeout replaces it
-	acquireTimeout   = 5 * time.Second // for a connection, a new one or one that becomes free
-	lockTimeout      = 4 * time.Second // for a row that another transaction holds
+	connectTimeout   = 2 * time.Second  // to a host; the URL's connect_timeout replaces it
+	openTimeout      = 10 * time.Second // for the first responses
+	acquireTimeout   = 5 * time.Second  // for a connection, a new one or one that becomes free
+	lockTimeout      = 4 * time.Second  // for a row that another transaction holds
 	statementTimeout = 8 * time.Second
 	attemptTimeout   = 10 * time.Second // for a transaction
 )
@@ -45,49 +44,39 @@ const (
 
 const (
 	defaultInFlight = 2
+	lockedLanes     = 4  // most transactions that wait for rows which other sessions have locked
 	defaultConns    = 10 // the URL's pool_max_conns replaces it
 )
 
-// Options are for tests and benchmarks.
+// Options are those of Open. The zero value is good.
 type Options struct {
-	Now      func() time.Time // the clock; nil for the machine's
+	Now      func() time.Time // the clock; nil for the database's
 	Batch    writes.Options   // of each of the transactions in flight
 	InFlight int              // most transactions of writes in flight at once; 0 means 2
+
+	// Waiting, if not nil, is called every few seconds while Open waits, with what it waits for.
+	Waiting func(reason string)
 }
 
 // Store is a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	now    func() time.Time
+	now    func() time.Time // nil for the database's clock
 	pool   *pgxpool.Pool
-	writes []*writes.Writer
+	writes []*writes.Writer // see writerFor
+	locked []*writes.Writer // see Write
 }
 
 // Open connects to the database of a URL, postgres://…, and migrates its schema. If the URL has several hosts, Open uses the
 // one that can be written to.
 //
-// Errors tell the operator what to do. They hold nothing of the URL but its hosts and its database.
+// Errors tell the operator what to do. They hold nothing of the URL but its hosts, its database and its user.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	config, err := parse(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	if err := checkEncoding(ctx, config.ConnConfig); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
-	}
-	if err := migrate(ctx, config.ConnConfig); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
-	}
-	configureSessions(config.ConnConfig.RuntimeParams)
-	config.AfterConnect = verifySession
 	s := &Store{now: o.Now}
-	if s.now == nil {
-		s.now = time.Now
-	}
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
-	}
-	if err := s.checkColumns(ctx); err != nil {
-		s.pool.Close()
+	if err := s.connect(ctx, config, o.Waiting); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
 	}
 	if o.InFlight <= 0 {
@@ -96,62 +85,71 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	for range o.InFlight {
 		s.writes = append(s.writes, writes.New(s.runWrites, o.Batch))
 	}
+	for range lockedLanes {
+		s.locked = append(s.locked, writes.New(s.runLocked, o.Batch))
+	}
 	return s, nil
 }
 
-// parse reads a URL. A password with characters that have a meaning in URLs makes it mean something else; that is
-// refused, and the driver's error not repeated, since part of the password would show.
-func parse(dsn string) (*pgxpool.Config, error) {
-	parts, err := url.Parse(dsn)
-	if err != nil || parts.User == nil && strings.Contains(dsn, "@") || strings.Count(authority(dsn), "@") > 1 {
-		return nil, errURL
+// connect opens the pool, once the database can be used.
+func (s *Store) connect(ctx context.Context, config *pgxpool.Config, report func(reason string)) error {
+	waiting := newWaiting(report)
+	defer waiting.end()
+	waiting.set("the database to respond")
+	if err := checkDatabase(ctx, config.ConnConfig); err != nil {
+		return err
 	}
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		return nil, errURL
+	if err := migrate(ctx, config.ConnConfig, waiting); err != nil {
+		return err
 	}
-	if !parts.Query().Has("pool_max_conns") {
-		config.MaxConns = defaultConns
+	waiting.set("the database to respond")
+	config.AfterConnect = configureSession
+	var err error
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return err
 	}
-	config.MaxConnLifetimeJitter = config.MaxConnLifetime / 10
-	c := config.ConnConfig
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = connectTimeout
+	if err := s.checkColumns(ctx); err != nil {
+		s.pool.Close()
+		return err
 	}
-	if len(hosts(c)) > 1 && c.ValidateConnect == nil {
-		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	return config, nil
-}
-
-// authority is what a URL has between the scheme and the path: user, password and hosts.
-func authority(dsn string) string {
-	_, rest, _ := strings.Cut(dsn, "://")
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		rest = rest[:end]
-	}
-	return rest
+	return nil
 }
 
 // Close finishes the writes in flight and closes the connections.
 func (s *Store) Close() error {
-	for _, writes := range s.writes {
-		writes.Close()
+	for _, writer := range slices.Concat(s.writes, s.locked) {
+		writer.Close()
 	}
 	s.pool.Close()
 	return nil
 }
 
-// Ping reports whether the database can be read.
+// Ping reports whether a change could be saved now. It makes one, in a table of its own.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := read(ctx, s, pgx.RowTo[int], "SELECT 1 FROM organizations LIMIT 1")
+	const probe = "INSERT INTO write_probes (id, at) VALUES (1, clock_timestamp()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+	_, err := s.execute(ctx, probe)
+	if provider.CodeOf(err) == provider.CodeOutcomeUnknown { // the connection was lost; another one may be good
+		_, err = s.execute(ctx, probe)
+	}
 	return err
 }
 
-// writerFor returns the batches that take a record's writes, always the same ones, so that those of a busy record
+// Now returns the time of the database's clock.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	if s.now != nil {
+		return s.now(), nil
+	}
+	times, err := read(ctx, s, pgx.RowTo[time.Time], "SELECT clock_timestamp()")
+	if err != nil {
+		return time.Time{}, err
+	}
+	return times[0].UTC(), nil
+}
+
+// writerFor returns the one of the writers that takes a record's writes, always the same, so that those of a busy record
 // share transactions instead of waiting for each other.
-func (s *Store) writerFor(id uuid.UUID) *writes.Writer {
-	return s.writes[binary.BigEndian.Uint64(id[8:])%uint64(len(s.writes))]
+func writerFor(id uuid.UUID, writers []*writes.Writer) *writes.Writer {
+	return writers[binary.BigEndian.Uint64(id[8:])%uint64(len(writers))]
 }
 
 // read returns the rows of a query.

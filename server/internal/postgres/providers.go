@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -16,16 +17,30 @@ import (
 
 var _ provider.Store = (*Store)(nil)
 
-// Write implements [provider.Store].
+// Write implements [provider.Store]. A write to a row that another session has locked waits for it in a writer of its own kind,
+// so that it delays no other write.
 func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider, error) {
-	return s.writerFor(w.ID).Write(ctx, w)
+	record, err := writerFor(w.ID, s.writes).Write(ctx, w)
+	if errors.Is(err, errLocked) {
+		record, err = writerFor(w.ID, s.locked).Write(ctx, w)
+	}
+	return record, err
 }
 
-// runWrites is the transaction of a batch.
+// runWrites is the transaction of a batch. It waits for no other session.
 func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
+	return s.run(calls, transaction{clock: s.now, skipLocked: true})
+}
+
+// runLocked is runWrites for writes whose rows were locked. It waits for them.
+func (s *Store) runLocked(calls []provider.Write) ([]writes.Result, error) {
+	return s.run(calls, transaction{clock: s.now})
+}
+
+func (s *Store) run(calls []provider.Write, kind transaction) ([]writes.Result, error) {
 	results := make([]writes.Result, len(calls))
 	err := s.write(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
-		var t transaction
+		t := kind
 		for i := range calls {
 			t.deletes = t.deletes || calls[i].Action == provider.Deleted
 			t.of(calls[i].Organization).wantFor(&calls[i])
@@ -33,10 +48,9 @@ func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
 		if err := t.begin(ctx, c); err != nil {
 			return err
 		}
-		now := s.now()
 		for i := range calls {
-			next, err := t.of(calls[i].Organization).apply(&calls[i], now)
-			if err != nil && provider.CodeOf(err) == "" {
+			next, err := t.of(calls[i].Organization).apply(&calls[i], t.now)
+			if err != nil && err != errLocked && provider.CodeOf(err) == "" {
 				return err
 			}
 			results[i] = writes.Result{Value: next, Err: err}
@@ -49,7 +63,7 @@ func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
 // Import implements [provider.Store], in one transaction.
 func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
 	return s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		var t transaction
+		t := transaction{clock: s.now}
 		records := t.of(organization)
 		for _, id := range customers {
 			records.made[id] = true
@@ -61,9 +75,8 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		if err := t.begin(ctx, c); err != nil {
 			return err
 		}
-		now := s.now()
 		for i := range imports {
-			next, event := imports[i].Apply(records.wanted[imports[i].ID].current, now)
+			next, event := imports[i].Apply(records.wanted[imports[i].ID].current, t.now)
 			records.change(next, event)
 		}
 		err := t.commit(ctx, c)

@@ -84,8 +84,10 @@ func (r *replicas) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
 
 func (r *replicas) ListKeys(ctx context.Context) ([]apikey.Key, error) { return r.next().ListKeys(ctx) }
 
-func (r *replicas) RevokeKey(ctx context.Context, id string, at time.Time) error {
-	return r.next().RevokeKey(ctx, id, at)
+func (r *replicas) Now(ctx context.Context) (time.Time, error) { return r.next().Now(ctx) }
+
+func (r *replicas) RevokeKey(ctx context.Context, id string, after time.Duration) error {
+	return r.next().RevokeKey(ctx, id, after)
 }
 
 func (r *replicas) RecordKeyUse(ctx context.Context, id string, at time.Time) error {

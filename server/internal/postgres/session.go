@@ -2,17 +2,21 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// required are the parameters of a session on which the meaning or the durability of data depends. They are set on every
-// connection, and verified: a role, a database or a proxy can override them.
+// required are the parameters of a session on which the meaning or the durability of data depends. They are verified on every
+// connection.
 var required = map[string]string{
 	"client_encoding":             "UTF8",
 	"standard_conforming_strings": "on",
@@ -20,25 +24,50 @@ var required = map[string]string{
 	"TimeZone":                    "UTC",
 }
 
-// configureSessions sets the parameters of every connection.
-func configureSessions(parameters map[string]string) {
-	maps.Copy(parameters, required)
-	parameters["application_name"] = "carecycle"
-	parameters["lock_timeout"] = milliseconds(lockTimeout)
-	parameters["statement_timeout"] = milliseconds(statementTimeout)
-	parameters["idle_in_transaction_session_timeout"] = milliseconds(attemptTimeout) // in case this process freezes while it holds locks
+// preferred are the other parameters of a session.
+var preferred = map[string]string{
+	"application_name":                    "carecycle",
+	"lock_timeout":                        milliseconds(lockTimeout),
+	"statement_timeout":                   milliseconds(statementTimeout),
+	"idle_in_transaction_session_timeout": milliseconds(attemptTimeout), // in case this process freezes while it holds locks
 	// Statements are planned once for each connection. They find rows by key, and must still do so if they were planned when
 	// the tables were empty.
-	parameters["plan_cache_mode"] = "force_generic_plan"
-	parameters["enable_seqscan"] = "off"
-	parameters["jit"] = "off" // the cost of an unavoidable scan would trigger it
+	"plan_cache_mode": "force_generic_plan",
+	"enable_seqscan":  "off",
+	"jit":             "off", // the cost of an unavoidable scan would trigger it
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// verifySession fails if a connection lacks a required parameter.
+// startError says why a connection, or the database, cannot be used. It holds no value of the URL but its user.
+type startError string
+
+// Error returns the text.
+func (e startError) Error() string { return string(e) }
+
+// configureSession sets the parameters of a connection and verifies them. They are no startup parameters, as poolers reject
+// those that they do not know.
+func configureSession(ctx context.Context, c *pgx.Conn) error {
+	parameters := maps.Clone(preferred)
+	maps.Copy(parameters, required)
+	names := slices.Sorted(maps.Keys(parameters))
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = parameters[name]
+	}
+	rows, err := c.Query(ctx, "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS parameters (name, value)", names, values)
+	if err != nil {
+		return err
+	}
+	if _, err := pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return err
+	}
+	return verifySession(ctx, c)
+}
+
+// verifySession fails if a connection lacks a required parameter, or cannot write.
 func verifySession(ctx context.Context, c *pgx.Conn) error {
-	names := slices.Sorted(maps.Keys(required))
+	names := append(slices.Sorted(maps.Keys(required)), "transaction_read_only")
 	rows, err := c.Query(ctx, "SELECT current_setting(unnest($1::text[]))", names)
 	if err != nil {
 		return err
@@ -48,28 +77,121 @@ func verifySession(ctx context.Context, c *pgx.Conn) error {
 		return err
 	}
 	for i, name := range names {
-		if settings[i] != required[name] {
-			return sessionError(fmt.Sprintf("a connection has %s = %s instead of %s; remove what overrides it, such as ALTER ROLE … SET or a proxy", name, settings[i], required[name]))
+		switch want, is := required[name]; {
+		case !is && settings[i] == "on":
+			return readOnly
+		case is && settings[i] != want:
+			return startError(fmt.Sprintf("a connection has %s = %s instead of %s; remove what overrides it, such as a proxy", name, settings[i], want))
 		}
 	}
 	return nil
 }
 
-// sessionError says which parameter of a connection is wrong.
-type sessionError string
-
-// Error returns the text.
-func (e sessionError) Error() string { return string(e) }
-
-// checkEncoding fails if the database cannot store every text unchanged.
-func checkEncoding(ctx context.Context, config *pgx.ConnConfig) error {
-	c, err := pgx.ConnectConfig(ctx, config.Copy())
+// checkDatabase fails if the database cannot be used, whatever its schema.
+func checkDatabase(ctx context.Context, config *pgx.ConnConfig) error {
+	limited, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	c, err := pgx.ConnectConfig(limited, config.Copy())
 	if err != nil {
 		return err
 	}
 	defer c.Close(ctx)
 	if encoding := c.PgConn().ParameterStatus("server_encoding"); encoding != "UTF8" {
-		return fmt.Errorf("its encoding is %s, which cannot store every text; create a database with createdb --encoding=UTF8 --template=template0", encoding)
+		return startError(fmt.Sprintf("its encoding is %s, which cannot store every text; create a database with createdb --encoding=UTF8 --template=template0", encoding))
+	}
+	if err := checkPooling(limited, c, config); err != nil {
+		return err
+	}
+	if err := configureSession(limited, c); err != nil {
+		return err
+	}
+	return checkPrivileges(limited, c)
+}
+
+var errPooling = startError("a pooler in front of the server lends connections for a transaction or a statement; set its pool_mode to session")
+
+// checkPooling fails if a pooler gives a session's connection to another session between transactions: settings, prepared
+// statements and the lock of a migration would be another session's.
+func checkPooling(ctx context.Context, one *pgx.Conn, config *pgx.ConnConfig) error {
+	first, err := backend(ctx, one)
+	if err != nil || first == strconv.FormatUint(uint64(one.PgConn().PID()), 10) {
+		return err // the server itself, which said its process at the start
+	}
+	other, err := pgx.ConnectConfig(ctx, config.Copy())
+	if err != nil {
+		return err
+	}
+	defer other.Close(ctx)
+	for range 5 { // other sessions can be quicker
+		if _, err := other.PgConn().Exec(ctx, "BEGIN").ReadAll(); errors.As(err, new(*pgconn.PgError)) {
+			return errPooling
+		} else if err != nil {
+			return err
+		}
+		second, err := backend(ctx, other)
+		if err != nil {
+			return err
+		}
+		again, err := backend(ctx, one)
+		if err != nil {
+			return err
+		}
+		if again != first || second == first {
+			return errPooling
+		}
+		if _, err := other.PgConn().Exec(ctx, "ROLLBACK").ReadAll(); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// backend returns the ID of the server's process behind a connection. It prepares no statement.
+func backend(ctx context.Context, c *pgx.Conn) (string, error) {
+	results, err := c.PgConn().Exec(ctx, "SELECT pg_backend_pid()").ReadAll()
+	if err != nil {
+		return "", err
+	}
+	return string(results[0].Rows[0][0]), nil
+}
+
+// privileges are what a user that serves needs on each table.
+var privileges = []struct{ table, privileges string }{
+	{"api_keys", "SELECT, INSERT, UPDATE"},
+	{"customers", "SELECT, INSERT, UPDATE"},
+	{"organizations", "SELECT, INSERT"},
+	{"provider_events", "SELECT, INSERT"},
+	{"providers", "SELECT, INSERT, UPDATE"},
+	{"write_probes", "SELECT, INSERT, UPDATE"},
+	{schema.VersionTable, "SELECT"},
+}
+
+// checkPrivileges fails if tables exist that the user may not use.
+func checkPrivileges(ctx context.Context, c *pgx.Conn) error {
+	var tables, wanted []string
+	for _, p := range privileges {
+		for privilege := range strings.SplitSeq(p.privileges, ", ") {
+			tables, wanted = append(tables, p.table), append(wanted, privilege)
+		}
+	}
+	rows, err := c.Query(ctx, `SELECT DISTINCT name FROM unnest($1::text[], $2::text[]) AS wanted (name, privilege)
+		WHERE to_regclass(name) IS NOT NULL AND NOT has_table_privilege(to_regclass(name), privilege)`, tables, wanted)
+	if err != nil {
+		return err
+	}
+	lacking, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(lacking) == 0 {
+		return err
+	}
+	var user string
+	if err := c.QueryRow(ctx, "SELECT quote_ident(current_user)").Scan(&user); err != nil {
+		return err
+	}
+	var grants []string
+	for _, p := range privileges {
+		if slices.Contains(lacking, p.table) {
+			grants = append(grants, fmt.Sprintf("GRANT %s ON %s TO %s;", p.privileges, p.table, user))
+		}
+	}
+	return startError("this user lacks privileges; as the owner of the tables, run " + strings.Join(grants, " "))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,8 +22,11 @@ import (
 // transaction is what one has to do: the records of some organizations, in the order of their numbers.
 type transaction struct {
 	organizations []*records
+	skipLocked    bool          // do not wait for rows that other sessions have locked
 	deletes       bool          // a record
 	columns       []tableColumn // of the table, if it deletes
+	clock         func() time.Time
+	now           time.Time // after the locks; of the database's clock unless clock is set
 }
 
 // records are those of one organization that a transaction locks and reads, and then writes.
@@ -32,11 +36,13 @@ type records struct {
 	events       []*provider.Event  // of the changes
 	made         map[uuid.UUID]bool // customers that are made if they do not exist
 	customers    map[uuid.UUID]bool // whether they exist: those that records may be made for or move to
+	locked       map[uuid.UUID]bool // records and customers that exist, but were skipped
 }
 
 // entry is what there is under an ID.
 type entry struct {
 	current *provider.Provider // nil if there is none
+	exists  bool               // a record is expected, as the write is not its creation
 	changed bool               // current is to be saved
 }
 
@@ -50,6 +56,7 @@ func (t *transaction) of(organization int64) *records {
 			wanted:       map[uuid.UUID]*entry{},
 			made:         map[uuid.UUID]bool{},
 			customers:    map[uuid.UUID]bool{},
+			locked:       map[uuid.UUID]bool{},
 		})
 	}
 	return t.organizations[i]
@@ -66,19 +73,31 @@ func (r *records) wantFor(w *provider.Write) {
 	r.want(w.ID)
 	if w.Action == provider.Created {
 		r.customers[w.CustomerID] = false
-	} else if to := w.Patch.CustomerID; to != nil && *to != w.CustomerID {
+		return
+	}
+	r.wanted[w.ID].exists = true
+	if to := w.Patch.CustomerID; to != nil && *to != w.CustomerID {
 		r.customers[*to] = false
 	}
 }
 
+// errLocked is the error of a write to a row that another session has locked.
+var errLocked = errors.New("postgres: another session has locked the row")
+
 // apply makes a write of what is known.
 func (r *records) apply(w *provider.Write, now time.Time) (provider.Provider, error) {
 	current := r.wanted[w.ID].current
+	if r.locked[w.ID] {
+		return provider.Provider{}, errLocked
+	}
 	next, event, err := w.Apply(current, now)
 	if err != nil {
 		return next, err
 	}
 	if moved := current == nil || next.CustomerID != current.CustomerID; moved && !r.customers[next.CustomerID] {
+		if r.locked[next.CustomerID] {
+			return next, errLocked
+		}
 		return next, w.NoCustomer()
 	}
 	r.change(next, event)
@@ -88,13 +107,18 @@ func (r *records) apply(w *provider.Write, now time.Time) (provider.Provider, er
 // change puts a record in its new state, for commit to save. Without an event there is no change.
 func (r *records) change(next provider.Provider, event *provider.Event) {
 	if event != nil {
-		*r.wanted[next.ID] = entry{&next, true}
+		*r.wanted[next.ID] = entry{current: &next, changed: true}
 		r.events = append(r.events, event)
 	}
 }
 
-// begin begins the transaction, locks the wanted records and reads them: one round trip.
+// begin begins the transaction, locks the wanted records and reads them: one round trip, and another one if something is
+// not there.
 func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
+	lockProviders, lockCustomers := lockProviders, lockCustomers
+	if t.skipLocked {
+		lockProviders, lockCustomers = lockFreeProviders, lockFreeCustomers
+	}
 	b := new(pgx.Batch)
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED") // the locks do the rest
 	for _, r := range t.organizations {
@@ -105,11 +129,47 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 			b.Queue(lockProviders, r.organization, inOrder(r.wanted)).Query(r.scanProviders)
 		}
 		if len(r.customers) > 0 {
-			b.Queue(selectCustomers, r.organization, inOrder(r.customers)).Query(r.scanCustomers)
+			b.Queue(lockCustomers, r.organization, inOrder(r.customers)).Query(r.scanCustomers)
 		}
+	}
+	if t.clock != nil {
+		t.now = t.clock()
+	} else {
+		b.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) })
 	}
 	if t.deletes { // after the locks, so that nobody adds or drops a column until the end
 		b.Queue(selectColumns).Query(into(&t.columns, pgx.RowToStructByPos[tableColumn]))
+	}
+	if err := c.SendBatch(ctx, b).Close(); err != nil || !t.skipLocked {
+		return err
+	}
+	return t.findLocked(ctx, c)
+}
+
+// findLocked finds out which of the rows that begin did not get exist.
+func (t *transaction) findLocked(ctx context.Context, c *pgx.Conn) error {
+	b := new(pgx.Batch)
+	for _, r := range t.organizations {
+		records, customers := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+		for id, one := range r.wanted {
+			if one.exists && one.current == nil {
+				records[id] = true
+			}
+		}
+		for id, found := range r.customers {
+			if !found {
+				customers[id] = true
+			}
+		}
+		if len(records) > 0 {
+			b.Queue(selectProviderIDs, r.organization, inOrder(records)).Query(r.scanLocked)
+		}
+		if len(customers) > 0 {
+			b.Queue(selectCustomerIDs, r.organization, inOrder(customers)).Query(r.scanLocked)
+		}
+	}
+	if b.Len() == 0 {
+		return nil
 	}
 	return c.SendBatch(ctx, b).Close()
 }
@@ -147,11 +207,21 @@ func inOrder[V any](m map[uuid.UUID]V) [][16]byte {
 	return ids
 }
 
-// In lockProviders and selectCustomers the inner query leaves the planner no choice but to look for one key after another,
-// in the order given; id = ANY makes it read all of an organization if it was planned when there was little to read.
-var lockProviders = `SELECT found.* FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
-		SELECT ` + columns + ` FROM providers WHERE organization_id = $1 AND id = wanted.id FOR UPDATE
-	) AS found`
+// In these statements the inner query leaves the planner no choice but to look for one key after another, in the order given;
+// id = ANY makes it read all of an organization if it was planned when there was little to read.
+var (
+	lockProviders     = forEachID(columns, "providers", "FOR UPDATE")
+	lockFreeProviders = forEachID(columns, "providers", "FOR UPDATE SKIP LOCKED")
+	lockCustomers     = forEachID("id", "customers", "FOR KEY SHARE")
+	lockFreeCustomers = forEachID("id", "customers", "FOR KEY SHARE SKIP LOCKED")
+	selectProviderIDs = forEachID("id", "providers", "LIMIT 1")
+	selectCustomerIDs = forEachID("id", "customers", "LIMIT 1")
+)
+
+func forEachID(columns, table, suffix string) string {
+	return "SELECT found.* FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (SELECT " + columns + " FROM " + table +
+		" WHERE organization_id = $1 AND id = wanted.id " + suffix + ") AS found"
+}
 
 // saveProviders finds a record by its key or creates it, in one statement. UPDATE … FROM has to join, and how depends on
 // what the planner believes of the table. Arrays that are unnested next to each other are read in step; in FROM they would
@@ -175,10 +245,6 @@ var saveProviders = func() string {
 
 const (
 	insertCustomers = "INSERT INTO customers (organization_id, id) SELECT $1::bigint, unnest($2::uuid[]) ON CONFLICT DO NOTHING"
-	selectCustomers = `SELECT found.id FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
-			SELECT id FROM customers WHERE organization_id = $1 AND id = wanted.id LIMIT 1
-		) AS found`
-
 	// A version is in the history once: of two transactions that make the same record, the later one fails here.
 	insertEvents = `INSERT INTO provider_events (organization_id, provider_id, version, at, action, key_id, request_id, changes)
 		SELECT $1::bigint, unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::timestamptz[]), unnest($5::text[]), unnest($6::text[]),
@@ -198,13 +264,17 @@ func (r *records) scanProviders(rows pgx.Rows) error {
 	return nil
 }
 
-func (r *records) scanCustomers(rows pgx.Rows) error {
+func (r *records) scanCustomers(rows pgx.Rows) error { return scanIDs(rows, r.customers) }
+
+func (r *records) scanLocked(rows pgx.Rows) error { return scanIDs(rows, r.locked) }
+
+func scanIDs(rows pgx.Rows, found map[uuid.UUID]bool) error {
 	for rows.Next() {
 		var id [16]byte
 		if err := rows.Scan(&id); err != nil {
 			return err
 		}
-		r.customers[id] = true
+		found[id] = true
 	}
 	return nil
 }

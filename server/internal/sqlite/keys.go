@@ -28,7 +28,7 @@ func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash)
 }
 
 const selectKeys = `SELECT api_keys.id, organization_id, organizations.name, api_keys.name, prefix, permissions, rate_limit,
-	created_at, expires_at, revoked_at, last_used_at
+	created_at, expires_at, revoked, revoked_at, last_used_at
 	FROM api_keys JOIN organizations ON organizations.id = organization_id `
 
 // KeyByHash implements [apikey.Store].
@@ -59,6 +59,7 @@ func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
 
 func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]apikey.Key, error) {
 	var keys []apikey.Key
+	now := s.now().UTC().Truncate(time.Millisecond)
 	err := s.read(ctx, func(c *sqlite.Conn) error {
 		return sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
 			key := apikey.Key{
@@ -70,8 +71,10 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 				RateLimit:        s.ColumnInt(6),
 				CreatedAt:        time.UnixMilli(s.ColumnInt64(7)).UTC(),
 				ExpiresAt:        columnTime(s, 8),
-				RevokedAt:        columnTime(s, 9),
-				LastUsedAt:       columnTime(s, 10),
+				Revoked:          s.ColumnBool(9),
+				RevokedAt:        columnTime(s, 10),
+				LastUsedAt:       columnTime(s, 11),
+				ReadAt:           now,
 			}
 			for name := range strings.FieldsSeq(s.ColumnText(5)) {
 				key.Permissions = append(key.Permissions, apikey.Permission(name))
@@ -83,11 +86,14 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 	return keys, err
 }
 
+// Now implements [apikey.Store]. All processes that have the file open are on one machine, and have its clock.
+func (s *Store) Now(context.Context) (time.Time, error) { return s.now(), nil }
+
 // RevokeKey implements [apikey.Store].
-func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
+func (s *Store) RevokeKey(ctx context.Context, id string, after time.Duration) error {
 	return s.write(ctx, func(c *sqlite.Conn) error {
-		err := sqlitex.Execute(c, "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
-			&sqlitex.ExecOptions{Args: []any{id, at.UnixMilli()}})
+		err := sqlitex.Execute(c, "UPDATE api_keys SET revoked = revoked OR ?3, revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
+			&sqlitex.ExecOptions{Args: []any{id, s.now().Add(after).UnixMilli(), after <= 0}})
 		if err == nil && c.Changes() == 0 {
 			err = apikey.ErrNotFound
 		}

@@ -18,10 +18,8 @@ func testKeys(t *testing.T, s *suite) {
 		for name, key := range map[string]apikey.Key{
 			"with everything": {
 				Name: "intake “Süd” 😀", Permissions: []apikey.Permission{apikey.ProvidersWrite, apikey.ProvidersRead}, RateLimit: 600,
-				ExpiresAt: s.clock.now().Add(time.Hour),
 			},
 			"with as little as can be": {},
-			"that has expired":         {Name: "old", Permissions: apikey.Permissions(), ExpiresAt: s.clock.now().Add(-time.Hour)},
 		} {
 			secret, want := s.createKey(t, key)
 			hash, _ := apikey.HashOf(secret)
@@ -29,12 +27,9 @@ func testKeys(t *testing.T, s *suite) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			got.ReadAt = time.Time{}
 			equal(t, "key "+name+", by hash", got, want)
-			got, err = s.KeyByID(t.Context(), want.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			equal(t, "key "+name+", by ID", got, want)
+			equal(t, "key "+name+", by ID", s.key(t, want.ID), want)
 		}
 	})
 
@@ -65,7 +60,7 @@ func testKeys(t *testing.T, s *suite) {
 		hash, _ := apikey.HashOf(secret)
 		_, byHash := s.KeyByHash(t.Context(), hash)
 		_, byID := s.KeyByID(t.Context(), secret)
-		for name, err := range map[string]error{"KeyByHash": byHash, "KeyByID": byID, "RevokeKey": s.RevokeKey(t.Context(), secret, s.clock.now())} {
+		for name, err := range map[string]error{"KeyByHash": byHash, "KeyByID": byID, "RevokeKey": s.RevokeKey(t.Context(), secret, 0)} {
 			if !errors.Is(err, apikey.ErrNotFound) || strings.Contains(fmt.Sprintf("%+v", err), secret) {
 				t.Errorf("%s: error %v, want %v", name, err, apikey.ErrNotFound)
 			}
@@ -95,13 +90,14 @@ func testKeys(t *testing.T, s *suite) {
 		var want []apikey.Key
 		mine := map[string]bool{}
 		for range 5 {
-			_, key := s.createKey(t, apikey.Key{Name: "list", ExpiresAt: s.clock.move(time.Second).Add(-time.Minute), Permissions: apikey.Permissions()})
+			_, key := s.createKey(t, apikey.Key{Name: "list", Permissions: apikey.Permissions()})
+			s.clock.move(time.Second)
 			mine[key.ID] = true
 			want = append(want, key)
 		}
 		revoked := &want[2]
-		revoked.RevokedAt = s.clock.now()
-		if err := s.RevokeKey(t.Context(), revoked.ID, revoked.RevokedAt); err != nil {
+		revoked.Revoked, revoked.RevokedAt = true, s.clock.now()
+		if err := s.RevokeKey(t.Context(), revoked.ID, 0); err != nil {
 			t.Fatal(err)
 		}
 		listed, err := s.ListKeys(t.Context())
@@ -111,6 +107,7 @@ func testKeys(t *testing.T, s *suite) {
 		var got []apikey.Key
 		for _, key := range listed {
 			if mine[key.ID] {
+				key.ReadAt = time.Time{}
 				got = append(got, key)
 			}
 		}
@@ -122,25 +119,27 @@ func testKeys(t *testing.T, s *suite) {
 		_, other := s.createKey(t, apikey.Key{})
 		now := s.clock.now()
 		for _, step := range []struct{ at, want time.Duration }{
-			{48 * time.Hour, 48 * time.Hour}, {72 * time.Hour, 48 * time.Hour}, {24 * time.Hour, 24 * time.Hour}, {0, 0}, {time.Hour, 0}, {-time.Hour, -time.Hour},
+			{48 * time.Hour, 48 * time.Hour}, {72 * time.Hour, 48 * time.Hour}, {24 * time.Hour, 24 * time.Hour}, {0, 0}, {time.Hour, 0},
 		} {
-			if err := s.RevokeKey(t.Context(), key.ID, now.Add(step.at)); err != nil {
+			if err := s.RevokeKey(t.Context(), key.ID, step.at); err != nil {
 				t.Fatal(err)
 			}
-			key.RevokedAt = now.Add(step.want)
+			key.Revoked, key.RevokedAt = step.want == 0, now.Add(step.want)
 			equal(t, fmt.Sprint("key, revoked at ", step.at), s.key(t, key.ID), key)
 		}
 		equal(t, "another key", s.key(t, other.ID), other)
 	})
 
-	t.Run("a revocation has effect from its millisecond on", func(t *testing.T) {
-		_, key := s.createKey(t, apikey.Key{})
-		at := s.clock.now().Truncate(time.Millisecond).Add(999_999)
-		if err := s.RevokeKey(t.Context(), key.ID, at); err != nil {
-			t.Fatal(err)
-		}
-		if key = s.key(t, key.ID); key.Active(at) {
-			t.Errorf("a key revoked at %v is active then: it has %v", at, key.RevokedAt)
+	t.Run("a key is read at the time of the store's clock", func(t *testing.T) {
+		secret, _ := s.createKey(t, apikey.Key{})
+		hash, _ := apikey.HashOf(secret)
+		for range 2 {
+			want := s.clock.move(time.Hour).Truncate(time.Millisecond)
+			key, err := s.KeyByHash(t.Context(), hash)
+			now, nowErr := s.Now(t.Context())
+			if err != nil || nowErr != nil || !key.ReadAt.Equal(want) || !now.Truncate(time.Millisecond).Equal(want) {
+				t.Errorf("read at %v, %v; now %v, %v; want %v", key.ReadAt, err, now, nowErr, want)
+			}
 		}
 	})
 
@@ -163,13 +162,13 @@ func testKeys(t *testing.T, s *suite) {
 		for _, n := range rand.Perm(16) {
 			all.Go(func() {
 				at := now.Add(time.Duration(n) * time.Second)
-				if err := errors.Join(s.RecordKeyUse(t.Context(), key.ID, at), s.RevokeKey(t.Context(), key.ID, at)); err != nil {
+				if err := errors.Join(s.RecordKeyUse(t.Context(), key.ID, at), s.RevokeKey(t.Context(), key.ID, at.Sub(now))); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		all.Wait()
-		key.LastUsedAt, key.RevokedAt = now.Add(15*time.Second), now
+		key.LastUsedAt, key.Revoked, key.RevokedAt = now.Add(15*time.Second), true, now
 		equal(t, "key", s.key(t, key.ID), key)
 	})
 
@@ -178,14 +177,14 @@ func testKeys(t *testing.T, s *suite) {
 		_, key := s.createKey(t, apikey.Key{})
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		_, unmade, err := apikey.Create(gone, s, apikey.Key{Organization: org.number}, s.clock.now())
+		_, unmade, err := apikey.Create(gone, s, apikey.Key{Organization: org.number}, 0)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("create: error %v, want %v", err, context.Canceled)
 		}
 		if _, err := s.KeyByID(t.Context(), unmade.ID); !errors.Is(err, apikey.ErrNotFound) {
 			t.Errorf("the key of who left: error %v, want %v", err, apikey.ErrNotFound)
 		}
-		if err := s.RevokeKey(gone, key.ID, s.clock.now()); !errors.Is(err, context.Canceled) {
+		if err := s.RevokeKey(gone, key.ID, 0); !errors.Is(err, context.Canceled) {
 			t.Errorf("revoke: error %v, want %v", err, context.Canceled)
 		}
 		equal(t, "key", s.key(t, key.ID), key)
@@ -200,18 +199,21 @@ func (s *suite) createKey(t testing.TB, key apikey.Key) (secret string, _ apikey
 	if key.Organization, err = s.EnsureOrganization(t.Context(), key.OrganizationName); err != nil {
 		t.Fatal(err)
 	}
-	secret, key, err = apikey.Create(t.Context(), s, key, s.clock.now())
+	secret, key, err = apikey.Create(t.Context(), s, key, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
+	key.ReadAt = time.Time{}
 	return secret, key
 }
 
+// key returns a key without the time at which it was read.
 func (s *suite) key(t testing.TB, id string) apikey.Key {
 	t.Helper()
 	key, err := s.KeyByID(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
+	key.ReadAt = time.Time{}
 	return key
 }

@@ -1,0 +1,5 @@
+-- +goose Up
+
+-- A key that was revoked stays so, whatever the clock. Until its revoked_at, a key that is being replaced still works.
+ALTER TABLE api_keys ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;
+UPDATE api_keys SET revoked = 1 WHERE revoked_at <= unixepoch('now', 'subsec') * 1000;
