@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/carecycle/provider-api/client"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/google/uuid"
 )
 
@@ -221,6 +223,41 @@ func TestKeyGuessing(t *testing.T) {
 	clock.wait(6 * time.Second)
 	if got := a.send(request{Path: path, Key: apikey.Generate(), Body: `{}`}); got.Status != http.StatusUnauthorized {
 		t.Errorf("a guess after the wait: %d %s", got.Status, got.Body)
+	}
+}
+
+// TestKeyFlood sends many wrong keys: beyond the limit they share a line of the log each second. A key that was created in the
+// meantime works from the same address.
+func TestKeyFlood(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	path := a.newRecord().path()
+	const requests = 300
+	rejected := 0
+	for range requests {
+		if got := a.send(request{Path: path, Key: apikey.Generate(), Body: `{}`}); got.Status == http.StatusTooManyRequests {
+			rejected++
+		}
+	}
+	key := a.newKey("acme")
+	awaitStatus(t, http.StatusOK, func() response { return a.send(request{Path: path, Key: key, Body: `{}`}) })
+	a.log.waitFor(t, "requests with wrong keys were rejected")
+	counted := 0
+	await.State(t, "all rejected requests are counted in the log", func() bool {
+		counted = 0
+		for line := range strings.Lines(a.log.String()) {
+			var summary struct {
+				Msg                 string
+				Requests, Addresses int
+			}
+			if err := json.Unmarshal([]byte(line), &summary); err == nil && strings.HasPrefix(summary.Msg, "requests with wrong keys") && summary.Addresses == 1 {
+				counted += summary.Requests
+			}
+		}
+		return counted >= rejected
+	})
+	if lines := strings.Count(a.log.String(), `"status":429`); lines != 0 || rejected < requests/2 {
+		t.Errorf("%d of %d requests were rejected, with %d lines of their own, want none", rejected, requests, lines)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -19,11 +18,7 @@ func replica(t *testing.T, database string) (*server, process) {
 	t.Helper()
 	p := start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	s := &server{t: t, database: database, log: p.stderr, transport: newTransport(t), asked: &sync.Map{}}
-	var listening struct{ Address, Admin string }
-	if err := json.Unmarshal([]byte(p.stderr.waitFor(t, `"listening"`)), &listening); err != nil {
-		t.Fatal(err)
-	}
-	s.url, s.admin = "http://"+listening.Address, "http://"+listening.Admin
+	s.url, s.admin = p.stderr.addresses(t, `"listening"`)
 	return s, p
 }
 

@@ -53,13 +53,13 @@ func newServer(t testing.TB) *server {
 	return serve(t, filepath.Join(t.TempDir(), "test.db"))
 }
 
-func serve(t testing.TB, database string) *server {
+func serve(t testing.TB, database string, flags ...string) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{t: t, database: database, log: newBuffer(), transport: newTransport(t), asked: &sync.Map{}}
 	exited := make(chan int, 1)
 	go func() {
-		exited <- command.Run(ctx, []string{"serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, nil, io.Discard, s.log)
+		exited <- command.Run(ctx, append([]string{"serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, flags...), nil, io.Discard, s.log)
 	}()
 	s.stop = sync.OnceValue(func() int { s.transport.CloseIdleConnections(); cancel(); return <-exited })
 	t.Cleanup(func() {
@@ -67,11 +67,7 @@ func serve(t testing.TB, database string) *server {
 			t.Errorf("the server ended with exit code %d:\n%s", code, s.log)
 		}
 	})
-	var listening struct{ Address, Admin string }
-	if err := json.Unmarshal([]byte(s.log.waitFor(t, `"listening"`)), &listening); err != nil {
-		t.Fatal(err)
-	}
-	s.url, s.admin = "http://"+listening.Address, "http://"+listening.Admin
+	s.url, s.admin = s.log.addresses(t, `"listening"`)
 	return s
 }
 
@@ -334,6 +330,16 @@ func (b *buffer) waitFor(t testing.TB, text string) string {
 			t.Fatalf("no line with %q in:\n%s", text, lines)
 		}
 	}
+}
+
+// addresses returns the URLs of the listeners, from the first line that has the text.
+func (b *buffer) addresses(t testing.TB, text string) (public, admin string) {
+	t.Helper()
+	var line struct{ Address, Admin string }
+	if err := json.Unmarshal([]byte(b.waitFor(t, text)), &line); err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + line.Address, "http://" + line.Admin
 }
 
 func TestMain(m *testing.M) {

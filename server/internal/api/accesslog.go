@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/metrics"
@@ -32,6 +33,10 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		info := infoOf(c.Request().Context())
 		done(info.operation, method, status, took)
+		if info.summarize {
+			a.wrongKeys.add(c.RealIP())
+			return nil
+		}
 
 		level := slog.LevelInfo
 		attributes := append(make([]slog.Attr, 0, 10),
@@ -53,6 +58,37 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		a.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
 		return nil
 	}
+}
+
+// summaryInterval is how often the requests that have no line of their own are logged.
+const summaryInterval = time.Second
+
+// summary counts requests of callers who have sent too many wrong keys, and logs their number.
+type summary struct {
+	log *slog.Logger
+
+	mu        sync.Mutex
+	requests  int
+	addresses map[string]bool
+}
+
+// add counts a request.
+func (s *summary) add(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.requests == 0 {
+		s.addresses = map[string]bool{}
+		time.AfterFunc(summaryInterval, s.write)
+	}
+	s.requests++
+	s.addresses[address] = true
+}
+
+func (s *summary) write() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log.Warn("requests with wrong keys were rejected", "requests", s.requests, "addresses", len(s.addresses))
+	s.requests = 0
 }
 
 // statusClientClosedRequest is the status in the log and the metrics of a request whose client left before it ended, as in

@@ -51,6 +51,7 @@ type Config struct {
 type API struct {
 	Config
 	bodies     *semaphore.Weighted // bytes; see maxBodies
+	wrongKeys  summary
 	patchTypes map[string][]string // the media types of a PATCH, by Echo's path
 }
 
@@ -58,7 +59,7 @@ var _ gen.StrictServerInterface = (*API)(nil)
 
 // New returns the handler of the public listener: the contract's paths, the documentation, /livez and /readyz.
 func New(config Config) (http.Handler, error) {
-	a := &API{Config: config, bodies: semaphore.NewWeighted(maxBodies), patchTypes: map[string][]string{}}
+	a := &API{Config: config, bodies: semaphore.NewWeighted(maxBodies), wrongKeys: summary{log: config.Log}, patchTypes: map[string][]string{}}
 	e := echo.New()
 	e.Binder = binder{}
 	e.HTTPErrorHandler = a.handleError
@@ -80,6 +81,21 @@ func New(config Config) (http.Handler, error) {
 	e.Match(read, "/readyz", a.handleReady)
 	return e, nil
 }
+
+// Starting returns the handler of the public listener until the store is open: /livez responds, and everything else is
+// unavailable.
+func Starting(log *slog.Logger, metrics *metrics.Metrics) http.Handler {
+	a := &API{Config: Config{Log: log, Metrics: metrics}}
+	e := echo.New()
+	e.HTTPErrorHandler = a.handleError
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.Use(a.assignRequestID, a.accessLog)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/livez", handleLive)
+	e.RouteNotFound("/*", func(echo.Context) error { return provider.Unavailable(5*time.Second, errStarting) })
+	return e
+}
+
+var errStarting = errors.New("the server is starting")
 
 // operationMiddlewares returns what runs before the handler of each operation of the contract, by operationId.
 func (a *API) operationMiddlewares() (map[string][]echo.MiddlewareFunc, error) {

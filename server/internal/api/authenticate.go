@@ -33,17 +33,22 @@ func (a *API) authenticate(operation string, needed apikey.Permission) echo.Midd
 }
 
 func (a *API) verify(c echo.Context) (*apikey.Key, error) {
-	err := apikey.ErrInvalid
+	caller, err := c.RealIP(), apikey.ErrInvalid
+	verify := a.Keys.Verify
+	if a.Limiter.Blocked(caller) {
+		verify = a.Keys.VerifyKnown
+	}
 	if secrets := c.Request().Header.Values("X-Api-Key"); len(secrets) == 1 {
 		var key *apikey.Key
-		if key, err = a.Keys.Verify(c.Request().Context(), secrets[0]); err == nil {
+		if key, err = verify(c.Request().Context(), secrets[0]); err == nil {
 			return key, nil
 		}
 	}
 	if !errors.Is(err, apikey.ErrInvalid) {
 		return nil, provider.Unavailable(5*time.Second, err)
 	}
-	if wait, ok := a.Limiter.Failed(c.RealIP()); !ok {
+	if wait, ok := a.Limiter.Failed(caller); !ok {
+		infoOf(c.Request().Context()).summarize = true
 		return nil, rateLimited(wait)
 	}
 	return nil, errUnauthorized

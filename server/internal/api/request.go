@@ -16,6 +16,7 @@ type requestInfo struct {
 	operation string      // the contract's operationId; "other" outside the contract's paths
 	key       *apikey.Key // nil before authentication
 	body      validate.Checked
+	summarize bool // count the request in a line about many, instead of giving it one of its own
 }
 
 type requestInfoKey struct{}

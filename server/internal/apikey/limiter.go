@@ -48,6 +48,11 @@ func (l *Limiter) Failed(addr string) (retryAfter time.Duration, ok bool) {
 	return l.failures.take(network(addr), failuresPerMinute, l.now())
 }
 
+// Blocked reports whether Failed would say no, and counts nothing.
+func (l *Limiter) Blocked(addr string) bool {
+	return l.failures.empty(network(addr), l.now())
+}
+
 func network(addr string) netip.Prefix {
 	ip, err := netip.ParseAddr(addr)
 	if err != nil {
@@ -63,7 +68,7 @@ func network(addr string) netip.Prefix {
 }
 
 // buckets are token buckets that fill up within a minute. One unused for a minute is as good as new and can be
-// forgotten: recent holds the buckets used since turned, older those used before and not since.
+// forgotten: current holds the buckets used since rotatedAt, previous those used before and not since.
 type buckets[K comparable] struct {
 	max int
 
@@ -87,6 +92,17 @@ func (b *buckets[K]) take(k K, perMinute int, now time.Time) (retryAfter time.Du
 	missing := 1 - bucket.TokensAt(now)
 	wait := time.Duration(missing * float64(time.Minute) / float64(perMinute))
 	return max(time.Second, (wait + time.Second - 1).Truncate(time.Second)), false
+}
+
+// empty reports whether the bucket of k has no token.
+func (b *buckets[K]) empty(k K, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bucket, ok := b.current[k]
+	if !ok {
+		bucket, ok = b.previous[k]
+	}
+	return ok && bucket.TokensAt(now) < 1
 }
 
 func (b *buckets[K]) bucket(k K, perMinute int, now time.Time) *rate.Limiter {

@@ -28,6 +28,9 @@ type Store interface {
 	// ListKeys returns the keys of every organization, active or not, oldest first.
 	ListKeys(ctx context.Context) ([]Key, error)
 
+	// KeyHashes returns the hashes of the keys that were created since then, and the time of the store's clock.
+	KeyHashes(ctx context.Context, since time.Time) ([]Hash, time.Time, error)
+
 	// RevokeKey ends a key after that time, counted from now; 0 ends it at once, whatever the clock says later. A revocation can
 	// be brought forward, never put off: if the key has an earlier one, that stands and there is no error.
 	// Errors: ErrNotFound.

@@ -21,7 +21,8 @@ type memory struct {
 	mu      sync.Mutex
 	keys    []apikey.Key
 	hashes  []apikey.Hash
-	lookups int
+	lookups int // calls of KeyByHash
+	queries int // calls of KeyHashes
 	touches []time.Time
 
 	lookingUp func(context.Context)       // called by KeyByHash once it has its answer
@@ -72,6 +73,18 @@ func (m *memory) now() time.Time {
 }
 
 func (m *memory) Now(context.Context) (time.Time, error) { return m.now(), m.down }
+
+func (m *memory) KeyHashes(_ context.Context, since time.Time) (hashes []apikey.Hash, now time.Time, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.queries++
+	for i := range m.keys {
+		if !m.keys[i].CreatedAt.Before(since) {
+			hashes = append(hashes, m.hashes[i])
+		}
+	}
+	return hashes, m.now(), m.down
+}
 
 func (m *memory) RevokeKey(_ context.Context, id string, after time.Duration) error {
 	m.mu.Lock()

@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -103,6 +104,37 @@ func TestClocksApart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// However many keys a caller makes up, the store is asked once a second.
+func TestVerifyKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memory)
+		v := newVerifier(t, store)
+		secret, key := create(t, store, apikey.Key{}, time.Now())
+		for n := range 1000 {
+			if got, err := v.VerifyKnown(t.Context(), apikey.Generate()); err != apikey.ErrInvalid || got != nil {
+				t.Fatalf("VerifyKnown = %+v, %v; want ErrInvalid itself", got, err)
+			}
+			time.Sleep(time.Second / 100)
+			if n == 500 {
+				secret, key = create(t, store, apikey.Key{}, time.Now())
+				time.Sleep(time.Second)
+			}
+		}
+		wantLookups(t, store, 0)
+		if store.queries < 10 || store.queries > 12 {
+			t.Errorf("%d queries in 11 seconds", store.queries)
+		}
+		if got, err := v.VerifyKnown(t.Context(), secret); err != nil || got.ID != key.ID {
+			t.Errorf("VerifyKnown = %+v, %v; want key %s", got, err, key.ID)
+		}
+		store.down = errDown
+		time.Sleep(time.Second)
+		if _, err := v.VerifyKnown(t.Context(), apikey.Generate()); !errors.Is(err, errDown) {
+			t.Errorf("with the store down: %v", err)
+		}
+	})
 }
 
 // A revoked key stays revoked when a clock is set back.

@@ -65,13 +65,19 @@ type store interface {
 	Close() error
 }
 
+// storeOptions are those of a store that is opened.
+type storeOptions struct {
+	writes  writes.Options
+	waiting func(reason string) // called every few seconds while it cannot be opened yet; nil for a line on standard error
+}
+
 // withStore opens the store, calls f with it and closes it. The database must exist.
 func (c *commands) withStore(ctx context.Context, f func(store) error) error {
-	return c.openStore(ctx, sqlite.Options{MustExist: true}, f)
+	return c.openStore(ctx, storeOptions{}, true, f)
 }
 
 // withNewStore is withStore, but it creates a SQLite file that does not exist, and says so.
-func (c *commands) withNewStore(ctx context.Context, o writes.Options, f func(store) error) error {
+func (c *commands) withNewStore(ctx context.Context, o storeOptions, f func(store) error) error {
 	if c.Database == defaultDatabase || c.Database == demoDatabase {
 		if err := os.MkdirAll(filepath.Dir(string(c.Database)), 0o700); err != nil {
 			return fmt.Errorf("open database: %w", err)
@@ -79,7 +85,7 @@ func (c *commands) withNewStore(ctx context.Context, o writes.Options, f func(st
 	}
 	_, err := os.Stat(string(c.Database))
 	creates := errors.Is(err, fs.ErrNotExist) && !c.Database.isPostgres()
-	return c.openStore(ctx, sqlite.Options{Batch: o}, func(s store) error {
+	return c.openStore(ctx, o, false, func(s store) error {
 		if creates {
 			fmt.Fprintf(c.std.err, "server: created the database %s\n", c.Database)
 		}
@@ -87,12 +93,15 @@ func (c *commands) withNewStore(ctx context.Context, o writes.Options, f func(st
 	})
 }
 
-func (c *commands) openStore(ctx context.Context, o sqlite.Options, f func(store) error) (err error) {
+func (c *commands) openStore(ctx context.Context, o storeOptions, mustExist bool, f func(store) error) (err error) {
+	if o.waiting == nil {
+		o.waiting = func(reason string) { fmt.Fprintf(c.std.err, "server: waiting for %s\n", reason) }
+	}
 	var s store
 	if c.Database.isPostgres() {
-		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.Batch})
+		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.writes, Waiting: o.waiting})
 	} else {
-		s, err = sqlite.Open(ctx, string(c.Database), o)
+		s, err = sqlite.Open(ctx, string(c.Database), sqlite.Options{Batch: o.writes, MustExist: mustExist})
 	}
 	if err != nil {
 		return err

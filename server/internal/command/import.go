@@ -9,7 +9,6 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/ndjson"
 	"github.com/carecycle/provider-api/server/internal/validate"
-	"github.com/carecycle/provider-api/server/internal/writes"
 )
 
 type importCommand struct {
@@ -57,7 +56,7 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 			return fmt.Errorf("import: %w", err)
 		}
 	}
-	return c.withNewStore(ctx, writes.Options{}, func(s store) error {
+	return c.withNewStore(ctx, storeOptions{}, func(s store) error {
 		importer.Store = s
 		if importer.Organization, err = s.EnsureOrganization(ctx, string(i.Organization)); err != nil {
 			return fmt.Errorf("import: %w", err)

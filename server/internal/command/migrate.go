@@ -3,15 +3,13 @@ package command
 import (
 	"context"
 	"fmt"
-
-	"github.com/carecycle/provider-api/server/internal/writes"
 )
 
 type migrateCommand struct{}
 
 // Run does no more than open the store, which migrates it.
 func (migrateCommand) Run(ctx context.Context, c *commands, io streams) error {
-	return c.withNewStore(ctx, writes.Options{}, func(store) error {
+	return c.withNewStore(ctx, storeOptions{}, func(store) error {
 		_, err := fmt.Fprintln(io.err, "the schema is up to date")
 		return err
 	})

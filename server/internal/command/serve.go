@@ -79,11 +79,26 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 			log.Warn("the admin address can be reached from other machines; make sure that only the operator's can", "admin", admin.Addr().String())
 		}
 	}
-	observed := writes.Options{
-		Options:  batch.Options{Observe: recorder.Batch},
-		Panicked: func(trace string) { log.Error("a transaction panicked", "trace", trace) },
+	var stopping atomic.Bool
+	handler := newSwitchable(api.Starting(log, recorder))
+	endpoints := []endpoint{{public, httpServer(closeWhen(&stopping, handler), log)}}
+	attributes := []any{"address", public.Addr().String(), "version", programVersion()}
+	if admin != nil {
+		endpoints = append(endpoints, endpoint{admin, adminServer(s.AdminAddr.address, s.Pprof, recorder, log)})
+		attributes = append(attributes, "admin", admin.Addr().String())
 	}
-	return c.withNewStore(ctx, observed, func(st store) error {
+	servers := startServers(log, &stopping, endpoints...)
+	defer servers.close()
+	o := storeOptions{
+		writes: writes.Options{
+			Options:  batch.Options{Observe: recorder.Batch},
+			Panicked: func(trace string) { log.Error("a transaction panicked", "trace", trace) },
+		},
+		waiting: func(reason string) {
+			log.Warn("waiting for the database", "reason", reason, "address", public.Addr().String())
+		},
+	}
+	err = c.withNewStore(ctx, o, func(st store) error {
 		if s.Demo {
 			if err := demo(ctx, st, public.Addr().String(), io.out); err != nil {
 				return fmt.Errorf("prepare the demo: %w", err)
@@ -91,20 +106,18 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		}
 		verifier := apikey.NewVerifier(st, time.Now, log)
 		defer verifier.Close()
-		var stopping atomic.Bool
-		handler, err := s.publicHandler(st, verifier, recorder, &stopping, log)
+		ready, err := s.publicHandler(st, verifier, recorder, &stopping, log)
 		if err != nil {
 			return err
 		}
-		endpoints := []endpoint{{public, httpServer(handler, log)}}
-		attributes := []any{"address", public.Addr().String(), "version", programVersion()}
-		if admin != nil {
-			endpoints = append(endpoints, endpoint{admin, adminServer(s.AdminAddr.address, s.Pprof, recorder, log)})
-			attributes = append(attributes, "admin", admin.Addr().String())
-		}
+		handler.set(ready)
 		log.Info("listening", attributes...)
-		return serveUntilDone(ctx, log, &stopping, endpoints...)
+		return servers.serveUntilDone(ctx)
 	})
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // stopped while it was starting
+		return nil
+	}
+	return err
 }
 
 func (s serveCommand) publicHandler(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, stopping *atomic.Bool, log *slog.Logger) (http.Handler, error) {
@@ -156,6 +169,22 @@ func closeWhen(stopping *atomic.Bool, handler http.Handler) http.Handler {
 	})
 }
 
+// switchable is a handler that can be replaced while it serves.
+type switchable struct{ current atomic.Pointer[http.Handler] }
+
+func newSwitchable(first http.Handler) *switchable {
+	s := new(switchable)
+	s.set(first)
+	return s
+}
+
+func (s *switchable) set(next http.Handler) { s.current.Store(&next) }
+
+// ServeHTTP implements [http.Handler].
+func (s *switchable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*s.current.Load()).ServeHTTP(w, r)
+}
+
 func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -176,40 +205,59 @@ type endpoint struct {
 	server   *http.Server
 }
 
-// serveUntilDone serves the endpoints until ctx is done or one of them fails, then stops them. The first is the public one.
+// servers are endpoints that serve.
+type servers struct {
+	log      *slog.Logger
+	stopping *atomic.Bool // set when they stop
+	public   endpoint
+	admin    []endpoint // at most one
+	callers  *connections
+	failed   chan error
+}
+
+// startServers starts to serve the endpoints, the public one first.
+func startServers(log *slog.Logger, stopping *atomic.Bool, endpoints ...endpoint) *servers {
+	s := &servers{log, stopping, endpoints[0], endpoints[1:], newConnections(), make(chan error, len(endpoints))}
+	s.public.server.ConnState = s.callers.track
+	for _, e := range endpoints {
+		go func() { s.failed <- e.server.Serve(e.listener) }()
+	}
+	return s
+}
+
+// serveUntilDone serves until ctx is done or a server fails, and then stops.
 //
 // It closes the public listener first, and goes on serving connections that are open: net/http drops a request that it reads
 // after Shutdown has begun.
-func serveUntilDone(ctx context.Context, log *slog.Logger, stopping *atomic.Bool, endpoints ...endpoint) error {
-	public := endpoints[0]
-	callers := newConnections()
-	public.server.ConnState = callers.track
-	failed := make(chan error, len(endpoints))
-	for _, e := range endpoints {
-		go func() { failed <- e.server.Serve(e.listener) }()
-	}
+func (s *servers) serveUntilDone(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		log.Info("stopping")
-	case err = <-failed:
+		s.log.Info("stopping")
+	case err = <-s.failed:
 	}
-	stopping.Store(true)
-	public.listener.Close() // which Serve reports, and nobody reads any more
-	callers.waitUntilClosed(drainDelay)
+	s.stopping.Store(true)
+	s.public.listener.Close() // which Serve reports, and nobody reads any more
+	s.callers.waitUntilClosed(drainDelay)
 
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	if stopErr := public.server.Shutdown(limited); stopErr != nil && !errors.Is(stopErr, net.ErrClosed) {
-		err = errors.Join(err, fmt.Errorf("stop: requests were still in flight after %v: %w", stopTimeout, stopErr), public.server.Close())
+	if stopErr := s.public.server.Shutdown(limited); stopErr != nil && !errors.Is(stopErr, net.ErrClosed) {
+		err = errors.Join(err, fmt.Errorf("stop: requests were still in flight after %v: %w", stopTimeout, stopErr))
 	}
-	for _, e := range endpoints[1:] {
-		err = errors.Join(err, e.server.Close()) // does not wait for a profile
-	}
+	s.close()
 	if err == nil {
-		log.Info("stopped")
+		s.log.Info("stopped")
 	}
 	return err
+}
+
+// close ends the servers at once. It can be called again.
+func (s *servers) close() {
+	s.public.server.Close()
+	for _, e := range s.admin {
+		e.server.Close() // does not wait for a profile
+	}
 }
 
 // connections counts the open connections of a server.

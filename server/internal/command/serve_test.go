@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestFarewell stops a server. It waits only while connections are open, and not for ever.
-func TestFarewell(t *testing.T) {
+// TestStop stops a server. It waits only while connections are open, and not for ever.
+func TestStop(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -43,8 +43,8 @@ func TestFarewell(t *testing.T) {
 				public, admin := newPipes(), newPipes()
 				stopped := make(chan error)
 				go func() {
-					stopped <- serveUntilDone(ctx, log, &stopping,
-						endpoint{public, httpServer(closeWhen(&stopping, answer), log)}, endpoint{admin, httpServer(answer, log)})
+					stopped <- startServers(log, &stopping,
+						endpoint{public, httpServer(closeWhen(&stopping, answer), log)}, endpoint{admin, httpServer(answer, log)}).serveUntilDone(ctx)
 				}()
 				var c *caller
 				if test.caller != nil {

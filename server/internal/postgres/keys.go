@@ -54,6 +54,19 @@ func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
 	return read(ctx, s, s.scanKey, selectKeys+"ORDER BY created_at, api_keys.id")
 }
 
+// KeyHashes implements [apikey.Store].
+func (s *Store) KeyHashes(ctx context.Context, since time.Time) ([]apikey.Hash, time.Time, error) {
+	now, err := s.Now(ctx) // before the keys, so that none is missed
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	hashes, err := read(ctx, s, func(row pgx.CollectableRow) (hash apikey.Hash, err error) {
+		copy(hash[:], row.RawValues()[0])
+		return hash, nil
+	}, "SELECT hash FROM api_keys WHERE created_at >= $1", wholeMilliseconds(since))
+	return hashes, now, err
+}
+
 func (s *Store) scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
 	var (
 		permissions                  string

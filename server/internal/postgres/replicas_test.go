@@ -84,6 +84,10 @@ func (r *replicas) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
 
 func (r *replicas) ListKeys(ctx context.Context) ([]apikey.Key, error) { return r.next().ListKeys(ctx) }
 
+func (r *replicas) KeyHashes(ctx context.Context, since time.Time) ([]apikey.Hash, time.Time, error) {
+	return r.next().KeyHashes(ctx, since)
+}
+
 func (r *replicas) Now(ctx context.Context) (time.Time, error) { return r.next().Now(ctx) }
 
 func (r *replicas) RevokeKey(ctx context.Context, id string, after time.Duration) error {

@@ -3,6 +3,7 @@
 package proxytest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -45,7 +46,9 @@ func Nginx(t testing.TB, upstream, directives string) *http.Client {
 			}
 		}`, socket, upstream, directives))
 	run(t, program, socket, "-p", directory, "-c", "nginx.conf", "-e", "stderr")
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }

@@ -86,6 +86,20 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 	return keys, err
 }
 
+// KeyHashes implements [apikey.Store].
+func (s *Store) KeyHashes(ctx context.Context, since time.Time) (hashes []apikey.Hash, now time.Time, _ error) {
+	now = s.now() // before the keys, so that none is missed
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, "SELECT hash FROM api_keys WHERE created_at >= ?1", &sqlitex.ExecOptions{Args: []any{since.UnixMilli()}, ResultFunc: func(s *sqlite.Stmt) error {
+			var hash apikey.Hash
+			s.ColumnBytes(0, hash[:])
+			hashes = append(hashes, hash)
+			return nil
+		}})
+	})
+	return hashes, now, err
+}
+
 // Now implements [apikey.Store]. All processes that have the file open are on one machine, and have its clock.
 func (s *Store) Now(context.Context) (time.Time, error) { return s.now(), nil }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +129,17 @@ func testKeys(t *testing.T, s *suite) {
 			equal(t, fmt.Sprint("key, revoked at ", step.at), s.key(t, key.ID), key)
 		}
 		equal(t, "another key", s.key(t, other.ID), other)
+	})
+
+	t.Run("the hashes of new keys", func(t *testing.T) {
+		s.createKey(t, apikey.Key{})
+		since := s.clock.move(time.Second)
+		secret, _ := s.createKey(t, apikey.Key{})
+		want, _ := apikey.HashOf(secret)
+		hashes, now, err := s.KeyHashes(t.Context(), since)
+		if err != nil || !slices.Equal(hashes, []apikey.Hash{want}) || !now.Equal(s.clock.now()) {
+			t.Errorf("%d hashes at %v, %v; want that of the second key at %v", len(hashes), now, err, s.clock.now())
+		}
 	})
 
 	t.Run("a key is read at the time of the store's clock", func(t *testing.T) {

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/proxytest"
+	"github.com/google/uuid"
+)
+
+// TestCompressingProxy changes a record through a proxy that compresses responses, and weakens their ETags for that.
+func TestCompressingProxy(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	r := a.newRecord()
+	through := proxytest.Nginx(t, a.url, "gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;")
+
+	get, err := http.NewRequest(http.MethodGet, a.url+r.path(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get.Header = http.Header{"X-Api-Key": {a.key}, "Accept-Encoding": {"gzip"}}
+	response, err := through.Do(get)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	weak := response.Header.Get("ETag")
+	if response.Header.Get("Content-Encoding") != "gzip" || weak != `W/"1"` {
+		t.Fatalf("the proxy changed nothing: %v", response.Header)
+	}
+	patch, err := http.NewRequest(http.MethodPatch, a.url+r.path(), strings.NewReader(`{"city":"Berlin"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch.Header = http.Header{"X-Api-Key": {a.key}, "Content-Type": {"application/json"}, "If-Match": {weak}}
+	for _, want := range []int{http.StatusOK, http.StatusPreconditionFailed} {
+		again := patch.Clone(t.Context())
+		again.Body, _ = patch.GetBody()
+		response, err := through.Do(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("PATCH with If-Match %s: %d, want %d", weak, response.StatusCode, want)
+		}
+	}
+
+	c, err := client.New(a.key, client.WithBaseURL(a.url), client.WithHTTPClient(through))
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	record, err := c.ModifyProvider(context.Background(), uuid.MustParse(r.customer), uuid.MustParse(r.id), func(*client.Record) (client.ProviderUpdate, error) {
+		calls++
+		return client.ProviderUpdate{City: client.Set("Hamburg")}, nil
+	})
+	if err != nil || record.ETag != `"3"` || calls != 1 {
+		t.Errorf("ModifyProvider: %v after %d calls, want one", err, calls)
+	}
+}
+
+// TestTrustedProxies has callers behind a proxy: each counts by its own address if the proxy is trusted, and only then.
+func TestTrustedProxies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		flags []string
+		want  string // the address in the log
+	}{
+		"trusted":     {[]string{"--trusted-proxies", "127.0.0.0/8,::1/128"}, "203.0.113.7"},
+		"not trusted": {nil, "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, filepath.Join(t.TempDir(), "test.db"), c.flags...)
+			path := pathOf(exampleID, exampleID)
+			from := func(address string) response {
+				// A caller can write the first address; the proxy adds the last.
+				return s.send(request{Path: path, Key: apikey.Generate(), Body: `{}`, Header: http.Header{"X-Forwarded-For": {"198.51.100.1, " + address}}})
+			}
+			for range 20 {
+				from("203.0.113.7")
+			}
+			if got := from("203.0.113.8"); (got.Status == http.StatusUnauthorized) != (len(c.flags) > 0) {
+				t.Errorf("another caller after 20 wrong keys: %d", got.Status)
+			}
+			s.stop()
+			if log := s.log.String(); !strings.Contains(log, `"remote":"`+c.want+`"`) || strings.Contains(log, "198.51.100.1") {
+				t.Errorf("no request from %s, or one from an address that a caller wrote, in\n%s", c.want, log)
+			}
+		})
+	}
+}
