@@ -22,7 +22,7 @@ func FuzzBody(f *testing.F) {
 	handler, _, key := newHandler(f, database, database, io.Discard)
 	id := uuid.MustParse(exampleID)
 	record := provider.Import{ID: id, Patch: property.Patch{CustomerID: &id, Values: property.Values{property.ProviderType: property.Text("Hospital")}}}
-	if err := database.Import(f.Context(), 1, []provider.Import{record}, nil); err != nil {
+	if _, err := database.Import(f.Context(), 1, []provider.Import{record}, nil); err != nil {
 		f.Fatal(err)
 	}
 	for _, body := range fuzzBodies {
@@ -58,7 +58,7 @@ func FuzzQuery(f *testing.F) {
 	database := openStore(f)
 	handler, _, key := newHandler(f, database, database, io.Discard)
 	id := uuid.MustParse(exampleID)
-	if err := database.Import(f.Context(), 1, nil, []uuid.UUID{id}); err != nil {
+	if _, err := database.Import(f.Context(), 1, nil, []uuid.UUID{id}); err != nil {
 		f.Fatal(err)
 	}
 	made := httptest.NewRequest(http.MethodPost, providersOf(exampleID), strings.NewReader(`{"providerType":"Hospital"}`))

@@ -37,7 +37,7 @@ func newHandlerAt(t testing.TB, database *sqlite.Store, store provider.Store, lo
 	if err != nil {
 		t.Fatal(err)
 	}
-	organization, err := database.EnsureOrganization(t.Context(), "acme")
+	organization, _, err := database.EnsureOrganization(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}

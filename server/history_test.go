@@ -25,14 +25,14 @@ func TestHistoryCommand(t *testing.T) {
 	table := times.ReplaceAllString(a.mustRun("", "history", r.id), when)
 	table = regexp.MustCompile(`  +`).ReplaceAllString(table, "  ")
 	for _, want := range []string{
-		"TIME  VERSION  ACTION  BY  REQUEST  CHANGES\n",
-		when + "  1  created  operator  -  customerId: null → \"" + r.customer + "\"\n",
+		"TIME  ORGANIZATION  VERSION  ACTION  BY  REQUEST  CHANGES\n",
+		when + "  \"acme\"  1  created  operator  -  customerId: null → \"" + r.customer + "\"\n",
 		"  city: null → \"old city\"\n",
-		when + "  2  updated  operator  -  providerType: \"Hospital\" → \"Pharmacy\"\n",
-		when + "  3  updated  " + key + "  " + request1 + "  city: \"old city\" → null\n",
+		when + "  \"acme\"  2  updated  operator  -  providerType: \"Hospital\" → \"Pharmacy\"\n",
+		when + "  \"acme\"  3  updated  " + key + "  " + request1 + "  city: \"old city\" → null\n",
 		"  isActive: false → true\n",
 		`  notes: "old notes" → "\x1b[2J\a\u009b31m\u202e\x7f\n\t\"é😀\U000e0001"` + "\n",
-		when + "  4  deleted  " + key + "  " + request2 + "  customerId: \"" + r.customer + "\" → null\n",
+		when + "  \"acme\"  4  deleted  " + key + "  " + request2 + "  customerId: \"" + r.customer + "\" → null\n",
 		"  isActive: true → null\n",
 	} {
 		if !strings.Contains(table, want) {
@@ -41,7 +41,7 @@ func TestHistoryCommand(t *testing.T) {
 	}
 
 	lines := strings.Split(times.ReplaceAllString(a.mustRun("", "history", "--json", r.id), when), "\n")
-	want := `{"version":3,"at":"` + when + `","action":"updated","keyId":"` + key + `","requestId":"` + request1 + `",` +
+	want := `{"organization":"acme","version":3,"at":"` + when + `","action":"updated","keyId":"` + key + `","requestId":"` + request1 + `",` +
 		`"changes":[{"field":"city","from":"old city","to":null},{"field":"isActive","from":false,"to":true},` +
 		`{"field":"notes","from":"old notes","to":"\u001b[2J\u0007\u009b31m\u202e\u007f\n\t\"é😀\udb40\udc01"}]}`
 	if len(lines) != 5 || lines[2] != want || lines[4] != "" {

@@ -76,46 +76,49 @@ func TestImport(t *testing.T) {
 		name, lines string
 		flags       []string
 		code        int
-		stderr      string
-		records     int64
+		stderr      string // RECORDS stands for the number of records
+		records     int    // that are new at the first import, and unchanged at the second
+		repeated    int    // lines about a record that came before
 	}{
-		{"nothing", "", nil, 0, "imported 0 records\n", 0},
-		{"blank lines", "\n \n\t\n\r\n", nil, 0, "imported 0 records\n", 0},
-		{"without ids", line + "\n" + line[:len(line)-1] + ` }`, nil, 0, "imported 2 records\n", 2},
-		{"with an id", withID + "\n", nil, 0, "imported 1 record\n", 1},
-		{"no line break at the end", withID + "\n" + line, nil, 0, "imported 2 records\n", 2},
-		{"blank lines between", "\n" + withID + "\n\n" + line + "\n\n", nil, 0, "imported 2 records\n", 2},
-		{"CRLF", withID + "\r\n" + line + "\r\n", nil, 0, "imported 2 records\n", 2},
-		{"a byte order mark", "\ufeff" + withID + "\n", nil, 0, "imported 1 record\n", 1},
-		{"many", strings.Repeat(withID+"\n", 1234), nil, 0, "imported 1234 records\n", 1},
+		{"nothing", "", nil, 0, "imported 0 records\n", 0, 0},
+		{"blank lines", "\n \n\t\n\r\n", nil, 0, "imported 0 records\n", 0, 0},
+		{"without ids", line + "\n" + strings.Replace(line, "}", `,"city":"x"}`, 1), nil, 0, "imported RECORDS\n", 2, 0},
+		{"without ids, written differently", line + "\n" + `{ "providerType": "Hospital", "notes": null, "customerId": "3C90C3CC-0d44-4b50-8888-8dd25736052a" }`, nil, 0, "imported RECORDS\n", 1, 1},
+		{"as the API returns it", strings.Replace(withID, "{", `{"createdAt":"2026-06-17T19:07:23.709Z","updatedAt":"2026-06-17T19:07:23.709Z",`, 1), nil, 0, "imported RECORDS\n", 1, 0},
+		{"with an id", withID + "\n", nil, 0, "imported RECORDS\n", 1, 0},
+		{"no line break at the end", withID + "\n" + line, nil, 0, "imported RECORDS\n", 2, 0},
+		{"blank lines between", "\n" + withID + "\n\n" + line + "\n\n", nil, 0, "imported RECORDS\n", 2, 0},
+		{"CRLF", withID + "\r\n" + line + "\r\n", nil, 0, "imported RECORDS\n", 2, 0},
+		{"a byte order mark", "\ufeff" + withID + "\n", nil, 0, "imported RECORDS\n", 1, 0},
+		{"many", strings.Repeat(withID+"\n", 1234), nil, 0, "imported RECORDS\n", 1, 1233},
 
-		{"a bad line", line + "\n\n" + bad + "\n" + withID, nil, 1, "line 3: " + badSays + oneBad, 0},
-		{"a bad line is left out", line + "\n\n" + bad + "\n" + withID, skip, 0, "line 3: " + badSays + "imported 2 records; 1 line is invalid and left out\n", 2},
+		{"a bad line", line + "\n\n" + bad + "\n" + withID, nil, 1, "line 3: " + badSays + oneBad, 0, 0},
+		{"a bad line is left out", line + "\n\n" + bad + "\n" + withID, skip, 0, "line 3: " + badSays + "imported RECORDS; skipped 1 invalid line\n", 2, 0},
 		{"no space of JSON's", line + "\u00a0\n\v" + line + "\n\u0085", skip, 0, "line 1: The line must be one JSON value; something follows it.\n" +
-			"line 2: The line is not JSON: it has a syntax error after byte 0.\nline 3: The line is not JSON: it has a syntax error after byte 0.\nimported 0 records; 3 lines are invalid and left out\n", 0},
-		{"nothing but a bad line", bad, skip, 0, "line 1: " + badSays + "imported 0 records; 1 line is invalid and left out\n", 0},
+			"line 2: The line is not JSON: it has a syntax error after byte 0.\nline 3: The line is not JSON: it has a syntax error after byte 0.\nimported 0 records; skipped 3 invalid lines\n", 0, 0},
+		{"nothing but a bad line", bad, skip, 0, "line 1: " + badSays + "imported 0 records; skipped 1 invalid line\n", 0, 0},
 		{"two bad lines", "{}\n" + line + "\n{}", nil, 1,
-			"line 1: " + required + "line 3: " + required + "server: import: 2 lines are invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n", 0},
-		{"required", `{"customerId":null}`, nil, 1, "line 1: customerId must be a UUID, not null. providerType is required.\n" + oneBad, 0},
-		{"a bad id", strings.Replace(withID, `"id":"3c90c3cc-`, `"id":"`, 1), nil, 1, "line 1: id must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.\n" + oneBad, 0},
-		{"an escaped id", strings.Replace(withID, `"id":"3`, `"id":"\u0033`, 1), nil, 0, "imported 1 record\n", 1},
-		{"no id but null", strings.Replace(withID, `"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a"`, `"id":null`, 1), nil, 1, "line 1: id must be a UUID, not null.\n" + oneBad, 0},
-		{"a property of the answer", strings.Replace(line, "{", `{"createdAt":"2026-06-17T19:07:23.709Z",`, 1), nil, 1, "line 1: createdAt is not a property of the contract.\n" + oneBad, 0},
-		{"two values", line + line, nil, 1, "line 1: The line must be one JSON value; something follows it.\n" + oneBad, 0},
-		{"an array", "[" + line + "]", nil, 1, "line 1: The line must be an object, not an array.\n" + oneBad, 0},
-		{"a byte order mark later", line + "\n\ufeff" + line, nil, 1, "line 2: The line begins with a byte order mark; send UTF-8 without one.\n" + oneBad, 0},
-		{"a long line", line + "\n" + long + "\n" + withID, nil, 1, "line 2: it is longer than 65536 bytes\n" + oneBad, 0},
-		{"a long line is left out", long + "\n" + withID, skip, 0, "line 1: it is longer than 65536 bytes\nimported 1 record; 1 line is invalid and left out\n", 1},
-		{"a long line at the end", withID + "\n" + long, skip, 0, "line 2: it is longer than 65536 bytes\nimported 1 record; 1 line is invalid and left out\n", 1},
-		{"the longest line", longest + "\r\n" + long + "\n" + longest, skip, 0, "line 2: it is longer than 65536 bytes\nimported 2 records; 1 line is invalid and left out\n", 1},
-		{"one byte more", longest + " \n" + longest + " ", skip, 0, "line 1: it is longer than 65536 bytes\nline 2: it is longer than 65536 bytes\nimported 0 records; 2 lines are invalid and left out\n", 0},
-		{"a customer alone", customer, nil, 0, "imported 0 records and 1 line with a customer alone\n", 0},
-		{"customers alone", customer + "\n" + withID + "\n" + customer, nil, 0, "imported 1 record and 2 lines with a customer alone\n", 1},
-		{"a customer with an id", strings.Replace(customer, "{", `{"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0},
-		{"a customer with a property", strings.Replace(customer, "{", `{"city":null,`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0},
-		{"a customer twice", strings.Replace(customer, "{", `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: customerId is given more than once. providerType is required.\n" + oneBad, 0},
+			"line 1: " + required + "line 3: " + required + "server: import: 2 lines are invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n", 0, 0},
+		{"required", `{"customerId":null}`, nil, 1, "line 1: customerId must be a UUID, not null. providerType is required.\n" + oneBad, 0, 0},
+		{"a bad id", strings.Replace(withID, `"id":"3c90c3cc-`, `"id":"`, 1), nil, 1, "line 1: id must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.\n" + oneBad, 0, 0},
+		{"an escaped id", strings.Replace(withID, `"id":"3`, `"id":"\u0033`, 1), nil, 0, "imported RECORDS\n", 1, 0},
+		{"no id but null", strings.Replace(withID, `"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a"`, `"id":null`, 1), nil, 1, "line 1: id must be a UUID, not null.\n" + oneBad, 0, 0},
+		{"a time that is none", strings.Replace(line, "{", `{"createdAt":"yesterday",`, 1), nil, 1, "line 1: createdAt must be a time, in the form 2026-06-17T19:07:23.709Z.\n" + oneBad, 0, 0},
+		{"two values", line + line, nil, 1, "line 1: The line must be one JSON value; something follows it.\n" + oneBad, 0, 0},
+		{"an array", "[" + line + "]", nil, 1, "line 1: The line must be an object, not an array.\n" + oneBad, 0, 0},
+		{"a byte order mark later", line + "\n\ufeff" + line, nil, 1, "line 2: The line begins with a byte order mark; send UTF-8 without one.\n" + oneBad, 0, 0},
+		{"a long line", line + "\n" + long + "\n" + withID, nil, 1, "line 2: it is longer than 65536 bytes\n" + oneBad, 0, 0},
+		{"a long line is left out", long + "\n" + withID, skip, 0, "line 1: it is longer than 65536 bytes\nimported RECORDS; skipped 1 invalid line\n", 1, 0},
+		{"a long line at the end", withID + "\n" + long, skip, 0, "line 2: it is longer than 65536 bytes\nimported RECORDS; skipped 1 invalid line\n", 1, 0},
+		{"the longest line", longest + "\r\n" + long + "\n" + longest, skip, 0, "line 2: it is longer than 65536 bytes\nimported RECORDS; skipped 1 invalid line\n", 1, 1},
+		{"one byte more", longest + " \n" + longest + " ", skip, 0, "line 1: it is longer than 65536 bytes\nline 2: it is longer than 65536 bytes\nimported 0 records; skipped 2 invalid lines\n", 0, 0},
+		{"a customer alone", customer, nil, 0, "imported 0 records; 1 line with a customer alone\n", 0, 0},
+		{"customers alone", customer + "\n" + withID + "\n" + customer, nil, 0, "imported RECORDS; 2 lines with a customer alone\n", 1, 0},
+		{"a customer with an id", strings.Replace(customer, "{", `{"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0, 0},
+		{"a customer with a property", strings.Replace(customer, "{", `{"city":null,`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0, 0},
+		{"a customer twice", strings.Replace(customer, "{", `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: customerId is given more than once. providerType is required.\n" + oneBad, 0, 0},
 		{"bad lines without end", strings.Repeat("{}\n", 1000), nil, 1,
-			numbered(100, required) + "server: import: 1000 lines are invalid (the first 100 are reported above), so nothing was imported; fix them, or import the others with --skip-invalid\n", 0},
+			numbered(100, required) + "server: import: 1000 lines are invalid (the first 100 are reported above), so nothing was imported; fix them, or import the others with --skip-invalid\n", 0, 0},
 	} {
 		t.Run(fact.name, func(t *testing.T) {
 			t.Parallel()
@@ -123,16 +126,25 @@ func TestImport(t *testing.T) {
 			if err := os.WriteFile(file, []byte(fact.lines), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for _, source := range []string{"-", file} {
+			created := "server: created the organization \"acme\", as there was none of that name\n"
+			for n, source := range []string{"-", file} {
 				args := append([]string{"import", source, "--organization", "acme", "--database", database}, fact.flags...)
 				stdout, stderr, code := run(fact.lines, args...)
-				if code != fact.code || stdout != "" || stderr != fact.stderr {
-					t.Errorf("from %s: exit code %d, standard output %q, standard error\n%s, want %d,\n%s", source, code, stdout, stderr, fact.code, fact.stderr)
+				records := fmt.Sprintf("%d records: %d new, 0 changed, %d unchanged", fact.records+fact.repeated, fact.records, fact.repeated)
+				if n == 1 {
+					records = fmt.Sprintf("%d records: 0 new, 0 changed, %[1]d unchanged", fact.records+fact.repeated)
 				}
-				if _, err := os.Stat(database); err != nil && fact.records == 0 {
-					continue // not even the database was made
+				if fact.records+fact.repeated == 1 {
+					records = strings.Replace(records, "records", "record", 1)
 				}
-				if row := query(t, database, "SELECT count(*), coalesce(sum(version), 0) FROM providers"); row[0] != fact.records || row[1] != fact.records {
+				want := strings.Replace(fact.stderr, "RECORDS", records, 1)
+				if n == 0 && code == 0 {
+					want = created + want
+				}
+				if code != fact.code || stdout != "" || stderr != want {
+					t.Errorf("from %s: exit code %d, standard output %q, standard error\n%s, want %d,\n%s", source, code, stdout, stderr, fact.code, want)
+				}
+				if row := query(t, database, "SELECT count(*), coalesce(sum(version), 0) FROM providers"); row[0] != int64(fact.records) || row[1] != int64(fact.records) {
 					t.Errorf("from %s: %d records with versions that add up to %d, want %d records of version 1", source, row[0], row[1], fact.records)
 				}
 			}

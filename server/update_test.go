@@ -215,9 +215,13 @@ func (a account) history(r record) []provider.Event {
 		a.t.Fatal(err)
 	}
 	defer store.Close()
-	events, err := store.HistoryByID(a.t.Context(), uuid.MustParse(r.id))
+	found, err := store.HistoryByID(a.t.Context(), uuid.MustParse(r.id))
 	if err != nil {
 		a.t.Fatal(err)
+	}
+	var events []provider.Event
+	for _, event := range found {
+		events = append(events, event.Event)
 	}
 	return events
 }

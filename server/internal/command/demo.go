@@ -27,7 +27,7 @@ var demoID = uuid.MustParse("3c90c3cc-0d44-4b50-8888-8dd25736052a")
 
 // demo makes sure of the example records, makes a key, and prints a command that uses it.
 func demo(ctx context.Context, s store, address string, out io.Writer) error {
-	organization, err := s.EnsureOrganization(ctx, demoOrganization)
+	organization, _, err := s.EnsureOrganization(ctx, demoOrganization)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func demoRecords(ctx context.Context, s store, organization int64) error {
 	for _, one := range examples {
 		_, err := s.Write(ctx, provider.Write{Action: provider.Updated, Organization: organization, CustomerID: *one.Patch.CustomerID, ID: one.ID})
 		if provider.CodeOf(err) == provider.CodeNotFound {
-			err = s.Import(ctx, organization, []provider.Import{one}, nil)
+			_, err = s.Import(ctx, organization, []provider.Import{one}, nil)
 		}
 		if err != nil {
 			return err

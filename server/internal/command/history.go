@@ -18,7 +18,7 @@ import (
 
 type historyCommand struct {
 	ID   uuid.UUID `arg:"" name:"provider-id" placeholder:"PROVIDER-ID" help:"The ID of a provider."`
-	JSON bool      `help:"Write a JSON object a line for each event, in the form of the API."`
+	JSON bool      `help:"Write a JSON object a line for each event: the name of the organization, and the event as the API has it."`
 }
 
 func (h historyCommand) Run(ctx context.Context, c *commands, std streams) error {
@@ -37,11 +37,11 @@ func (h historyCommand) Run(ctx context.Context, c *commands, std streams) error
 	})
 }
 
-func writeEvents(out io.Writer, events []provider.Event) error {
+func writeEvents(out io.Writer, events []provider.OrganizationEvent) error {
 	var line []byte
 	for i := range events {
 		var err error
-		if line, err = wire.AppendHistoryEntry(line[:0], &events[i]); err != nil {
+		if line, err = wire.AppendOrganizationEvent(line[:0], &events[i]); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintf(out, "%s\n", escapeForTerminal(line)); err != nil {
@@ -52,15 +52,15 @@ func writeEvents(out io.Writer, events []provider.Event) error {
 }
 
 // writeTable writes an event a line, and a further line for each further property that it changed.
-func writeTable(out io.Writer, events []provider.Event) error {
+func writeTable(out io.Writer, events []provider.OrganizationEvent) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "TIME\tVERSION\tACTION\tBY\tREQUEST\tCHANGES")
+	fmt.Fprintln(table, "TIME\tORGANIZATION\tVERSION\tACTION\tBY\tREQUEST\tCHANGES")
 	for _, event := range events {
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t", event.At.Format(wire.TimeFormat), event.Version, event.Action,
+		fmt.Fprintf(table, "%s\t%q\t%d\t%s\t%s\t%s\t", event.At.Format(wire.TimeFormat), event.Organization, event.Version, event.Action,
 			cmp.Or(event.By.KeyID, "operator"), cmp.Or(event.By.RequestID, "-"))
 		for n, change := range event.Changes {
 			if n > 0 {
-				fmt.Fprint(table, "\n\t\t\t\t\t")
+				fmt.Fprint(table, "\n\t\t\t\t\t\t")
 			}
 			fmt.Fprintf(table, "%s: %s → %s", change.Field, formatValue(change.From), formatValue(change.To))
 		}

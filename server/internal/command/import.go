@@ -13,7 +13,7 @@ import (
 
 type importCommand struct {
 	File         string `arg:"" placeholder:"FILE|-" help:"The file to import, or - for standard input."`
-	Organization name   `required:"" placeholder:"NAME" help:"The organization that the records belong to; made if there is none of that name."`
+	Organization name   `required:"" placeholder:"NAME" help:"The organization that the records belong to; created, and reported, if there is none of that name."`
 	SkipInvalid  bool   `help:"Import the valid lines although others are not. Without it, one invalid line keeps all from being imported."`
 }
 
@@ -58,14 +58,14 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 	}
 	return c.withNewStore(ctx, storeOptions{}, func(s store) error {
 		importer.Store = s
-		if importer.Organization, err = s.EnsureOrganization(ctx, string(i.Organization)); err != nil {
+		if importer.Organization, err = ensureOrganization(ctx, s, i.Organization, std); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
 		screen.begin("importing")
 		result, err := importer.Import(ctx, screen)
 		screen.end()
 		if err != nil {
-			return fmt.Errorf("import: stopped after %s: %w; run it again to complete it", count(result.Imported, "record"), err)
+			return fmt.Errorf("import: stopped after %s: %w; run it again to complete it", count(result.Records.Records(), "record"), err)
 		}
 		_, err = fmt.Fprintln(std.err, summary(result))
 		return err
@@ -73,12 +73,16 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 }
 
 func summary(result ndjson.Result) string {
-	text := "imported " + count(result.Imported, "record")
+	records := result.Records
+	text := "imported " + count(records.Records(), "record")
+	if records.Records() > 0 {
+		text += fmt.Sprintf(": %d new, %d changed, %d unchanged", records.Created, records.Changed, records.Unchanged)
+	}
 	if result.Customers > 0 {
-		text += " and " + count(result.Customers, "line") + " with a customer alone"
+		text += "; " + count(result.Customers, "line") + " with a customer alone"
 	}
 	if result.Invalid > 0 {
-		text += "; " + invalidLines(result.Invalid) + " and left out"
+		text += "; skipped " + count(result.Invalid, "invalid line")
 	}
 	return text
 }

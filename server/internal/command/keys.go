@@ -21,7 +21,7 @@ type keysCommand struct {
 }
 
 type createKey struct {
-	Organization name          `required:"" placeholder:"NAME" help:"The organization that the key belongs to; made if there is none of that name."`
+	Organization name          `required:"" placeholder:"NAME" help:"The organization that the key belongs to; created, and reported, if there is none of that name."`
 	Name         name          `required:"" placeholder:"TEXT" help:"What the key is for."`
 	Permission   []string      `placeholder:"P" default:"${permissions}" enum:"${permissions}" help:"What the key may do: providers:read, providers:write. Default: both."`
 	Expires      time.Duration `type:"days" placeholder:"14d" help:"How long the key works. Default: until it is revoked."`
@@ -37,7 +37,7 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 		key.Permissions = append(key.Permissions, apikey.Permission(permission))
 	}
 	return c.withStore(ctx, func(s store) (err error) {
-		if key.Organization, err = s.EnsureOrganization(ctx, key.OrganizationName); err != nil {
+		if key.Organization, err = ensureOrganization(ctx, s, k.Organization, io); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
 		secret, key, err := apikey.Create(ctx, s, key, k.Expires)
@@ -48,13 +48,23 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	})
 }
 
-// name is what an organization or a key is called. One that would make a mess of a list is refused.
+// ensureOrganization returns the number of an organization. It reports one that it creates, as the name may be misspelled.
+func ensureOrganization(ctx context.Context, s store, organization name, io streams) (int64, error) {
+	number, created, err := s.EnsureOrganization(ctx, string(organization))
+	if created {
+		fmt.Fprintf(io.err, "server: created the organization %q, as there was none of that name\n", organization)
+	}
+	return number, err
+}
+
+// name is the name of an organization or a key, without blanks around it.
 type name string
 
-// UnmarshalText reads a flag's value.
+// UnmarshalText reads a flag's value. It rejects a name that would disturb a list.
 func (n *name) UnmarshalText(text []byte) error {
+	text = bytes.TrimSpace(text)
 	*n = name(text)
-	if len(bytes.TrimSpace(text)) == 0 || utf8.RuneCount(text) > 100 || bytes.ContainsFunc(text, unicode.IsControl) || !utf8.Valid(text) {
+	if len(text) == 0 || utf8.RuneCount(text) > 100 || bytes.ContainsFunc(text, unicode.IsControl) || !utf8.Valid(text) {
 		return errors.New("it must be 1 to 100 printable characters")
 	}
 	return nil

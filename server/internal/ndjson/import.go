@@ -40,10 +40,10 @@ type Importer struct {
 	Invalid      func(line int, reason string) // is told of each line that is not imported; the reason holds no value
 }
 
-// Result counts what became of the lines of an import. Blank lines do not count.
+// Result counts the lines of an import. Blank lines do not count.
 type Result struct {
-	Imported  int // records
-	Customers int // named alone
+	Records   provider.ImportCount
+	Customers int // lines with a customer alone
 	Invalid   int
 }
 
@@ -57,12 +57,12 @@ func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 	return result, err
 }
 
-// Import imports the valid lines. A line with an ID that the organization knows changes that record. A line without
-// one makes a record whose ID follows from the line, and leaves one that it made before as it is by now: an import that
-// was cut short is completed by running it again. The result counts what is safely stored, also beside an error.
+// Import imports the valid lines. A line with an ID creates or updates that record. A line without one creates a record whose
+// ID is derived from the values of the line, and changes nothing if that record exists: an import that was cut short is
+// completed by running it again. The result counts what is stored, also next to an error.
 //
-// Two transactions are in flight at once, so that a store that is a process of its own does one while the next is
-// prepared. Lines about one record change it in their order all the same.
+// Two transactions are in flight at once, so that a store that is a process of its own runs one while the next is
+// prepared. Lines about the same record are applied in their order.
 func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, err error) {
 	var older, newer *pendingChunk
 	err = i.read(ctx, lines, func(c chunk) error {
@@ -76,8 +76,8 @@ func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, 
 				return err
 			}
 		}
-		// Customers come first, and on their own: two transactions that make the same one wait for each other.
-		if err := i.Store.Import(ctx, i.Organization, nil, c.everyCustomer()); err != nil {
+		// Customers come first, and on their own: two transactions that create the same one wait for each other.
+		if _, err := i.Store.Import(ctx, i.Organization, nil, c.everyCustomer()); err != nil {
 			return err
 		}
 		result.Customers += len(c.customers)
@@ -90,25 +90,30 @@ func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, 
 		}
 	}
 	if err == nil {
-		err = ctx.Err() // called off at the last moment
+		err = ctx.Err() // canceled at the last moment
 	}
 	return result, err
 }
 
-// pendingChunk is a chunk's records on their way into the store.
+// pendingChunk is a chunk whose records are being stored.
 type pendingChunk struct {
-	count int
-	ids   map[uuid.UUID]bool
-	done  chan error // holds the outcome; closed and empty once it is counted
+	ids  map[uuid.UUID]bool
+	done chan stored // closed and empty once the outcome is counted
+}
+
+type stored struct {
+	count provider.ImportCount
+	err   error
 }
 
 func (i *Importer) store(ctx context.Context, c chunk) *pendingChunk {
-	s := &pendingChunk{count: len(c.records), ids: make(map[uuid.UUID]bool, len(c.records)), done: make(chan error, 1)}
+	s := &pendingChunk{ids: make(map[uuid.UUID]bool, len(c.records)), done: make(chan stored, 1)}
 	for _, record := range c.records {
 		s.ids[record.ID] = true
 	}
 	go func() {
-		s.done <- i.Store.Import(ctx, i.Organization, c.records, nil)
+		count, err := i.Store.Import(ctx, i.Organization, c.records, nil)
+		s.done <- stored{count, err}
 		close(s.done)
 	}()
 	return s
@@ -124,11 +129,9 @@ func (s *pendingChunk) finish(result *Result) error {
 	if s == nil {
 		return nil
 	}
-	err, waiting := <-s.done
-	if waiting && err == nil {
-		result.Imported += s.count
-	}
-	return err
+	outcome := <-s.done
+	result.Records = result.Records.Plus(outcome.count)
+	return outcome.err
 }
 
 // chunk is what a transaction takes, and the invalid lines among it.
@@ -264,7 +267,7 @@ func (i *Importer) parseChunk(lines []line) (c chunk) {
 		case parsed.id != nil:
 			c.records = append(c.records, provider.Import{ID: *parsed.id, Patch: parsed.patch})
 		default:
-			c.records = append(c.records, provider.Import{ID: i.idOf(line.text), Patch: parsed.patch, KeepExisting: true})
+			c.records = append(c.records, provider.Import{ID: i.idOf(&parsed.patch), Patch: parsed.patch, KeepExisting: true})
 		}
 	}
 	return c
@@ -292,8 +295,8 @@ func (l *parsedLine) isRecord() bool {
 	return l.patch.CustomerID != nil
 }
 
-// parse returns a line that is a record or a customer. What it rejects breaks the schema of a record too, which reports
-// everything that is wrong.
+// parse returns a line that is a record or a customer. LineSchema accepts most lines at once; RecordSchema also accepts a record
+// as the API returns it, and reports everything that is wrong with any other line.
 func (i *Importer) parse(line []byte) (*parsedLine, error) {
 	if object, err := i.LineSchema.Check(line); err == nil {
 		parsed, err := decode(object)
@@ -301,13 +304,19 @@ func (i *Importer) parse(line []byte) (*parsedLine, error) {
 			return parsed, err
 		}
 	}
-	_, err := i.RecordSchema.Check(line)
-	return nil, err
+	object, err := i.RecordSchema.Check(line)
+	if err != nil {
+		return nil, err
+	}
+	return decode(object)
 }
 
 func decode(object validate.Checked) (*parsedLine, error) {
 	parsed := new(parsedLine)
 	for name, value := range object.All() {
+		if name == "createdAt" || name == "updatedAt" { // the store's to set
+			continue
+		}
 		if name == "id" {
 			id, ok := wire.ParseUUID(value)
 			if !ok {
@@ -321,9 +330,12 @@ func decode(object validate.Checked) (*parsedLine, error) {
 	return parsed, nil
 }
 
-// idOf returns a UUID of version 8 (RFC 9562, 5.8) that follows from the organization and the line.
-func (i *Importer) idOf(line []byte) uuid.UUID {
-	hash := sha256.Sum256(append(binary.BigEndian.AppendUint64(nil, uint64(i.Organization)), line...))
+// idOf returns a UUID of version 8 (RFC 9562, 5.8) that is derived from the organization and the values of a line, however they
+// are written and in whatever order.
+func (i *Importer) idOf(patch *property.Patch) uuid.UUID {
+	text := binary.BigEndian.AppendUint64(nil, uint64(i.Organization))
+	text, _ = wire.AppendPatch(text, patch) // which fails for invalid UTF-8 only; the line is valid
+	hash := sha256.Sum256(text)
 	id := uuid.UUID(hash[:16])
 	id[6] = id[6]&0x0f | 0x80
 	id[8] = id[8]&0x3f | 0x80

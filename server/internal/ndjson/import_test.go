@@ -24,7 +24,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// store remembers what is imported, and fails or calls off the import when it is full.
+// store remembers what is imported, and fails or cancels the import when it is full.
 type store struct {
 	provider.Store
 	capacity int
@@ -35,12 +35,12 @@ type store struct {
 	customers map[uuid.UUID]bool
 }
 
-func (s *store) Import(_ context.Context, _ int64, records []provider.Import, customers []uuid.UUID) error {
+func (s *store) Import(_ context.Context, _ int64, records []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.records)+len(records) > s.capacity {
 		if err := s.full(); err != nil {
-			return err
+			return count, err
 		}
 	}
 	s.records = append(s.records, records...)
@@ -49,10 +49,10 @@ func (s *store) Import(_ context.Context, _ int64, records []provider.Import, cu
 	}
 	for _, record := range records {
 		if !s.customers[*record.Patch.CustomerID] {
-			return errors.New("a record came before its customer")
+			return count, errors.New("a record came before its customer")
 		}
 	}
-	return nil
+	return provider.ImportCount{Created: len(records)}, nil
 }
 
 // TestImport imports 10,000 lines, of which one in ten is a customer and one in ten is invalid.
@@ -75,8 +75,8 @@ func TestImport(t *testing.T) {
 		{"a store that fails", t.Context(), 5000, func() error { return fault }, io.EOF, fault},
 		{"a store that fails at once", t.Context(), 0, func() error { return fault }, io.EOF, fault},
 		{"a file that cannot be read to its end", t.Context(), 10_000, nil, broken, broken},
-		{"called off", storing, 5000, func() error { cancelStoring(); return storing.Err() }, io.EOF, context.Canceled},
-		{"called off as a part was stored", stored, 5000, func() error { cancelStored(); return nil }, io.EOF, context.Canceled},
+		{"canceled", storing, 5000, func() error { cancelStoring(); return storing.Err() }, io.EOF, context.Canceled},
+		{"canceled as a chunk was stored", stored, 5000, func() error { cancelStored(); return nil }, io.EOF, context.Canceled},
 	} {
 		t.Run(fact.name, func(t *testing.T) {
 			s := &store{capacity: fact.capacity, full: fact.full, customers: map[uuid.UUID]bool{}}
@@ -87,10 +87,10 @@ func TestImport(t *testing.T) {
 			if !errors.Is(err, fact.want) {
 				t.Errorf("error %v, want %v", err, fact.want)
 			}
-			if result.Imported != len(s.records) || result.Invalid != len(told) {
+			if result.Records.Records() != len(s.records) || result.Invalid != len(told) {
 				t.Errorf("got %+v; %d records are stored, %d lines were told", result, len(s.records), len(told))
 			}
-			if fact.want == nil && result != (ndjson.Result{Imported: 8000, Customers: 1000, Invalid: 1000}) {
+			if fact.want == nil && result != (ndjson.Result{Records: provider.ImportCount{Created: 8000}, Customers: 1000, Invalid: 1000}) {
 				t.Errorf("got %+v", result)
 			}
 			if !slices.IsSorted(told) {
@@ -123,7 +123,7 @@ func testImportOverlaps(t *testing.T) {
 			return errors.New("the second transaction waits for the first")
 		}
 	})
-	if result, err := importer(t, s).Import(t.Context(), strings.NewReader(lines(4000))); err != nil || result.Imported != 3200 {
+	if result, err := importer(t, s).Import(t.Context(), strings.NewReader(lines(4000))); err != nil || result.Records.Created != 3200 {
 		t.Errorf("got %+v, %v", result, err)
 	}
 }
@@ -137,7 +137,7 @@ func TestImportKeepsTheOrderOfARecord(t *testing.T) {
 func testImportKeepsTheOrderOfARecord(t *testing.T) {
 	var (
 		mu       sync.Mutex
-		underWay = map[uuid.UUID]bool{}
+		inFlight = map[uuid.UUID]bool{}
 		last     = map[uuid.UUID]string{}
 	)
 	s := stub(func(records []provider.Import) error {
@@ -147,19 +147,19 @@ func testImportKeepsTheOrderOfARecord(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, record := range records {
-			if underWay[record.ID] {
-				return errors.New("two transactions with one record are under way")
+			if inFlight[record.ID] {
+				return errors.New("two transactions with one record are in flight")
 			}
 		}
 		for _, record := range records {
-			underWay[record.ID] = true
+			inFlight[record.ID] = true
 		}
 		mu.Unlock()
 		time.Sleep(time.Second) // until all of the import waits: the next one has begun, if it does not wait for this one
 		mu.Lock()
 		for _, record := range records {
 			last[record.ID], _ = record.Patch.Values[property.Notes].Text()
-			delete(underWay, record.ID)
+			delete(inFlight, record.ID)
 		}
 		return nil
 	})
@@ -181,7 +181,7 @@ func testImportKeepsTheOrderOfARecord(t *testing.T) {
 	}
 }
 
-// stub is a store that only imports records.
+// stubStore is a store that only imports records.
 type stubStore struct {
 	provider.Store
 	records func([]provider.Import) error
@@ -189,8 +189,8 @@ type stubStore struct {
 
 func stub(records func([]provider.Import) error) stubStore { return stubStore{records: records} }
 
-func (s stubStore) Import(_ context.Context, _ int64, records []provider.Import, _ []uuid.UUID) error {
-	return s.records(records)
+func (s stubStore) Import(_ context.Context, _ int64, records []provider.Import, _ []uuid.UUID) (provider.ImportCount, error) {
+	return provider.ImportCount{Created: len(records)}, s.records(records)
 }
 
 // BenchmarkImport reads and checks lines; it stores nothing.

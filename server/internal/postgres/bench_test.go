@@ -46,7 +46,7 @@ func BenchmarkUpdate(b *testing.B) {
 // BenchmarkRead has many callers read what customers of 20 records each have, and one export all of it.
 func BenchmarkRead(b *testing.B) {
 	s := open(b, pgtest.Start(b, pgserver.Options{}).Database(b), postgres.Options{})
-	organization, err := s.EnsureOrganization(b.Context(), "bench")
+	organization, _, err := s.EnsureOrganization(b.Context(), "bench")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func BenchmarkRead(b *testing.B) {
 	for i := range imports {
 		imports[i].Patch.CustomerID = &imports[i-i%20].ID
 	}
-	if err := s.Import(b.Context(), organization, imports, nil); err != nil {
+	if _, err := s.Import(b.Context(), organization, imports, nil); err != nil {
 		b.Fatal(err)
 	}
 	for name, read := range map[string]func(customer, id uuid.UUID) error{
@@ -99,7 +99,7 @@ func BenchmarkImport(b *testing.B) {
 	for _, chunk := range []int{500, 2000, 5000} {
 		b.Run(fmt.Sprintf("chunk=%d", chunk), func(b *testing.B) {
 			s := open(b, pgtest.Start(b, pgserver.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b), postgres.Options{})
-			organization, err := s.EnsureOrganization(b.Context(), "bench")
+			organization, _, err := s.EnsureOrganization(b.Context(), "bench")
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func BenchmarkImport(b *testing.B) {
 				b.StopTimer()
 				imports := newImports(chunk)
 				b.StartTimer()
-				if err := s.Import(b.Context(), organization, imports, nil); err != nil {
+				if _, err := s.Import(b.Context(), organization, imports, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -131,7 +131,7 @@ const benchRecords = 100_000
 func fill(b testing.TB, dsn string, n int) (organization int64, ids []uuid.UUID) {
 	b.Helper()
 	s := open(b, dsn, postgres.Options{})
-	organization, err := s.EnsureOrganization(b.Context(), "bench")
+	organization, _, err := s.EnsureOrganization(b.Context(), "bench")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func fill(b testing.TB, dsn string, n int) (organization int64, ids []uuid.UUID)
 			ids = append(ids, imports[i].ID)
 			imports[i].Patch.CustomerID = &ids[0]
 		}
-		if err := s.Import(b.Context(), organization, imports, nil); err != nil {
+		if _, err := s.Import(b.Context(), organization, imports, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -245,7 +245,7 @@ func TestAnImportWaitsForADeletion(t *testing.T) {
 	})
 	waiting(1)
 	both.Go(func() {
-		if err := org.Import(context.Background(), org.organization, []provider.Import{org.importOf(org.record.ID)}, nil); err != nil {
+		if _, err := org.Import(context.Background(), org.organization, []provider.Import{org.importOf(org.record.ID)}, nil); err != nil {
 			t.Errorf("import: %v", err)
 		}
 	})

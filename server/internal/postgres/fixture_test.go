@@ -30,7 +30,7 @@ func newFixture(t testing.TB, dsn string, o postgres.Options) *fixture {
 	t.Helper()
 	org := &fixture{Store: open(t, dsn, o), t: t}
 	var err error
-	if org.organization, err = org.EnsureOrganization(t.Context(), "test"); err != nil {
+	if org.organization, _, err = org.EnsureOrganization(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	return org.another()
@@ -47,7 +47,7 @@ func (org *fixture) another() *fixture {
 
 func (org *fixture) make() {
 	org.t.Helper()
-	if err := org.Import(org.t.Context(), org.organization, []provider.Import{org.importOf(org.record.ID)}, nil); err != nil {
+	if _, err := org.Import(org.t.Context(), org.organization, []provider.Import{org.importOf(org.record.ID)}, nil); err != nil {
 		org.t.Fatal(err)
 	}
 }
@@ -91,7 +91,7 @@ func (org *fixture) fill(n int) {
 		imports[i] = org.importOf(uuid.New())
 		imports[i].Patch.Values[property.Notes] = property.Text(strings.Repeat("notes ", 100))
 	}
-	if err := org.Import(org.t.Context(), org.organization, imports, nil); err != nil {
+	if _, err := org.Import(org.t.Context(), org.organization, imports, nil); err != nil {
 		org.t.Fatal(err)
 	}
 }

@@ -15,7 +15,7 @@ const (
 		WHERE organization_id = $1 AND provider_id = $2 AND version < $3 ORDER BY version DESC LIMIT $4`
 
 	// The inner query looks in one organization after another; the key of an event begins with it.
-	selectHistory = `SELECT found.* FROM organizations CROSS JOIN LATERAL (
+	selectHistory = `SELECT found.*, organizations.name FROM organizations CROSS JOIN LATERAL (
 			SELECT version, at, action, key_id, request_id, changes FROM provider_events
 			WHERE organization_id = organizations.id AND provider_id = $1 ORDER BY version
 		) AS found
@@ -45,19 +45,25 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 }
 
 // HistoryByID implements [provider.Store].
-func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
-	return read(ctx, s, scanEventOf(id), selectHistory, [16]byte(id))
+func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.OrganizationEvent, error) {
+	return read(ctx, s, func(row pgx.CollectableRow) (event provider.OrganizationEvent, err error) {
+		event.Event, err = scanEvent(row, id, &event.Organization)
+		return event, err
+	}, selectHistory, [16]byte(id))
 }
 
 func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
-	return func(row pgx.CollectableRow) (provider.Event, error) {
-		event := provider.Event{ProviderID: id}
-		var text []byte
-		err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &text)
-		if err == nil {
-			event.At = event.At.UTC()
-			event.Changes, err = wire.ParseChanges(text)
-		}
-		return event, err
+	return func(row pgx.CollectableRow) (provider.Event, error) { return scanEvent(row, id) }
+}
+
+// scanEvent reads the columns of an event. Those after them have the given destinations.
+func scanEvent(row pgx.CollectableRow, id uuid.UUID, after ...any) (provider.Event, error) {
+	event := provider.Event{ProviderID: id}
+	var text []byte
+	err := row.Scan(append([]any{&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &text}, after...)...)
+	if err == nil {
+		event.At = event.At.UTC()
+		event.Changes, err = wire.ParseChanges(text)
 	}
+	return event, err
 }

@@ -298,7 +298,7 @@ func TestUnknownColumn(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
 	s := open(t, dsn, postgres.Options{})
-	organization, err := s.EnsureOrganization(t.Context(), "acme")
+	organization, _, err := s.EnsureOrganization(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestUnknownColumn(t *testing.T) {
 	for i := range imports {
 		imports[i].Patch.CustomerID = &customers[0]
 	}
-	if err := s.Import(t.Context(), organization, imports, customers); err != nil {
+	if _, err := s.Import(t.Context(), organization, imports, customers); err != nil {
 		t.Fatal(err)
 	}
 	c := connect(t, dsn)

@@ -33,7 +33,7 @@ func TestOutage(t *testing.T) {
 		server.Stop(t)
 		for name, call := range map[string]func() error{
 			"Write":       func() error { _, err := org.update(text("lost")); return err },
-			"Import":      func() error { return org.Import(t.Context(), org.organization, nil, nil) },
+			"Import":      func() error { _, err := org.Import(t.Context(), org.organization, nil, nil); return err },
 			"Get":         func() error { _, err := org.get(); return err },
 			"List":        func() error { _, err := org.list(); return err },
 			"History":     func() error { _, err := org.events(); return err },
@@ -169,7 +169,7 @@ func TestReadOnly(t *testing.T) {
 		u.RawQuery = q.Encode()
 	})
 	s := open(t, both, postgres.Options{})
-	organization, err := s.EnsureOrganization(t.Context(), "test")
+	organization, _, err := s.EnsureOrganization(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}

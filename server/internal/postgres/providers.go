@@ -61,8 +61,9 @@ func (s *Store) run(calls []provider.Write, kind transaction) ([]writes.Result, 
 }
 
 // Import implements [provider.Store], in one transaction.
-func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
-	return s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
+func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
+	err := s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		count = provider.ImportCount{}
 		t := transaction{clock: s.now}
 		records := t.of(organization)
 		for _, id := range customers {
@@ -77,6 +78,7 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		}
 		for i := range imports {
 			next, event := imports[i].Apply(records.wanted[imports[i].ID].current, t.now)
+			count.Add(event)
 			records.change(next, event)
 		}
 		err := t.commit(ctx, c)
@@ -85,6 +87,10 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		}
 		return err
 	})
+	if err != nil {
+		return provider.ImportCount{}, err
+	}
+	return count, nil
 }
 
 const selectCustomer = "SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2"
@@ -187,14 +193,16 @@ func scan(row pgx.CollectableRow, p *provider.Provider, before ...any) error {
 }
 
 // EnsureOrganization implements [provider.Store].
-func (s *Store) EnsureOrganization(ctx context.Context, name string) (int64, error) {
+func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, created bool, _ error) {
 	if number, err := s.findOrganization(ctx, name); err != nil || number != 0 {
-		return number, err
+		return number, false, err
 	}
-	if _, err := s.execute(ctx, "INSERT INTO organizations (name) VALUES ($1) ON CONFLICT DO NOTHING", name); err != nil {
-		return 0, err
+	inserted, err := s.execute(ctx, "INSERT INTO organizations (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
+	if err != nil {
+		return 0, false, err
 	}
-	return s.findOrganization(ctx, name)
+	number, err = s.findOrganization(ctx, name)
+	return number, inserted > 0, err
 }
 
 // findOrganization returns the number of the organization of that name, 0 if there is none.

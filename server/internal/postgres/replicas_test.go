@@ -54,7 +54,7 @@ func (r *replicas) History(ctx context.Context, organization int64, customer, id
 	return r.next().History(ctx, organization, customer, id, before, limit)
 }
 
-func (r *replicas) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
+func (r *replicas) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (provider.ImportCount, error) {
 	return r.next().Import(ctx, organization, imports, customers)
 }
 
@@ -62,11 +62,11 @@ func (r *replicas) Export(ctx context.Context, organization string, f func(uuid.
 	return r.next().Export(ctx, organization, f)
 }
 
-func (r *replicas) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.Event, error) {
+func (r *replicas) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.OrganizationEvent, error) {
 	return r.next().HistoryByID(ctx, id)
 }
 
-func (r *replicas) EnsureOrganization(ctx context.Context, name string) (int64, error) {
+func (r *replicas) EnsureOrganization(ctx context.Context, name string) (int64, bool, error) {
 	return r.next().EnsureOrganization(ctx, name)
 }
 

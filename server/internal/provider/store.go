@@ -41,8 +41,9 @@ type Store interface {
 	History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]Event, error)
 
 	// Import creates or changes records of one organization, in order, and creates their customers and the others that are
-	// listed if they do not exist: all of it durably, or none of it.
-	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) error
+	// listed if they do not exist: all of it durably, or none of it. It returns how many records were created, changed and
+	// left as they were.
+	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) (ImportCount, error)
 
 	// Export calls f for every customer of an organization, in the order of their IDs: once for each record, or with a nil
 	// record if there is none. All records are of one moment. Export stops at f's first error and returns it.
@@ -52,10 +53,17 @@ type Store interface {
 
 	// HistoryByID returns the events of every record that has or had the ID, in any organization, the oldest first. It is for
 	// the operator. The history of an unknown ID is empty.
-	HistoryByID(ctx context.Context, id uuid.UUID) ([]Event, error)
+	HistoryByID(ctx context.Context, id uuid.UUID) ([]OrganizationEvent, error)
 
-	// EnsureOrganization returns the number of the organization of that name, and creates it if there is none.
-	EnsureOrganization(ctx context.Context, name string) (int64, error)
+	// EnsureOrganization returns the number of the organization of that name. It creates the organization if there is none, and
+	// reports whether it did.
+	EnsureOrganization(ctx context.Context, name string) (number int64, created bool, err error)
+}
+
+// OrganizationEvent is an event and the name of the organization that its record belongs to.
+type OrganizationEvent struct {
+	Organization string
+	Event
 }
 
 // List selects records of one customer.

@@ -100,6 +100,29 @@ func (i *Import) Apply(current *Provider, now time.Time) (Provider, *Event) {
 	return create(i.ID, *i.Patch.CustomerID, current, &i.Patch, Actor{}, now)
 }
 
+// ImportCount counts the outcomes of Imports.
+type ImportCount struct{ Created, Changed, Unchanged int }
+
+// Add counts one outcome: the event of an Import, nil if nothing changed.
+func (c *ImportCount) Add(event *Event) {
+	switch {
+	case event == nil:
+		c.Unchanged++
+	case event.Action == Created:
+		c.Created++
+	default:
+		c.Changed++
+	}
+}
+
+// Records returns how many there are in all.
+func (c ImportCount) Records() int { return c.Created + c.Changed + c.Unchanged }
+
+// Plus returns the sum of two counts.
+func (c ImportCount) Plus(other ImportCount) ImportCount {
+	return ImportCount{c.Created + other.Created, c.Changed + other.Changed, c.Unchanged + other.Unchanged}
+}
+
 // create creates a record: the next version of a deleted one, if there was one.
 func create(id, customer uuid.UUID, deleted *Provider, patch *property.Patch, by Actor, now time.Time) (Provider, *Event) {
 	now = toMilliseconds(now)

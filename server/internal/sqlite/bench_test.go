@@ -43,7 +43,7 @@ func filled(b testing.TB, n int, o Options) (*Store, []uuid.UUID) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	organization, err := s.EnsureOrganization(b.Context(), "bench")
+	organization, _, err := s.EnsureOrganization(b.Context(), "bench")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func filled(b testing.TB, n int, o Options) (*Store, []uuid.UUID) {
 		imports[i] = provider.Import{ID: ids[i], Patch: storetest.PatchOf(i)}
 		imports[i].Patch.CustomerID = &ids[0]
 	}
-	if err := s.Import(b.Context(), organization, imports, nil); err != nil {
+	if _, err := s.Import(b.Context(), organization, imports, nil); err != nil {
 		b.Fatal(err)
 	}
 	return s, ids

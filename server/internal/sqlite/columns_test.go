@@ -20,7 +20,7 @@ func TestUnknownColumn(t *testing.T) {
 		w := provider.Write{Action: action, Organization: 1, CustomerID: ids[0], ID: ids[i]}
 		if action == provider.Updated {
 			w.Patch.CustomerID = &ids[1]
-			if err := s.Import(t.Context(), 1, nil, ids); err != nil {
+			if _, err := s.Import(t.Context(), 1, nil, ids); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -75,7 +75,7 @@ func updates(path string) error {
 		return err
 	}
 	defer s.Close()
-	organization, err := s.EnsureOrganization(ctx, "acme")
+	organization, _, err := s.EnsureOrganization(ctx, "acme")
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func updates(path string) error {
 	}
 	born := storetest.PatchOf(0)
 	born.CustomerID = &id
-	if err := s.Import(ctx, organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
+	if _, err := s.Import(ctx, organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
 		return err
 	}
 	if err := stopCheckpoints(path); err != nil {

@@ -146,7 +146,7 @@ func TestFileIsItsOwnersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.EnsureOrganization(t.Context(), "acme"); err != nil {
+	if _, _, err := s.EnsureOrganization(t.Context(), "acme"); err != nil {
 		t.Fatal(err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -168,7 +168,7 @@ func TestManyOpenAtOnce(t *testing.T) {
 		go func() {
 			s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
 			if err == nil {
-				_, err = s.EnsureOrganization(context.Background(), "acme")
+				_, _, err = s.EnsureOrganization(context.Background(), "acme")
 				err = errors.Join(err, s.Close())
 			}
 			opened <- err
@@ -189,7 +189,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	organization, err := s.EnsureOrganization(t.Context(), "acme")
+	organization, _, err := s.EnsureOrganization(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	born := storetest.PatchOf(0)
 	born.CustomerID = &id
-	if err := s.Import(t.Context(), organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
+	if _, err := s.Import(t.Context(), organization, []provider.Import{{ID: id, Patch: born}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	update := func(n int) error {

@@ -27,7 +27,8 @@ const (
 			UNION ALL
 			SELECT provider_events.*, organization_id FROM history JOIN provider_events ON provider_events.row = history.previous
 		)
-		SELECT version, at, action, key_id, request_id, changes FROM history ORDER BY at, organization_id, version`
+		SELECT version, at, action, key_id, request_id, changes, name FROM history JOIN organizations ON organizations.id = organization_id
+		ORDER BY at, organization_id, version`
 )
 
 // History implements [provider.Store]. Its two statements need no transaction: the events before another never change.
@@ -47,29 +48,39 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 }
 
 // HistoryByID implements [provider.Store].
-func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) (events []provider.Event, err error) {
+func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) (events []provider.OrganizationEvent, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		events, err = readEvents(c, id, selectHistory, id[:])
-		return err
+		events = nil
+		return sqlitex.Execute(c, selectHistory, &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(s *sqlite.Stmt) error {
+			event, err := scanEvent(s, id)
+			events = append(events, provider.OrganizationEvent{Organization: s.ColumnText(6), Event: event})
+			return err
+		}})
 	})
 	return events, err
 }
 
 func readEvents(c *sqlite.Conn, id uuid.UUID, query string, arguments ...any) (events []provider.Event, err error) {
 	err = sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
-		event := provider.Event{
-			ProviderID: id,
-			Version:    s.ColumnInt64(0),
-			At:         time.UnixMilli(s.ColumnInt64(1)).UTC(),
-			Action:     provider.Action(s.ColumnText(2)),
-			By:         provider.Actor{KeyID: s.ColumnText(3), RequestID: s.ColumnText(4)},
-		}
-		var err error
-		event.Changes, err = wire.ParseChanges([]byte(s.ColumnText(5)))
+		event, err := scanEvent(s, id)
 		events = append(events, event)
 		return err
 	}})
 	return events, err
+}
+
+// scanEvent reads the columns of an event.
+func scanEvent(s *sqlite.Stmt, id uuid.UUID) (provider.Event, error) {
+	event := provider.Event{
+		ProviderID: id,
+		Version:    s.ColumnInt64(0),
+		At:         time.UnixMilli(s.ColumnInt64(1)).UTC(),
+		Action:     provider.Action(s.ColumnText(2)),
+		By:         provider.Actor{KeyID: s.ColumnText(3), RequestID: s.ColumnText(4)},
+	}
+	var err error
+	event.Changes, err = wire.ParseChanges([]byte(s.ColumnText(5)))
+	return event, err
 }
 
 func saveEvent(c *sqlite.Conn, current *row, event *provider.Event) (int64, error) {

@@ -121,8 +121,9 @@ func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
 }
 
 // Import implements [provider.Store], in one transaction.
-func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) error {
-	return s.write(ctx, func(c *sqlite.Conn) error {
+func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
+	err := s.write(ctx, func(c *sqlite.Conn) error {
+		count = provider.ImportCount{}
 		now := s.now()
 		known := make(map[uuid.UUID]bool)
 		for _, customer := range customers {
@@ -139,6 +140,7 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 				return err
 			}
 			next, event := imports[i].Apply(current.provider(), now)
+			count.Add(event)
 			if event == nil {
 				continue
 			}
@@ -148,6 +150,10 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		}
 		return nil
 	})
+	if err != nil {
+		return provider.ImportCount{}, err
+	}
+	return count, nil
 }
 
 // ensureCustomer makes a customer known, and adds it to those of whom that is sure.
@@ -372,15 +378,16 @@ func (s *scanner) provider(r *provider.Provider) {
 }
 
 // EnsureOrganization implements [provider.Store].
-func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, err error) {
+func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, created bool, err error) {
 	err = s.write(ctx, func(c *sqlite.Conn) error {
 		if err := execute(c, "INSERT INTO organizations (name) VALUES (?1) ON CONFLICT DO NOTHING", name); err != nil {
 			return err
 		}
+		created = c.Changes() > 0
 		number, err = findOrganization(c, name)
 		return err
 	})
-	return number, err
+	return number, created, err
 }
 
 // findOrganization returns the number of the organization of that name, 0 if there is none.

@@ -61,7 +61,7 @@ func TestLogIsBounded(t *testing.T) {
 			imports[i] = provider.Import{ID: id, Patch: storetest.PatchOf(-n*len(ids) - i)}
 			imports[i].Patch.CustomerID = &ids[0]
 		}
-		if err := s.Import(t.Context(), 1, imports, nil); err != nil {
+		if _, err := s.Import(t.Context(), 1, imports, nil); err != nil {
 			t.Fatal(err)
 		}
 		checks.checkpointOnce()

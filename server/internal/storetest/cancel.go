@@ -25,7 +25,8 @@ func testCancel(t *testing.T, s *suite) {
 			return err
 		},
 		"Import": func(org *tenant, r provider.Provider) error {
-			return s.Import(gone, org.number, []provider.Import{org.importOf(r.ID, patchOfAll(false))}, nil)
+			_, err := s.Import(gone, org.number, []provider.Import{org.importOf(r.ID, patchOfAll(false))}, nil)
+			return err
 		},
 	} {
 		t.Run(name+" by a caller who left before it began changes nothing", func(t *testing.T) {

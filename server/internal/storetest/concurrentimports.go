@@ -34,7 +34,7 @@ func testConcurrentImports(t *testing.T, s *suite) {
 							imports = append(imports, org.importOf(ids[i], property.Patch{CustomerID: new(customerOf(importer, ids[i])), Values: property.Values{property.Notes: property.Text(importer.String())}}))
 						}
 						<-start
-						if err := s.Import(t.Context(), org.number, imports, nil); err != nil {
+						if _, err := s.Import(t.Context(), org.number, imports, nil); err != nil {
 							t.Errorf("import: %v", err)
 						}
 					})
@@ -64,7 +64,7 @@ func testImportsAndUpdates(t *testing.T, s *suite) {
 				for _, i := range rand.Perm(len(records)) {
 					imports = append(imports, org.importOf(records[i].ID, set(property.City, fmt.Sprint(n, " ", round))))
 				}
-				if err := s.Import(t.Context(), org.number, imports, nil); err != nil {
+				if _, err := s.Import(t.Context(), org.number, imports, nil); err != nil {
 					t.Errorf("import: %v", err)
 				}
 			}

@@ -49,6 +49,21 @@ func testImport(t *testing.T, s *suite) {
 		org.refuse(org.updateOf(record, property.Patch{}), provider.CodeNotFound) // it has moved
 	})
 
+	t.Run("it counts what it creates, changes and leaves as it was", func(t *testing.T) {
+		org := s.tenant(t)
+		known, other := org.make(set(property.City, "a")), org.make(property.Patch{})
+		keep := org.importOf(other.ID, set(property.City, "b"))
+		keep.KeepExisting = true
+		fresh := uuid.New()
+		count, err := org.Import(t.Context(), org.number, []provider.Import{
+			org.importOf(known.ID, set(property.City, "b")), keep, org.importOf(fresh, set(property.City, "a")),
+			org.importOf(fresh, set(property.City, "a")), org.importOf(fresh, set(property.City, "b")),
+		}, nil)
+		if want := (provider.ImportCount{Created: 1, Changed: 2, Unchanged: 2}); err != nil || count != want {
+			t.Errorf("got %+v, %v, want %+v", count, err, want)
+		}
+	})
+
 	t.Run("again, it writes nothing", func(t *testing.T) {
 		org := s.tenant(t)
 		imports := []provider.Import{org.importOf(uuid.New(), patchOfAll(true)), org.importOf(uuid.New(), property.Patch{})}
@@ -98,7 +113,7 @@ func testImport(t *testing.T, s *suite) {
 	t.Run("none, if one cannot be", func(t *testing.T) {
 		id := uuid.New()
 		nowhere := int64(1 << 40)
-		err := s.Import(t.Context(), nowhere, []provider.Import{{ID: id, Patch: property.Patch{CustomerID: new(id), Values: property.Values{property.ProviderType: property.Text("Hospital"), property.Notes: property.Text("secret")}}}}, nil)
+		_, err := s.Import(t.Context(), nowhere, []provider.Import{{ID: id, Patch: property.Patch{CustomerID: new(id), Values: property.Values{property.ProviderType: property.Text("Hospital"), property.Notes: property.Text("secret")}}}}, nil)
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), id.String()) {
 			t.Errorf("an import into an organization that does not exist: error %v, want one without values", err)
 		}
@@ -111,7 +126,7 @@ func testImport(t *testing.T, s *suite) {
 		known, one, another := org.customer, uuid.New(), uuid.New()
 		imports := []provider.Import{org.importOf(uuid.New(), property.Patch{CustomerID: new(one)})}
 		for range 2 { // again, it is the same
-			if err := s.Import(t.Context(), org.number, imports, []uuid.UUID{another, known, one, another}); err != nil {
+			if _, err := s.Import(t.Context(), org.number, imports, []uuid.UUID{another, known, one, another}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -122,7 +137,7 @@ func testImport(t *testing.T, s *suite) {
 	})
 
 	t.Run("no customers, if the organization does not exist", func(t *testing.T) {
-		if err := s.Import(t.Context(), 1<<40, nil, []uuid.UUID{uuid.New()}); err == nil {
+		if _, err := s.Import(t.Context(), 1<<40, nil, []uuid.UUID{uuid.New()}); err == nil {
 			t.Error("no error")
 		}
 	})
@@ -135,7 +150,7 @@ func testImport(t *testing.T, s *suite) {
 
 func (org *tenant) imports(imports ...provider.Import) {
 	org.t.Helper()
-	if err := org.Import(org.t.Context(), org.number, imports, nil); err != nil {
+	if _, err := org.Import(org.t.Context(), org.number, imports, nil); err != nil {
 		org.t.Fatalf("import: %v", err)
 	}
 }
@@ -144,10 +159,13 @@ func testOrganization(t *testing.T, s *suite) {
 	t.Run("a name has one number", func(t *testing.T) {
 		numbers := map[int64]string{}
 		for _, name := range []string{"Clinic", "clinic", "Clinic ", "Klinik “Süd” 😀", "'; DROP TABLE organizations"} {
-			number, err := s.EnsureOrganization(t.Context(), name)
-			again, errAgain := s.EnsureOrganization(t.Context(), name)
+			number, created, err := s.EnsureOrganization(t.Context(), name)
+			again, createdAgain, errAgain := s.EnsureOrganization(t.Context(), name)
 			if err := errors.Join(err, errAgain); err != nil {
 				t.Fatal(err)
+			}
+			if !created || createdAgain {
+				t.Errorf("%q is created: %v, and then %v", name, created, createdAgain)
 			}
 			equal(t, "number of "+name, again, number)
 			if other, taken := numbers[number]; taken || number == 0 {
@@ -164,7 +182,7 @@ func testOrganization(t *testing.T, s *suite) {
 		for i := range numbers {
 			all.Go(func() {
 				var err error
-				if numbers[i], err = s.EnsureOrganization(t.Context(), name); err != nil {
+				if numbers[i], _, err = s.EnsureOrganization(t.Context(), name); err != nil {
 					t.Error(err)
 				}
 			})

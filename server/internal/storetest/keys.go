@@ -208,7 +208,7 @@ func (s *suite) createKey(t testing.TB, key apikey.Key) (secret string, _ apikey
 	t.Helper()
 	key.OrganizationName = "organization of " + apikey.NewID()
 	var err error
-	if key.Organization, err = s.EnsureOrganization(t.Context(), key.OrganizationName); err != nil {
+	if key.Organization, _, err = s.EnsureOrganization(t.Context(), key.OrganizationName); err != nil {
 		t.Fatal(err)
 	}
 	secret, key, err = apikey.Create(t.Context(), s, key, time.Hour)

@@ -261,7 +261,7 @@ func testExport(t *testing.T, s *suite) {
 
 	t.Run("of an organization without customers, nothing", func(t *testing.T) {
 		org := &tenant{suite: s, t: t, name: uuid.NewString()}
-		if _, err := s.EnsureOrganization(t.Context(), org.name); err != nil {
+		if _, _, err := s.EnsureOrganization(t.Context(), org.name); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "customers", len(org.export()), 0)

@@ -17,7 +17,7 @@ func testModel(t *testing.T, s *suite) {
 	rapid.Check(t, func(r *rapid.T) {
 		m := &model{records: map[place]*provider.Provider{}, events: map[place][]provider.Event{}, customers: map[place]bool{}}
 		for range 2 {
-			number, err := s.EnsureOrganization(t.Context(), "organization "+uuid.NewString())
+			number, _, err := s.EnsureOrganization(t.Context(), "organization "+uuid.NewString())
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -43,7 +43,7 @@ func testModel(t *testing.T, s *suite) {
 					imports = append(imports, provider.Import{ID: id, Patch: patch})
 					m.imports(place{organization, id}, patch, s.clock.now())
 				}
-				if err := s.Import(t.Context(), organization, imports, nil); err != nil {
+				if _, err := s.Import(t.Context(), organization, imports, nil); err != nil {
 					r.Fatalf("import: %v", err)
 				}
 			},
@@ -304,9 +304,13 @@ func (m *model) compare(t *testing.T, r *rapid.T, s *suite) {
 			equal(r, "record", got, *record)
 		}
 		slices.SortStableFunc(want, func(a, b provider.Event) int { return a.At.Compare(b.At) })
-		got, err := s.HistoryByID(t.Context(), id)
+		found, err := s.HistoryByID(t.Context(), id)
 		if err != nil {
 			r.Fatalf("history: %v", err)
+		}
+		var got []provider.Event
+		for _, event := range found {
+			got = append(got, event.Event)
 		}
 		equal(r, "history", got, want)
 	}

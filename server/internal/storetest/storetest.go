@@ -116,7 +116,7 @@ type tenant struct {
 func (s *suite) tenant(t testing.TB) *tenant {
 	t.Helper()
 	name := "organization " + uuid.NewString()
-	number, err := s.EnsureOrganization(t.Context(), name)
+	number, _, err := s.EnsureOrganization(t.Context(), name)
 	if err != nil {
 		t.Fatalf("make an organization: %v", err)
 	}
@@ -151,7 +151,7 @@ func (org *tenant) importOf(id uuid.UUID, patch property.Patch) provider.Import 
 func (org *tenant) customerElsewhere() uuid.UUID {
 	org.t.Helper()
 	customer := uuid.New()
-	if err := org.Import(org.t.Context(), org.number, nil, []uuid.UUID{customer}); err != nil {
+	if _, err := org.Import(org.t.Context(), org.number, nil, []uuid.UUID{customer}); err != nil {
 		org.t.Fatalf("make a customer: %v", err)
 	}
 	return customer
@@ -244,9 +244,13 @@ func (org *tenant) unchanged(was provider.Provider) {
 
 func (org *tenant) history(id uuid.UUID) []provider.Event {
 	org.t.Helper()
-	events, err := org.HistoryByID(org.t.Context(), id)
+	found, err := org.HistoryByID(org.t.Context(), id)
 	if err != nil {
 		org.t.Fatalf("history: %v", err)
+	}
+	var events []provider.Event
+	for _, event := range found {
+		events = append(events, event.Event)
 	}
 	return events
 }

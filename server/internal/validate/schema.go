@@ -34,8 +34,8 @@ func newSchema(schema *openapi3.Schema) (*Schema, error) {
 	return &Schema{schema, newFastPath(schema), slices.Sorted(maps.Keys(schema.Properties))}, nil
 }
 
-// ImportLine returns two schemas of one line of an import: the contract's ProviderUpdate with an optional id, and the
-// same with customerId required, and what ProviderCreate requires.
+// ImportLine returns two schemas of one line of an import: the contract's ProviderUpdate with an optional id, and a record, which
+// requires customerId and what ProviderCreate requires, and may have the times that a response has.
 func ImportLine(contract *openapi3.T) (line, record *Schema, err error) {
 	create, update := contract.Components.Schemas["ProviderCreate"], contract.Components.Schemas["ProviderUpdate"]
 	if create == nil || update == nil {
@@ -45,6 +45,10 @@ func ImportLine(contract *openapi3.T) (line, record *Schema, err error) {
 	partial.Properties = maps.Clone(partial.Properties)
 	partial.Properties["id"] = openapi3.NewSchemaRef("", openapi3.NewUUIDSchema())
 	complete := partial
+	complete.Properties = maps.Clone(partial.Properties)
+	for _, time := range []string{"createdAt", "updatedAt"} {
+		complete.Properties[time] = openapi3.NewSchemaRef("", openapi3.NewDateTimeSchema())
+	}
 	complete.Required = append([]string{"customerId"}, create.Value.Required...)
 	if line, err = newSchema(&partial); err != nil {
 		return nil, nil, err
@@ -144,6 +148,9 @@ func violation(path []string, broken *openapi3.SchemaError) gen.FieldError {
 	case "format":
 		if schema.Format == "uuid" {
 			return invalidUUID(path, "another "+received)
+		}
+		if schema.Format == "date-time" {
+			return invalidFormat(path, "a time, in the form 2026-06-17T19:07:23.709Z", received)
 		}
 	case "pattern":
 		if schema.Title != "" {

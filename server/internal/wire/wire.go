@@ -50,6 +50,23 @@ func AppendLine(b []byte, r *provider.Provider) ([]byte, error) {
 	return appendProperties(b, &r.Values)
 }
 
+// AppendPatch appends to b an object with the customer and the values that a patch sets, without those that it clears.
+func AppendPatch(b []byte, patch *property.Patch) (_ []byte, err error) {
+	b = append(b, `{"customerId":"`...)
+	b = append(b, patch.CustomerID.String()...)
+	b = append(b, '"')
+	for p, value := range patch.Values {
+		if value.IsAbsent() || value.IsNull() {
+			continue
+		}
+		b = append(b, names[p]...)
+		if b, err = appendValue(b, value); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
 // AppendCustomerLine appends to b a line for import that names a customer without any record.
 func AppendCustomerLine(b []byte, customer uuid.UUID) []byte {
 	b = append(b, `{"customerId":"`...)
@@ -91,6 +108,18 @@ func appendPage[T any](b []byte, items []T, appendItem func([]byte, *T) ([]byte,
 	b = append(b, `],"nextCursor":`...)
 	b = appendString(b, nextCursor)
 	return append(b, '}'), nil
+}
+
+// AppendOrganizationEvent appends an event to b as the contract's HistoryEntry, with the name of the organization before it.
+func AppendOrganizationEvent(b []byte, e *provider.OrganizationEvent) ([]byte, error) {
+	b = append(b, `{"organization":`...)
+	b = appendString(b, e.Organization)
+	entry := len(b)
+	b, err := AppendHistoryEntry(b, &e.Event)
+	if err == nil {
+		b[entry] = ',' // instead of the entry's own brace
+	}
+	return b, err
 }
 
 // AppendHistoryEntry appends an event to b as the contract's HistoryEntry.
