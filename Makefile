@@ -3,7 +3,7 @@
 GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible contract-diff build bench fuzz torture
+.PHONY: help run test check generate fresh compatible contract-diff contract-lint build bench fuzz torture
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ compatible: # compare the contract and package client with the last released tag
 
 contract-diff: ## print the release note: what openapi.yaml changes for consumers since the last tag, or since BASE
 	@go -C client/compat run . note $(BASE)
+
+contract-lint: ## check openapi.yaml with Redocly and Spectral (needs Node.js)
+	npx --yes @redocly/cli@2.77.0 lint --extends recommended openapi.yaml
+	@tools=$$(mktemp -d) && npm install --silent --prefix "$$tools" @stoplight/spectral-cli@6.16.3 @stoplight/spectral-owasp-ruleset@2.0.1 && \
+	cp openapi.yaml .spectral.yaml "$$tools" && cd "$$tools" && npx spectral lint openapi.yaml --fail-severity=warn; status=$$?; rm -r "$$tools"; exit $$status
 
 build: ## build bin/server
 	go build -o bin/server ./server

@@ -20,7 +20,7 @@ import _ "embed"
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen -config client/config.yaml openapi.yaml
 //go:generate sh -c "sed -E -f client/unexport.sed client/client.gen.go > client/client.gen.tmp && mv client/client.gen.tmp client/client.gen.go"
 
-// Contract is openapi.yaml, byte for byte: the server validates against it, and serves it at /openapi.yaml.
+// Contract is openapi.yaml, byte for byte. The server validates requests against it, and serves it with its own address.
 //
 //go:embed openapi.yaml
 var Contract []byte

@@ -36,6 +36,10 @@ var forms = []struct {
 		func(s schema) bool {
 			return s.value() && s.Value.Type.Is("string") && s.Value.MaxLength == nil && s.Value.Enum == nil
 		}},
+	{"a property of a provider whose text may have the character U+0000, or has another pattern", asProperty,
+		func(s schema) bool {
+			return s.value() && s.inPlace() && s.Value.Type.Is("string") && s.Value.Enum == nil && s.Value.Pattern != withoutNUL
+		}},
 	{"a property of a provider with a keyword that not every check knows", asProperty,
 		func(s schema) bool {
 			keywords := keywordsOf(s.Value)
@@ -44,6 +48,7 @@ var forms = []struct {
 			}
 			if s.inPlace() {
 				delete(keywords, "maxLength")
+				delete(keywords, "pattern")
 			}
 			return s.value() && (len(keywords) > 0 || slices.Contains(s.Value.Enum, any("")))
 		}},
@@ -75,7 +80,10 @@ var forms = []struct {
 		}},
 }
 
-const asProperty = "{type: string, nullable: true, maxLength: N}, {type: boolean, nullable: true}, or a $ref alone, to a schema {type: string, nullable: true, enum: [..., null]}"
+// withoutNUL is the pattern of every text, as the stores and the validator do not accept the character.
+const withoutNUL = `^[^\x00]*$`
+
+const asProperty = "{type: string, nullable: true, maxLength: N, pattern: '" + withoutNUL + "'}, {type: boolean, nullable: true}, or a $ref alone, to a schema {type: string, nullable: true, enum: [..., null]}"
 
 // providers are the schemas whose properties the stores have columns for.
 var providers = []string{"Provider", "ProviderCreate", "ProviderUpdate"}
@@ -249,7 +257,7 @@ components:
 	const in = "ProviderUpdate.it: a property of a provider "
 	for _, tt := range []struct{ property, want string }{
 		// What works.
-		{"{type: string, nullable: true, maxLength: 50}", ""},
+		{"{type: string, nullable: true, maxLength: 50, pattern: '" + withoutNUL + "'}", ""},
 		{"{type: boolean, nullable: true, description: Whether., example: true}", ""},
 		{"{$ref: '#/components/schemas/Status'}", ""},
 
@@ -259,9 +267,10 @@ components:
 		{"{type: string, nullable: true, enum: [active, retired]}", in + "with an enum in place (a type in Go for each place); write " + asProperty},
 		{"{type: boolean, nullable: true, enum: [true, null]}", in + "with an enum in place (a type in Go for each place); write " + asProperty},
 		{"{type: string, nullable: true}", in + "without a limit; write " + asProperty},
-		{"{type: string, nullable: true, maxLength: 50, pattern: '^x'}", in + "with a keyword that not every check knows; write " + asProperty},
-		{"{type: string, nullable: true, maxLength: 50, readOnly: true}", in + "with a keyword that not every check knows; write " + asProperty},
-		{"{type: string, nullable: true, maxLength: 50, format: date-time}", in + "with a keyword that not every check knows; write " + asProperty},
+		{"{type: string, nullable: true, maxLength: 50}", in + "whose text may have the character U+0000, or has another pattern; write " + asProperty},
+		{"{type: string, nullable: true, maxLength: 50, pattern: '^x'}", in + "whose text may have the character U+0000, or has another pattern; write " + asProperty},
+		{"{type: string, nullable: true, maxLength: 50, pattern: '" + withoutNUL + "', readOnly: true}", in + "with a keyword that not every check knows; write " + asProperty},
+		{"{type: string, nullable: true, maxLength: 50, pattern: '" + withoutNUL + "', format: date-time}", in + "with a keyword that not every check knows; write " + asProperty},
 		{"{$ref: '#/components/schemas/Short'}", in + "with a keyword that not every check knows; write " + asProperty},
 		{"{$ref: '#/components/schemas/Empty'}", in + "with a keyword that not every check knows; write " + asProperty},
 		{"{type: boolean, nullable: true, default: false}", in + "with a keyword that not every check knows; write " + asProperty},
@@ -286,11 +295,11 @@ components:
 	}
 
 	for _, tt := range []struct{ body, want string }{
-		{"{type: string, maxLength: 50}", ""},
+		{"{type: string, maxLength: 50, pattern: '" + withoutNUL + "'}", ""},
 		{"{type: string, format: uuid}", ""},
 		{"{type: string, nullable: true, enum: [active]}", "Other.it: nullable next to an enum without null (which says that null is not allowed); write null in the enum, too"},
 		{"{type: string, enum: [active, null]}", "Other.it: null in an enum that is not nullable; write nullable: true, too"},
-		{"{type: string, maxLength: 50, readOnly: true}", "Other.it: readOnly or writeOnly (a required one becomes optional in Go); write a schema for requests and another for responses"},
+		{"{type: string, maxLength: 50, pattern: '" + withoutNUL + "', readOnly: true}", "Other.it: readOnly or writeOnly (a required one becomes optional in Go); write a schema for requests and another for responses"},
 		{"{type: boolean, default: false}", "Other.it: default in a request body (it is stored where null was sent); write no default; the description says what a missing property means"},
 		{"{anyOf: [{type: boolean}]}", "Other.it: oneOf, anyOf, allOf or not in a request body; write one schema with all its properties"},
 		{"{type: string}", "Other.it: a string of any length in a request body; write maxLength, enum or format: uuid"},

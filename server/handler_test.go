@@ -115,9 +115,23 @@ func serveWithClock(t testing.TB) (account, *clock) {
 	return account{s, "acme", key}, clock
 }
 
+// serveImpatient serves the API with little time for a request to arrive.
+func serveImpatient(t testing.TB) account {
+	t.Helper()
+	s := &server{t: t, log: newBuffer(), transport: newTransport(t), asked: &sync.Map{}}
+	store := openStore(t)
+	handler, recorder, key := newHandler(t, store, store, s.log)
+	s.serve(handler, recorder, func(server *http.Server) { server.ReadTimeout = 2 * time.Second })
+	return account{s, "acme", key}
+}
+
 // serve serves a handler, and its metrics, until the test ends.
-func (s *server) serve(handler http.Handler, recorder *metrics.Metrics) {
-	public, admin := httptest.NewServer(handler), httptest.NewServer(recorder.Handler())
+func (s *server) serve(handler http.Handler, recorder *metrics.Metrics, configure ...func(*http.Server)) {
+	public, admin := httptest.NewUnstartedServer(handler), httptest.NewServer(recorder.Handler())
+	for _, configure := range configure {
+		configure(public.Config)
+	}
+	public.Start()
 	s.stop = sync.OnceValue(func() int { public.Close(); return 0 })
 	s.t.Cleanup(func() { s.stop() })
 	s.t.Cleanup(admin.Close)

@@ -29,7 +29,7 @@ func TestProgress(t *testing.T) {
 		bars       []string
 	}{
 		{"--skip-invalid=false", "server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid", 1, []string{"checking"}},
-		{"--skip-invalid", "imported 2000 records; 1 line is invalid and left out", 0, []string{"importing"}},
+		{"--skip-invalid", "imported 2000 records: 1 new, 0 changed, 1999 unchanged; skipped 1 invalid line", 0, []string{"importing"}},
 	} {
 		stderr, screen := terminal(t)
 		code := command.Run(context.Background(), []string{"import", file, "--organization", "acme", "--database", filepath.Join(folder, "test.db"), fact.flag}, nil, io.Discard, stderr)

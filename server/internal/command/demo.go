@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -109,7 +110,11 @@ func exampleBody() (string, error) {
 		return "", err
 	}
 	operation := doc.Paths.Value("/v2/customers/{id}/providers/{providerId}").Patch
-	example, _ := operation.RequestBody.Value.Content["application/json"].Example.(map[string]any)
+	documented := operation.RequestBody.Value.Content["application/json"].Examples["everything"]
+	if documented == nil {
+		return "", errors.New("the contract lacks the example of a change")
+	}
+	example, _ := documented.Value.Value.(map[string]any)
 	names := []string{"customerId"}
 	for _, p := range property.Table {
 		names = append(names, p.Name)

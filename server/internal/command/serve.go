@@ -227,8 +227,8 @@ func startServers(log *slog.Logger, stopping *atomic.Bool, endpoints ...endpoint
 
 // serveUntilDone serves until ctx is done or a server fails, and then stops.
 //
-// It closes the public listener first, and goes on serving connections that are open: net/http drops a request that it reads
-// after Shutdown has begun.
+// It closes the public listener first, once every connection that callers have made is accepted: the system resets the others.
+// Then it goes on serving connections that are open: net/http drops a request that it reads after Shutdown has begun.
 func (s *servers) serveUntilDone(ctx context.Context) error {
 	var err error
 	select {
@@ -237,6 +237,9 @@ func (s *servers) serveUntilDone(ctx context.Context) error {
 	case err = <-s.failed:
 	}
 	s.stopping.Store(true)
+	for limit := time.Now().Add(drainDelay); waitingConnections(s.public.listener) > 0 && time.Now().Before(limit); {
+		time.Sleep(time.Millisecond)
+	}
 	s.public.listener.Close() // which Serve reports, and nobody reads any more
 	s.callers.waitUntilClosed(drainDelay)
 

@@ -5,40 +5,54 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// convert returns the contract as JSON, and its title. Properties keep the contract's order, because the page shows
-// them in it. Before the contract's servers comes the one that the reader has the document from.
-func convert(contract []byte) (document []byte, title string, err error) {
+// withThisServer returns the contract with another server before its own: the one that the reader has the document from.
+func withThisServer(contract []byte) ([]byte, error) {
+	doc, err := parse(contract)
+	if err != nil {
+		return nil, err
+	}
+	servers := value(doc, "servers")
+	if servers == nil || servers.Kind != yaml.SequenceNode || servers.Style&yaml.FlowStyle != 0 || len(servers.Content) == 0 {
+		return nil, errors.New("it lists no servers, each on lines of its own")
+	}
+	lines := bytes.SplitAfter(contract, []byte("\n"))
+	indentation := strings.Repeat(" ", servers.Column-1)
+	here := indentation + "- url: /\n" + indentation + "  description: This server\n"
+	return bytes.Join(slices.Insert(lines, servers.Line-1, []byte(here)), nil), nil
+}
+
+// parse returns the mapping of a document.
+func parse(document []byte) (*yaml.Node, error) {
 	var root yaml.Node
-	if err := yaml.Unmarshal(contract, &root); err != nil {
-		return nil, "", err
+	if err := yaml.Unmarshal(document, &root); err != nil {
+		return nil, err
 	}
 	if len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
-		return nil, "", errors.New("it is not a YAML mapping")
+		return nil, errors.New("it is not a YAML mapping")
 	}
-	doc := root.Content[0]
+	return root.Content[0], nil
+}
 
-	var facts struct {
+// convert returns a document as JSON, and its title. Properties keep the document's order, because the page shows them in it.
+func convert(contract []byte) (document []byte, title string, err error) {
+	doc, err := parse(contract)
+	if err != nil {
+		return nil, "", err
+	}
+	var head struct {
 		Info struct {
 			Title string `yaml:"title"`
 		} `yaml:"info"`
 	}
-	if err := doc.Decode(&facts); err != nil {
+	if err := doc.Decode(&head); err != nil {
 		return nil, "", err
 	}
-	servers := value(doc, "servers")
-	if servers == nil || servers.Kind != yaml.SequenceNode {
-		return nil, "", errors.New("it lists no servers")
-	}
-	var here yaml.Node
-	if err := here.Encode(map[string]string{"url": "/", "description": "This server"}); err != nil {
-		return nil, "", err
-	}
-	servers.Content = append([]*yaml.Node{&here}, servers.Content...)
-
 	var flat, out bytes.Buffer
 	if err := writeJSON(&flat, doc); err != nil {
 		return nil, "", err
@@ -47,7 +61,7 @@ func convert(contract []byte) (document []byte, title string, err error) {
 		return nil, "", err
 	}
 	out.WriteByte('\n')
-	return out.Bytes(), facts.Info.Title, nil
+	return out.Bytes(), head.Info.Title, nil
 }
 
 // value returns the value of a mapping's key, nil if it has none.

@@ -1,5 +1,5 @@
-// Package docs shows the contract to people and to tools: unchanged at /openapi.yaml, as JSON at /openapi.json, and as a page
-// to read and to send requests from at /docs.
+// Package docs shows the contract to people and to tools: as YAML at /openapi.yaml, as JSON at /openapi.json, and as a page to read
+// and to send requests from at /docs. All of them list this server first.
 //
 // The public listener serves it next to the contract's own paths. It needs no API key, and its requests reach neither
 // validation nor a store. Everything that the page loads is compiled into the server.
@@ -24,6 +24,10 @@ type Pages map[string]http.Handler
 
 // New returns the pages of a contract in YAML. A further page is a further entry of the map below.
 func New(contract []byte) (Pages, error) {
+	contract, err := withThisServer(contract)
+	if err != nil {
+		return nil, fmt.Errorf("read the contract: %w", err)
+	}
 	document, title, err := convert(contract)
 	if err != nil {
 		return nil, fmt.Errorf("convert the contract to JSON: %w", err)

@@ -68,6 +68,9 @@ func newRule(schema *openapi3.Schema) (*rule, bool) {
 		text: schema.Type.Is("string"), boolean: schema.Type.Is("boolean"),
 		nullable: schema.Nullable, uuid: schema.Format == "uuid", maxLength: -1,
 	}
+	if schema.Pattern == withoutNUL {
+		known.Pattern = withoutNUL
+	}
 	if schema.MaxLength != nil {
 		r.maxLength = int(*schema.MaxLength)
 	}

@@ -103,6 +103,9 @@ func (s *Schema) suggestion(name string) string {
 	return ""
 }
 
+// withoutNUL is the pattern of a text that may hold every character but U+0000.
+const withoutNUL = `^[^\x00]*$`
+
 var separators = strings.NewReplacer("_", "", "-", "")
 
 // translate returns kin-openapi's errors in the contract's form. It writes each from its rule and its path, because
@@ -117,6 +120,9 @@ func translate(path []string, err error) ValidationError {
 	var errs ValidationError
 	for _, err := range all {
 		var broken *openapi3.SchemaError
+		if errors.As(err, &broken) && broken.SchemaField == "pattern" && broken.Schema.Pattern == withoutNUL {
+			continue // reported when the text was read
+		}
 		if errors.As(err, &broken) {
 			errs = append(errs, violation(slices.Concat(path, broken.JSONPointer()), broken))
 		} else {
@@ -153,8 +159,8 @@ func violation(path []string, broken *openapi3.SchemaError) gen.FieldError {
 			return invalidFormat(path, "a time, in the form 2026-06-17T19:07:23.709Z", received)
 		}
 	case "pattern":
-		if schema.Title != "" {
-			return invalidFormat(path, schema.Title, received)
+		if phrase := schema.Description; phrase != "" {
+			return invalidFormat(path, strings.ToLower(phrase[:1])+strings.TrimSuffix(phrase[1:], "."), received)
 		}
 	}
 	return brokenRule(path, broken.SchemaField, received)
