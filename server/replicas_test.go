@@ -78,6 +78,15 @@ func TestReplicas(t *testing.T) {
 		}
 	}
 
+	// A precondition holds whichever replica it is sent to.
+	current := change(replicas[0], "one more").Header.Get("ETag")
+	for n, want := range []int{http.StatusOK, http.StatusPreconditionFailed} {
+		got := replicas[1].send(request{Path: path, Key: key, Header: http.Header{"If-Match": {current}}, Body: fmt.Sprintf(`{"notes": "If-Match %d"}`, n)})
+		if got.Status != want {
+			t.Errorf("If-Match with the ETag of another replica, request %d: %d %s, want %d", n, got.Status, got.Body, want)
+		}
+	}
+
 	// The database goes away and comes back; the replicas stay.
 	instance.Stop(t)
 	for _, s := range replicas {

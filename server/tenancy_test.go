@@ -2,7 +2,9 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -108,4 +110,46 @@ func TestTenancySameIDs(t *testing.T) {
 	b.importLines(b.organization, asJSON(r.properties(changes{"city": "y"})))
 	b.compare("theirs, imported again", b.send(request{Path: r.path(), Body: `{}`}), r.properties(changes{"city": "y"}), true)
 	a.compare("ours", a.send(request{Path: pathOf(second.customer, r.id), Body: `{}`}), r.properties(update), true)
+}
+
+// TestTenancyInTime compares how long the response to a request for another organization's record takes with the one for a record
+// that does not exist: a caller who measures learns nothing. A second set of records that do not exist is the control.
+func TestTenancyInTime(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	a, b := s.account("acme"), s.account("umbrella")
+	foreign := b.newRecord().path()
+	absent, control := pathOf(uuid.NewString(), uuid.NewString()), pathOf(uuid.NewString(), uuid.NewString())
+	measure := func(path string) time.Duration {
+		start := time.Now()
+		if got := a.send(request{Method: http.MethodGet, Path: path}); got.Status != http.StatusNotFound {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+		return time.Since(start)
+	}
+	var difference float64
+	for range 3 { // a busy machine can disturb one of them
+		times := map[string][]time.Duration{}
+		for range 1000 {
+			for _, path := range []string{foreign, absent, control} {
+				times[path] = append(times[path], measure(path))
+			}
+		}
+		difference = slower(times[foreign], times[absent]) - slower(times[control], times[absent])
+		if -0.1 < difference && difference < 0.1 {
+			return
+		}
+	}
+	t.Errorf("a foreign record takes longer than an absent one with a probability that differs from the control's by %.2f", difference)
+}
+
+// slower returns the probability that one of the times is longer than one of the others.
+func slower(times, others []time.Duration) float64 {
+	slices.Sort(others)
+	sum := 0
+	for _, one := range times {
+		n, _ := slices.BinarySearch(others, one)
+		sum += n
+	}
+	return float64(sum) / float64(len(times)*len(others))
 }

@@ -64,7 +64,7 @@ func New(config Config) (http.Handler, error) {
 	e.Binder = binder{}
 	e.HTTPErrorHandler = a.handleError
 	e.IPExtractor = callerIP(config.Proxies)
-	e.Pre(decodePath)
+	e.Pre(decodePath, closeChunked)
 	e.Use(a.assignRequestID, a.accessLog, recoverPanics, a.acceptPatch)
 	middlewares, err := a.operationMiddlewares()
 	if err != nil {
@@ -175,6 +175,17 @@ func decodePath(next echo.HandlerFunc) echo.HandlerFunc {
 			url.Path = "/%2f" // which no route has
 		}
 		url.RawPath = ""
+		return next(c)
+	}
+}
+
+// closeChunked closes the connection after a request with a chunked body. A request that has a length as well, which a proxy may
+// have read differently, must be the last one on its connection (RFC 9112, 6.1), and net/http does not tell the two apart.
+func closeChunked(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if len(c.Request().TransferEncoding) > 0 {
+			c.Response().Header().Set("Connection", "close")
+		}
 		return next(c)
 	}
 }

@@ -19,7 +19,7 @@ func toDomainError(err error) error {
 	switch code.ToPrimary() {
 	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultInterrupt:
 		return provider.Unavailable(time.Second, cause)
-	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem, sqlite.ResultCorrupt, sqlite.ResultNotADB:
+	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultProtocol, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem, sqlite.ResultCorrupt, sqlite.ResultNotADB:
 		return provider.Unavailable(5*time.Second, cause)
 	}
 	return provider.Internal(cause)
@@ -41,7 +41,7 @@ func explain(err error) error {
 	case sqlite.ResultCorrupt:
 		return fmt.Errorf("it is damaged; restore a backup: %w", err)
 	case sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultPerm:
-		return fmt.Errorf("it cannot be written; give this user the right to write the file and its folder: %w", err)
+		return fmt.Errorf("it cannot be written; give this user the right to write the file and its directory: %w", err)
 	case sqlite.ResultBusy, sqlite.ResultLocked:
 		return fmt.Errorf("another process holds it; wait until that has ended: %w", err)
 	}
