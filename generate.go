@@ -9,7 +9,7 @@
 //
 //	go generate ./...
 //
-// The compiler and the tests then name what is left to write. The output is committed, and `make check` rejects it when
+// The compiler and the tests then name the code that is missing. The output is committed, and `make check` rejects it when
 // it is stale. The generator's version is pinned by tools.go.
 package providerapi
 

@@ -9,15 +9,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// operation is one of the API's, in the words of errors and hooks.
+// operation is an operation of the API, as errors and hooks name it.
 type operation struct {
-	name    string // what its errors begin with
-	method  string // decides what may be sent again, see repeatable
-	route   string // the path's template: no ID is ever in it
+	name    string // the start of its errors
+	method  string // decides whether it may be retried, see mayRepeat
+	route   string // the path's template, without any ID
 	success int    // the status of one
 }
 
-// call is one call of an operation: what its attempts have in common.
+// call is one call of an operation: the part that all its attempts share.
 type call struct {
 	operation
 	requestID string
@@ -25,7 +25,7 @@ type call struct {
 	pageSize  *int    // nil leaves it to the server
 	moves     bool    // whether the record is found under another customer after a success
 	send      func(ctx context.Context, last RequestEditorFn) (*http.Response, error)
-	accept    func(*apiResponse) string // takes the body of a success, or says what is wrong with it
+	accept    func(*apiResponse) string // reads the body of a success, or returns what is wrong with it
 }
 
 func newCall(o operation) *call {
@@ -44,24 +44,24 @@ func (c *call) with(options []CallOption) (*call, error) {
 	return c, nil
 }
 
-// Attempt is one request of a call and how it went, as WithAttemptHook's functions see it. It holds no ID of a customer
-// or provider and no value, so that it can be logged as it is.
+// Attempt describes one request of a call and its outcome, for the functions of WithAttemptHook. It holds no ID of a customer or
+// provider and no value, so it can be logged as it is.
 type Attempt struct {
 	Method     string        // such as PATCH
 	Route      string        // the path's template, such as /v2/customers/{id}/providers/{providerId}
 	Number     int           // 1 for the first attempt of a call
 	StatusCode int           // 0 if no response came
 	RequestID  string        // the same for all attempts of a call, unless the server renames them
-	Duration   time.Duration // until the whole answer was there, or the attempt had failed
+	Duration   time.Duration // until the response was complete, or the attempt failed
 	Wait       time.Duration // until the next attempt; 0 if this is the last one
-	Err        error         // an *Error; nil for a success, which a 404 is to the repetition of a deletion
+	Err        error         // an *Error; nil for a success, such as the 404 of a retried deletion
 }
 
-// do makes attempts until one succeeds, repeating would not help, or none is left. Its error begins with the
+// do sends the request until an attempt succeeds, a retry cannot help, or no attempt is left. Its error begins with the
 // operation's name.
 func (c *Client) do(ctx context.Context, call *call) error {
 	end := c.clock.now().Add(c.retries.elapsed)
-	unknown := false // whether an attempt that failed may have made the change
+	unknown := false // whether a failed attempt may have made the change
 	for number := 1; ; number++ {
 		start := c.clock.now()
 		a, err := c.attempt(ctx, call)
@@ -98,13 +98,13 @@ func (c *Client) do(ctx context.Context, call *call) error {
 	}
 }
 
-// provesNoEffect reports whether a response tells that no earlier attempt of the call did anything.
+// provesNoEffect reports whether a response shows that no earlier attempt of the call had an effect.
 func (c *call) provesNoEffect(failed *Error) bool {
 	switch {
 	case failed.Is(ErrNotFound):
-		return !c.moves // what would have been changed is not there
+		return !c.moves // the record to change does not exist
 	case failed.Is(ErrPreconditionFailed):
-		return c.method == http.MethodDelete // what would have been deleted is there
+		return c.method == http.MethodDelete // the record to delete exists
 	}
 	return false
 }

@@ -12,7 +12,7 @@ import (
 	"unicode"
 )
 
-// What New assumes where no option says otherwise.
+// The defaults of New.
 const (
 	DefaultBaseURL  = "https://api.carecycle.ai" // where the vendor serves the API
 	DefaultTimeout  = 10 * time.Second           // for each attempt, see WithTimeout
@@ -20,11 +20,11 @@ const (
 	DefaultElapsed  = 30 * time.Second           // for each call, see WithRetries
 )
 
-// Client calls the API with one key. It is made by New, never changes, and is safe for concurrent use; a program needs
-// one. Printing it does not show the key.
+// Client calls the API with one key. New returns one. It never changes and is safe for concurrent use; a program needs one
+// Client. Printing it does not show the key.
 type Client struct {
 	api       *plainClient
-	transport http.RoundTripper // what WithTransport brought, nil for nothing
+	transport http.RoundTripper // the one of WithTransport, or nil
 	timeout   time.Duration     // of an attempt
 	retries   retries
 	userAgent string
@@ -35,7 +35,7 @@ type Client struct {
 // New returns a Client that sends the key, which begins with cc_. Without options it calls DefaultBaseURL, gives each
 // attempt DefaultTimeout, and makes up to DefaultAttempts of them within DefaultElapsed. It opens no connection.
 //
-// A key or an option that cannot be right is an error; the error holds neither the key nor the option's value.
+// An invalid key or option is an error, which holds neither the key nor the option's value.
 func New(apiKey string, options ...Option) (*Client, error) {
 	if err := checkKey(apiKey); err != nil {
 		return nil, fmt.Errorf("client: %w", err)

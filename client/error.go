@@ -9,67 +9,65 @@ import (
 	"time"
 )
 
-// The kinds of an Error, for errors.Is. Those of the statuses 401, 403, 404, 412 and 422 are the API's verdict only if
-// it comes in the contract's form; a proxy's page with such a status is of no kind.
+// The kinds of an Error, for errors.Is. A response with the status 401, 403, 404, 412 or 422 is of a kind only if it has the contract's
+// form: it may be a proxy's page.
 var (
 	ErrUnauthorized       = errors.New("unauthorized")        // 401: the key is missing, unknown, revoked or expired
 	ErrForbidden          = errors.New("forbidden")           // 403: the key lacks a permission
-	ErrNotFound           = errors.New("not found")           // 404: no such customer, or none of its providers; nothing was changed. A path that the API does not have is of no kind
+	ErrNotFound           = errors.New("not found")           // 404: no such customer, or no such provider of the customer; nothing was changed. A path that the API does not have is of no kind
 	ErrPreconditionFailed = errors.New("precondition failed") // 412: the record has changed since the IfMatch; nothing was changed
 	ErrValidation         = errors.New("validation failed")   // 422: Error.Fields says what is wrong
 	ErrRateLimited        = errors.New("rate limited")        // 429: Error.RetryAfter says how long to wait
 	ErrUnavailable        = errors.New("unavailable")         // 408, 502, 503, 504, 520 to 530, no response, or half of one: try again later
 )
 
-// ErrOutcomeUnknown is what errors.Is finds, next to another kind or alone, in the error of a call that may have made its
-// change: the connection was cut before the response was there, say, and so was that of each attempt to repeat it. No call
-// that reads ends with it.
+// ErrOutcomeUnknown is the error of a call that may have made its change, for example because the connection of each attempt was cut
+// before the response arrived. errors.Is finds it alone or next to another kind. A call that reads never returns it.
 //
-// After UpdateProvider and DeleteProvider, calling again settles it, since sending a change twice is the same as sending
-// it once, with two exceptions. With IfMatch an update itself takes the version away that it asks for; and after a
-// move by CustomerID the provider is no longer found under the customer it was moved from. If the API therefore answers
-// 412 or 404 to the repetition of an update whose outcome is not known, the error is ErrOutcomeUnknown and neither
-// ErrPreconditionFailed nor ErrNotFound: read the record again, with GetProvider, and compare.
+// After UpdateProvider and DeleteProvider, call again: sending a change twice is the same as sending it once. There are two
+// exceptions. An update with IfMatch changes the version that it requires, and a move by CustomerID takes the provider away from
+// the customer in the path. If the API responds with 412 or 404 to the retry of such an update, the error is ErrOutcomeUnknown and
+// neither ErrPreconditionFailed nor ErrNotFound: read the record with GetProvider, and compare.
 //
-// After CreateProvider, calling again may create a second record: look for the first one, with Providers.
+// After CreateProvider, a second call may create a second record: look for the first one with Providers.
 var ErrOutcomeUnknown = errors.New("outcome unknown")
 
-// ErrNoVersions is what ModifyProvider ends with where the server responds without an ETag.
+// ErrNoVersions is the error of ModifyProvider if the server responds without an ETag.
 var ErrNoVersions = errors.New("the server keeps no versions of its records, for it responded without an ETag; nothing was changed")
 
 // ErrETagNeverMatches is the error of ModifyProvider if the server rejects the ETag of a record that nobody changed in between.
 // A proxy that rewrites ETags, for example when it compresses responses, causes that.
 var ErrETagNeverMatches = errors.New("the server rejects the ETag that it sent for this record, although the record has not changed; a proxy may rewrite ETags. Nothing was changed")
 
-// Error is what went wrong with a call: a response that is not a success or cannot be read, or none at all. Its text
-// holds no value that was sent, no ID but the request's, and not the key.
+// Error is the error of a call: a response that is not a success or cannot be read, or no response. Its text holds no submitted
+// value, no ID except the request's, and not the key.
 type Error struct {
 	StatusCode     int           // 0 if no response came
 	Code           string        // the contract's, such as NOT_FOUND; empty if the response is not in the contract's form
 	Message        string        // for a person
 	Fields         []FieldError  // with ErrValidation: every error of the request
-	RequestID      string        // what client and server call the request; quote it when you ask for help
-	RetryAfter     time.Duration // how long the server asks to wait; 0 if it does not say
-	Attempts       int           // how many attempts the call made
+	RequestID      string        // the ID of the request in the client and the server; quote it when you ask for help
+	RetryAfter     time.Duration // the wait that the server requests; 0 if none
+	Attempts       int           // the number of attempts of the call
 	OutcomeUnknown bool          // whether an attempt may have made the change, see ErrOutcomeUnknown
 
-	// Err is what the network or the context said, nil if the response is there. Its own text, unlike that of the
-	// Error, may hold the URL, and so the customer's ID. A timeout is os.ErrDeadlineExceeded, or
-	// context.DeadlineExceeded if it was the context's.
+	// Err is the error of the network or the context, nil if there is a response. Unlike the text of the Error, its text may
+	// hold the URL, and so the customer's ID. A timeout is os.ErrDeadlineExceeded, or context.DeadlineExceeded if the
+	// context's deadline passed.
 	Err error
 }
 
 // maxFields bounds how many errors the text of an Error lists; Fields has them all.
 const maxFields = 5
 
-// Error returns the status, the message and the name of the request, on one line.
+// Error returns the status, the message and the ID of the request, on one line.
 func (e *Error) Error() string {
 	var text strings.Builder
 	if e.StatusCode != 0 {
 		text.WriteString(strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, e.Code)) + ": ")
 	}
 	text.WriteString(e.Message)
-	if len(e.Fields) > 1 { // the message has the only one
+	if len(e.Fields) > 1 { // the message repeats a single one
 		for _, field := range e.Fields[:min(len(e.Fields), maxFields)] {
 			text.WriteString(" " + clean(field.Message, maxText))
 		}
@@ -132,9 +130,8 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// setOutcome says whether the attempt may have done what was asked of the server. A read leaves nothing open, nor does the
-// contract's SERVICE_UNAVAILABLE after which a record may be created again. Servers of before OUTCOME_UNKNOWN was in the
-// contract said that of updates whose outcome they did not know.
+// setOutcome records whether the attempt may have had an effect. A read has none, nor has a creation that gets the contract's
+// SERVICE_UNAVAILABLE. Servers older than the code OUTCOME_UNKNOWN returned that code for updates of unknown outcome, too.
 func (e *Error) setOutcome(method string) {
 	creates := method == http.MethodPost
 	switch {
@@ -148,12 +145,12 @@ func (e *Error) setOutcome(method string) {
 	}
 }
 
-// ended reports whether it was the context of the call that ended.
+// ended reports whether the context of the call ended.
 func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// afterAttempt adds what the attempts before leave open.
+// afterAttempt adds the unknown outcome of earlier attempts.
 func (e *Error) afterAttempt(unknown bool) {
 	if unknown && !e.OutcomeUnknown {
 		e.OutcomeUnknown = true

@@ -7,7 +7,7 @@ import (
 
 // The client's limits, which follow from the contract.
 const (
-	MaxAnswer   = maxAnswer
+	MaxAnswer   = maxResponse
 	MaxPageSize = maxPageSize
 )
 

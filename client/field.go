@@ -7,8 +7,7 @@ import (
 )
 
 // Field is a property of a change, in one of three states. Its zero value leaves the property as it is, Set gives it
-// a value, and Clear empties it. Two Fields are ==
-// if they do the same.
+// a value, and Clear empties it. Two Fields are == if they do the same.
 type Field[T any] struct {
 	set, null bool
 	value     T
@@ -25,7 +24,7 @@ var errNotUTF8 = errors.New("the text is not valid UTF-8")
 // IsZero reports whether the Field leaves the property as it is.
 func (f Field[T]) IsZero() bool { return !f.set }
 
-// MarshalJSON writes the value, or null where there is none. A zero Field is left out of the body before this is asked.
+// MarshalJSON writes the value, or null if there is none. The encoder omits a zero Field.
 // Text that is not UTF-8 is an error, since JSON cannot carry it unchanged.
 func (f Field[T]) MarshalJSON() ([]byte, error) {
 	if !f.set || f.null {

@@ -14,7 +14,7 @@ func checkKey(key string) error {
 	return nil
 }
 
-// keyDoer adds the key to each request, last of all, so that no editor sees it.
+// keyDoer adds the key to each request after the editors, so that no editor sees it.
 type keyDoer struct {
 	authorize func(http.Header) // holds the key: unlike a field, nothing that prints a value can look into a function
 	base      *url.URL
@@ -34,12 +34,12 @@ func withKey(next HttpRequestDoer, key string, base *url.URL) (HttpRequestDoer, 
 	return &keyDoer{func(h http.Header) { h.Set("X-Api-Key", key) }, base, next}, nil
 }
 
-// Do sends the request. What goes wrong on the way is a *networkError.
+// Do sends the request. Its error is a *networkError.
 func (k *keyDoer) Do(request *http.Request) (*http.Response, error) {
 	if request.URL.Scheme != k.base.Scheme || request.URL.Host != k.base.Host {
 		return nil, errors.New("a request editor changed the host; name another server with WithBaseURL")
 	}
-	request = request.Clone(request.Context()) // whoever kept the request must not see the key appear in it
+	request = request.Clone(request.Context()) // a caller that kept the request must not see the key appear in it
 	k.authorize(request.Header)
 	response, err := k.next.Do(request)
 	if err == nil && response == nil {

@@ -36,7 +36,7 @@ func (c *Client) ModifyProvider(ctx context.Context, customerID, providerID uuid
 
 func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, modify func(*Record) (ProviderUpdate, error)) (*Record, error) {
 	end := c.clock.now().Add(c.retries.elapsed)
-	rejected := "" // the ETag with which the last update failed
+	rejected := "" // the ETag of the last update that failed
 	for number := 1; ; number++ {
 		current, err := c.GetProvider(ctx, customerID, providerID)
 		if err != nil {
@@ -49,7 +49,7 @@ func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, m
 			return nil, ErrETagNeverMatches
 		}
 		rejected = current.ETag
-		condition := IfMatch(current.ETag) // whatever modify does to the record
+		condition := IfMatch(current.ETag) // modify may change the record
 		update, err := modify(current)
 		if err != nil {
 			return nil, err

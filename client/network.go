@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// connectionTrace is the connectionTrace of one request over the network, for saying what went wrong on it.
+// connectionTrace records how far a request came on the network, to explain its failure.
 type connectionTrace struct {
 	ctx     context.Context // the caller's
 	timed   context.Context // the attempt's, which ends after timeout
@@ -26,7 +26,7 @@ type connectionTrace struct {
 	dialled, connected atomic.Bool
 }
 
-// watch lets the standard transport report how far the request comes.
+// watch has the standard transport report how far the request comes.
 func (w *connectionTrace) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { w.dialled.Store(true) },
@@ -34,8 +34,8 @@ func (w *connectionTrace) watch(ctx context.Context) context.Context {
 	})
 }
 
-// noResponse returns the error of a request that got no response. If no connection was made for it, nothing can have
-// come of it; a transport that does not report connections leaves that open.
+// noResponse returns the error of a request without a response. If there was no connection, it had no effect; with a transport that
+// does not report connections, that is unknown.
 func (w *connectionTrace) noResponse(err error, requestID string) *Error {
 	message, cause := w.explain(err)
 	return &Error{
@@ -52,9 +52,8 @@ func (w *connectionTrace) truncated(err error, a *apiResponse) *Error {
 	return e
 }
 
-// explain says what an error of the HTTP client means and what to do. It repeats texts of kinds that cannot hold more
-// than addresses; the others may hold the URL, which names a customer, or what the server sent. The second result is
-// for errors.Is.
+// explain says what an error of the HTTP client means and what to do. It repeats only texts that hold no more than addresses: others
+// may hold the URL, which names a customer, or data of the server. The second result is for errors.Is.
 func (w *connectionTrace) explain(err error) (string, error) {
 	err = withoutURL(err)
 	switch {
@@ -92,8 +91,8 @@ func isClosedConnection(err error) bool {
 	}, func(cut error) bool { return errors.Is(err, cut) })
 }
 
-// streamError is how errors.As gets at what an HTTP/2 server does instead of closing the connection: net/http keeps its
-// own type to itself and lets As fill any struct of these fields.
+// streamError is the error of an HTTP/2 stream that the server has reset. net/http does not export its type, and lets errors.As fill
+// any struct with these fields.
 type streamError struct {
 	StreamID uint32
 	Code     uint32
@@ -102,7 +101,7 @@ type streamError struct {
 
 func (streamError) Error() string { return "the server reset the stream" }
 
-// withoutURL takes the URL out of the error of an http.Client.
+// withoutURL returns the error of an http.Client without its URL.
 func withoutURL(err error) error {
 	for failed, ok := errors.AsType[*url.Error](err); ok; failed, ok = errors.AsType[*url.Error](err) {
 		err = failed.Err
@@ -110,7 +109,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// isPermanent reports whether the network fails in a way that time does not heal.
+// isPermanent reports whether a retry cannot help against a failure of the network.
 func isPermanent(err error) bool {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	return certificate || errors.Is(err, http.ErrSchemeMismatch)

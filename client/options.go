@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Option changes what New makes: WithBaseURL, WithTransport, WithTimeout, WithRetries, WithoutRetries, WithUserAgent,
+// Option configures a Client: WithBaseURL, WithTransport, WithTimeout, WithRetries, WithoutRetries, WithUserAgent,
 // WithAttemptHook, and those that are generated:
 //
-// WithHTTPClient brings an *http.Client, which is copied and follows no redirects, or anything else that has its Do.
-// The latter is given the key and must not follow redirects either.
+// WithHTTPClient sets an *http.Client, which is copied and follows no redirects, or another implementation of its Do. The latter
+// gets the key and must not follow redirects either.
 //
-// WithRequestEditorFn sees each request, without the key, before it is sent, and may set headers. It may not change the
-// host. Its error ends the call.
+// WithRequestEditorFn sets a function that gets each request, without the key, before it is sent, and may set headers. It must not
+// change the host. Its error ends the call.
 type Option interface{ apply(*Client) error }
 
 type option func(*Client) error
@@ -31,9 +31,8 @@ func (o ClientOption) apply(c *Client) error {
 	return o(c.api)
 }
 
-// WithBaseURL names the server that serves the API: scheme and host, with or without a path under which the API is
-// found, with or without a slash at its end. Without it the Client calls DefaultBaseURL. Use https wherever the
-// network is not your own: the key travels in a header.
+// WithBaseURL sets the server of the API: scheme and host, with or without a path and a final slash. The default is
+// DefaultBaseURL. Use https wherever the network is not your own: a header holds the key.
 func WithBaseURL(baseURL string) Option {
 	return option(func(c *Client) error {
 		c.api.Server = baseURL
@@ -41,9 +40,8 @@ func WithBaseURL(baseURL string) Option {
 	})
 }
 
-// WithTransport sends the requests through an http.RoundTripper: one with a proxy, with certificates of its own, or
-// one that traces, such as OpenTelemetry's. It sees the whole request, IDs and key included.
-// It excludes WithHTTPClient.
+// WithTransport sends requests through an http.RoundTripper, for example one with a proxy, with its own certificates, or one that
+// traces. It sees the whole request, including IDs and the key. It excludes WithHTTPClient.
 func WithTransport(transport http.RoundTripper) Option {
 	return option(func(c *Client) error {
 		if transport == nil {
@@ -54,8 +52,8 @@ func WithTransport(transport http.RoundTripper) Option {
 	})
 }
 
-// WithTimeout bounds an attempt, from looking up the host to the last byte of the response. Without it that is
-// DefaultTimeout. It must be more than 0; how long a call may take in all is WithRetries' matter and the context's.
+// WithTimeout bounds an attempt, from looking up the host to the last byte of the response. The default is DefaultTimeout. It must be
+// more than 0. WithRetries and the context bound a whole call.
 func WithTimeout(timeout time.Duration) Option {
 	return option(func(c *Client) error {
 		if timeout <= 0 {
@@ -66,12 +64,12 @@ func WithTimeout(timeout time.Duration) Option {
 	})
 }
 
-// WithRetries bounds a call: it makes at most so many attempts, the first one included, and begins none when more than
-// elapsed has gone by since the call began. Both must be more than 0. So a call lasts no longer than elapsed and one
-// timeout, or than its context. Without it the bounds are DefaultAttempts and DefaultElapsed.
+// WithRetries bounds a call: it makes at most that many attempts, including the first, and begins none after elapsed. Both must be
+// more than 0. So a call lasts no longer than elapsed and one timeout, or than its context. The defaults are DefaultAttempts and
+// DefaultElapsed.
 //
-// Give a job in the background more: the API may ask for a minute's wait when its rate limit is reached, which the
-// default does not sit out.
+// Use more for a job in the background: when its rate limit is reached, the API may request a wait of a minute, which is longer
+// than the default.
 func WithRetries(attempts int, elapsed time.Duration) Option {
 	return option(func(c *Client) error {
 		if attempts < 1 || elapsed <= 0 {
@@ -82,7 +80,7 @@ func WithRetries(attempts int, elapsed time.Duration) Option {
 	})
 }
 
-// WithoutRetries makes each call one attempt.
+// WithoutRetries limits each call to one attempt.
 func WithoutRetries() Option {
 	return option(func(c *Client) error {
 		c.retries.attempts = 1
@@ -90,7 +88,7 @@ func WithoutRetries() Option {
 	})
 }
 
-// WithUserAgent tells the server which program calls, such as "billing/1.4". The name of this package follows it.
+// WithUserAgent sets the program's name in the header User-Agent, such as "billing/1.4". The name of this package follows it.
 func WithUserAgent(product string) Option {
 	return option(func(c *Client) error {
 		if strings.TrimSpace(product) == "" || strings.ContainsFunc(product, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -101,9 +99,8 @@ func WithUserAgent(product string) Option {
 	})
 }
 
-// WithAttemptHook calls the function after each attempt, for logs, metrics and traces. Several hooks are called in
-// their order, before the call goes on; they are called concurrently if the Client is used so. The context is the
-// call's.
+// WithAttemptHook calls the function after each attempt, for logs, metrics and traces. Several hooks are called in order, before the
+// call continues. Concurrent calls call them concurrently. The context is the call's.
 func WithAttemptHook(hook func(context.Context, Attempt)) Option {
 	return option(func(c *Client) error {
 		if hook == nil {

@@ -16,13 +16,13 @@ var (
 	listHistory   = operation{"list provider history", http.MethodGet, historyRoute, http.StatusOK}
 )
 
-// Providers walks through a customer's providers, the newest first. It asks for a page when the one before has been
-// walked through, so a loop that ends early asks for no more than it needs. Each range over it starts again.
+// Providers iterates over a customer's providers, the newest first. It requests a page when the loop reaches it, so a loop that
+// ends early requests no more than it needs. Each range over it starts again.
 //
-// Records that are made during the walk are not in it, and none is in it twice.
+// Records created during the iteration do not appear, and no record appears twice.
 //
-// An error ends the walk: it comes with a zero Provider, as the last pair. It is one of GetProvider's, an ErrNotFound if
-// there is no such customer. Each page is a call of its own, with attempts and a request ID of its own.
+// An error ends the iteration: it is the last pair, with a zero Provider. The errors are those of GetProvider, ErrNotFound if there
+// is no such customer. Each page is a call of its own, with its own attempts and request ID.
 func (c *Client) Providers(ctx context.Context, customerID uuid.UUID, filter ProviderFilter) iter.Seq2[Provider, error] {
 	get := func(ctx context.Context, _ *call, cursor *string, last RequestEditorFn) (*http.Response, error) {
 		page := filter.params()
@@ -46,8 +46,8 @@ func PageSize(n int) CallOption {
 	}
 }
 
-// ProviderHistory walks through what was done to a customer's provider, the latest first, in the way of Providers. An
-// option that cannot be right is an error of the walk.
+// ProviderHistory iterates over the changes of a customer's provider, the latest first, as Providers does over providers. An
+// invalid option is an error of the iteration.
 func (c *Client) ProviderHistory(ctx context.Context, customerID, providerID uuid.UUID, options ...CallOption) iter.Seq2[HistoryEntry, error] {
 	get := func(ctx context.Context, call *call, cursor *string, last RequestEditorFn) (*http.Response, error) {
 		params := &historyParams{Limit: call.pageSize, Cursor: cursor}
@@ -62,16 +62,16 @@ type page[T any] struct {
 	NextCursor *string `json:"nextCursor"`
 }
 
-// pages walks through the pages that get asks for, by the cursor of the page before or nil for the first one. Each item
-// must fit what was asked for.
+// pages iterates over the pages that get returns for the cursor of the page before, nil for the first one. Each item must be
+// one of those requested.
 func pages[T any](
 	ctx context.Context, c *Client, list operation, options []CallOption,
 	get func(ctx context.Context, call *call, cursor *string, last RequestEditorFn) (*http.Response, error), fits func(T) bool,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		var cursor *string                 // of the page that is asked for
-		asked := map[string]bool{"": true} // the cursors so far: a server that repeats one would never come to an end
+		var cursor *string                 // of the requested page
+		asked := map[string]bool{"": true} // the cursors so far: a server that repeats one would never reach an end
 		for {
 			call, err := newCall(list).with(options)
 			if err == nil && call.ifMatch != nil {

@@ -14,19 +14,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// Record is a provider as the API answered it.
+// Record is a provider as the API returned it.
 type Record struct {
 	Provider
 	ETag      string // the record's version, for IfMatch; empty if the server keeps none
-	RequestID string // what the server calls the request that was answered
+	RequestID string // the ID of the request that returned it
 }
 
 // CallOption changes one call: IfMatch for one that writes, PageSize for a history.
 type CallOption func(*call) error
 
-// IfMatch makes an update or a deletion conditional: it is made only if the record still has the version of that ETag,
-// and otherwise refused with ErrPreconditionFailed. The ETag is that of a Record, quotes included. An empty one is an error, so that
-// a change that was meant to be conditional is never made without its condition.
+// IfMatch makes an update or a deletion conditional: the API rejects it with ErrPreconditionFailed unless the record still has the
+// version of that ETag. The ETag is that of a Record, quotes included. An empty one is an error, so that a conditional change is
+// never sent without its condition.
 func IfMatch(etag string) CallOption {
 	return func(c *call) error {
 		if !entityTags.MatchString(etag) {
@@ -54,15 +54,14 @@ var (
 	deleteProvider = operation{"delete provider", http.MethodDelete, providerRoute, http.StatusOK}
 )
 
-// CreateProvider makes a provider of a customer and returns the whole record. ProviderType is required; what else is
-// nil becomes null. The record is on disk when the call returns.
+// CreateProvider creates a provider of a customer and returns the whole record. ProviderType is required; other properties that
+// are nil become null. The record is on disk when the call returns.
 //
-// Sent twice, it creates two records. So the call repeats an attempt only if that certainly made none: the API refused it
-// for now (429, or a 503 with the code SERVICE_UNAVAILABLE), or no connection was made. After any other fault that leaves
-// open whether there is a record now, it returns at once, with an ErrOutcomeUnknown: look for the record, with
-// Providers, before you call again.
+// Two requests create two records. So the call retries only if the failed attempt certainly created nothing: the API rejected it
+// for now (429, or a 503 with the code SERVICE_UNAVAILABLE), or there was no connection. After any other failure that leaves
+// the outcome open, it returns ErrOutcomeUnknown at once: look for the record with Providers before you call again.
 //
-// Its errors are those of UpdateProvider. IfMatch is one, for there is no version to match.
+// Its errors are those of UpdateProvider. The option IfMatch is an error, as there is no version to match.
 func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, create ProviderCreate, options ...CallOption) (*Record, error) {
 	call, err := newCall(createProvider).with(options)
 	if err != nil {
@@ -75,7 +74,7 @@ func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, creat
 	if err != nil {
 		return nil, fmt.Errorf("%s: write the record: %w", call.name, err)
 	}
-	var written ProviderCreate // differs by what JSON could not carry
+	var written ProviderCreate // differs from the record if JSON could not carry a text
 	if err := json.Unmarshal(body, &written); err != nil || !reflect.DeepEqual(written, create) {
 		return nil, fmt.Errorf("%s: write the record: %w", call.name, errNotUTF8)
 	}
@@ -90,8 +89,8 @@ func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, creat
 	return &record, nil
 }
 
-// GetProvider reads a customer's provider. The call repeats attempts that fail on their way. Its errors are those of
-// UpdateProvider, but never an ErrOutcomeUnknown.
+// GetProvider reads a customer's provider. It retries transient failures. Its errors are those of UpdateProvider, except for
+// ErrOutcomeUnknown.
 func (c *Client) GetProvider(ctx context.Context, customerID, providerID uuid.UUID) (*Record, error) {
 	call := newCall(getProvider)
 	var record Record
@@ -108,12 +107,12 @@ func (c *Client) GetProvider(ctx context.Context, customerID, providerID uuid.UU
 // UpdateProvider changes the given properties of a customer's provider and returns the whole record. The change is on
 // disk when the call returns. The zero update changes nothing.
 //
-// A change is the same however often it is sent, so the call repeats it when an attempt fails on its way; see
-// WithRetries for how often, and ErrOutcomeUnknown for what is left when that does not help.
+// Sending a change twice is the same as sending it once, so the call retries transient failures. WithRetries bounds how often; see
+// ErrOutcomeUnknown for a call whose last attempt failed too.
 //
-// An error is an *Error, which errors.Is compares with ErrNotFound, ErrValidation and their like, and with the
-// context's errors. Only what keeps a request from being made is another: an option of the call that cannot be right,
-// text that is not UTF-8, the error of a request editor.
+// An error is an *Error; errors.Is compares it with ErrNotFound, ErrValidation and the others, and with the context's errors. The
+// exceptions are errors before a request is sent: an invalid option of the call, text that is not UTF-8, the error of a
+// request editor.
 func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid.UUID, update ProviderUpdate, options ...CallOption) (*Record, error) {
 	call, err := newCall(updateProvider).with(options)
 	if err != nil {
@@ -139,10 +138,10 @@ func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid
 // DeleteProvider deletes a customer's provider. From then on it is not found. The deletion is on disk when the call
 // returns.
 //
-// The call repeats attempts that fail on their way. If the provider is not found after an attempt whose outcome is not
-// known, that is a success: it is gone, as was asked for, though nobody can tell whether it was this call that deleted
-// it. If it is not found at the first attempt, the error is an ErrNotFound. If IfMatch refuses a repetition, the provider
-// is still there, and the error is an ErrPreconditionFailed. The other errors are those of UpdateProvider.
+// The call retries transient failures. If the provider is not found after an attempt whose outcome is unknown, the call succeeds:
+// the provider is gone, whether or not this call deleted it. If it is not found at the first attempt, the error is ErrNotFound. If
+// a retry fails because of IfMatch, the provider still exists, and the error is ErrPreconditionFailed. The other errors are those
+// of UpdateProvider.
 func (c *Client) DeleteProvider(ctx context.Context, customerID, providerID uuid.UUID, options ...CallOption) error {
 	call, err := newCall(deleteProvider).with(options)
 	if err != nil {
@@ -162,7 +161,7 @@ func (c *Client) DeleteProvider(ctx context.Context, customerID, providerID uuid
 	return c.do(ctx, call)
 }
 
-// accept returns what reads the record from a response. The record must fit what was asked for.
+// accept returns a function that reads the record from a response, which must be the requested one.
 func (r *Record) accept(fits func() bool) func(*apiResponse) string {
 	return func(a *apiResponse) string {
 		*r = Record{ETag: strong(a.header.Get("ETag")), RequestID: a.requestID}

@@ -13,12 +13,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxAnswer bounds how much of a response is read, in bytes, after decompression. The longest that the contract allows is a
-// page of a history whose events each change all texts of a record from one value to another; JSON escapes a code point in
-// up to 12 bytes. What else an event has takes less than 8 KiB.
-const maxAnswer = maxPageSize * (2*12*maxRecordText + 8<<10)
+// maxResponse bounds how much of a response is read, in bytes, after decompression. The longest that the contract allows is a page
+// of a history whose events each change all texts of a record from one value to another; JSON escapes a code point in up to 12
+// bytes. The rest of an event takes less than 8 KiB.
+const maxResponse = maxPageSize * (2*12*maxRecordText + 8<<10)
 
-// maxText bounds each text of the server that goes into an error, in characters.
+// maxText bounds each text of the server in an error, in characters.
 const maxText = 300
 
 // apiResponse is a response, read to its end.
@@ -30,7 +30,7 @@ type apiResponse struct {
 	body      []byte
 }
 
-// readResponse reads at most one byte more than maxAnswer. With an error it returns what came before that.
+// readResponse reads at most one byte more than maxResponse. With an error it returns the part before it.
 func readResponse(response *http.Response, sentID string, now time.Time) (*apiResponse, error) {
 	a := &apiResponse{status: response.StatusCode, header: response.Header, at: now}
 	a.requestID = clean(response.Header.Get("X-Request-Id"), 100)
@@ -38,16 +38,16 @@ func readResponse(response *http.Response, sentID string, now time.Time) (*apiRe
 		a.requestID = sentID
 	}
 	var err error
-	a.body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	a.body, err = io.ReadAll(io.LimitReader(response.Body, maxResponse+1))
 	return a, err
 }
 
-// problem says what keeps the body from being JSON; empty for nothing.
+// problem says why the body is not JSON; empty if it is.
 func (a *apiResponse) problem() string {
 	media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
 	switch {
-	case len(a.body) > maxAnswer:
-		return fmt.Sprintf("is larger than %d bytes", maxAnswer)
+	case len(a.body) > maxResponse:
+		return fmt.Sprintf("is larger than %d bytes", maxResponse)
 	case len(a.body) == 0:
 		return "is empty"
 	case a.header.Get("Content-Encoding") != "":
@@ -90,7 +90,7 @@ func (a *apiResponse) apiError() *Error {
 		RetryAfter: a.retryAfter(string(told.RetryAfter)), OutcomeUnknown: a.status >= 500,
 	}
 	if json.Unmarshal(told.Errors, &e.Fields) != nil {
-		e.Fields = nil // the message is worth having without them
+		e.Fields = nil // the message is useful without them
 	}
 	return e
 }
@@ -106,8 +106,8 @@ func (a *apiResponse) unexpected(fault string) *Error {
 	return a.newError(message)
 }
 
-// newError returns an error in this package's words. A success that cannot be read and an error of the server leave open
-// whether the request was carried out; what was refused or redirected was not.
+// newError returns an error with a text of this package. After a success that cannot be read, or an error of the server, the outcome
+// is unknown; a request that was rejected or redirected had no effect.
 func (a *apiResponse) newError(message string) *Error {
 	return &Error{
 		StatusCode: a.status, Message: message, RequestID: a.requestID,
@@ -115,8 +115,8 @@ func (a *apiResponse) newError(message string) *Error {
 	}
 }
 
-// retryAfter returns the longer of the waits that header and body ask for, 0 if neither does. The header's date is
-// compared with the server's clock, if the response shows it, and otherwise with this one.
+// retryAfter returns the longer of the waits in the header and the body, 0 if there is none. A date in the header is compared with
+// the server's clock, or with this machine's if the response has no Date.
 func (a *apiResponse) retryAfter(body string) time.Duration {
 	header := a.header.Get("Retry-After")
 	if date, err := http.ParseTime(header); err == nil {
@@ -138,7 +138,7 @@ func seconds(text string) time.Duration {
 	return time.Duration(min(number, 24*60*60) * float64(time.Second))
 }
 
-// clean makes a text of the server fit for a line of a log: printable, and of at most so many characters.
+// clean returns a text of the server that fits into a line of a log: printable, and with at most so many characters.
 func clean(text string, most int) string {
 	text = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The longest waits before a second attempt, and before any later one, where the server asks for none.
+// The longest waits before the second attempt, and before any later one, if the server requests none.
 const (
 	firstWait   = 250 * time.Millisecond
 	longestWait = 8 * time.Second
@@ -39,9 +39,9 @@ func sleep(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// wait returns how long to wait after the attempt of that number, or 0 if the next one would begin after the end of the
-// call or of its context. The wait is random up to a bound that doubles with each attempt, so that many clients that
-// failed together do not come back together, and it follows what the server asks for.
+// wait returns how long to wait after the attempt of that number, or 0 if the next one would begin after the end of the call or of
+// its context. The wait is random up to a bound that doubles with each attempt, so that clients that failed together do not
+// return together, and not shorter than the server requests.
 func (c *Client) wait(ctx context.Context, number int, asked time.Duration, end time.Time) time.Duration {
 	bound := longestWait
 	if shift := number - 1; shift < 16 {
@@ -55,7 +55,7 @@ func (c *Client) wait(ctx context.Context, number int, asked time.Duration, end 
 	return wait
 }
 
-// mayRepeat reports whether sending the request again may help, and does no harm.
+// mayRepeat reports whether a retry may help and does no harm.
 func (c *call) mayRepeat(failed *Error) bool {
 	switch {
 	case ended(failed.Err) || isPermanent(failed.Err):
@@ -63,18 +63,18 @@ func (c *call) mayRepeat(failed *Error) bool {
 	case c.method == http.MethodPost && failed.OutcomeUnknown: // it would create a second record
 		return false
 	case c.method == http.MethodPatch && c.ifMatch != nil && failed.StatusCode == http.StatusOK:
-		return false // the response that ended early said that the change was made, so the version that it asks for is gone
+		return false // the truncated response was a success, so the record no longer has the required version
 	}
 	return failed.Err != nil || isTransient(failed.StatusCode)
 }
 
-// isTransient reports whether a status is of a condition that passes: too many requests, or a server that cannot respond.
+// isTransient reports whether a status means a transient failure: too many requests, or a server that cannot respond.
 func isTransient(status int) bool {
 	return status == http.StatusTooManyRequests || isUnavailable(status)
 }
 
-// isUnavailable reports whether a status means that the request did not arrive in time, or that no server could respond to
-// it. The statuses from 520 to 530 are of proxies that cannot reach the server.
+// isUnavailable reports whether a status means that the request did not arrive in time, or that no server could respond. Proxies
+// that cannot reach the server return 520 to 530.
 func isUnavailable(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -194,7 +194,7 @@ func TestWaitsAreRandom(t *testing.T) {
 
 func TestRetriesNeverWaitBeyondTheContext(t *testing.T) {
 	clock := newClock()
-	clock.now = clock.now.Add(time.Hour) // ahead of the real time, so that the deadline does not pass in fact
+	clock.now = clock.now.Add(time.Hour) // ahead of the real time, so that the deadline does not pass in tt
 	c := serve(t, respond(503, "", "Retry-After", "8"), clock.option(), client.WithRetries(100, time.Hour))
 	ctx, cancel := context.WithDeadline(t.Context(), clock.now.Add(20*time.Second))
 	defer cancel()

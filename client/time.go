@@ -10,7 +10,7 @@ func (p Provider) CreatedTime() (t time.Time, ok bool) { return parseTime(p.Crea
 // form that its contract describes; UpdatedAt has the text.
 func (p Provider) UpdatedTime() (t time.Time, ok bool) { return parseTime(p.UpdatedAt) }
 
-// Time returns when it was done, in UTC. It reports false if the API does not say so in the form that its contract
+// Time returns when the change was made, in UTC. It reports false if the API does not say so in the form that its contract
 // describes; At has the text.
 func (e HistoryEntry) Time() (t time.Time, ok bool) { return parseTime(&e.At) }
 

@@ -18,7 +18,7 @@ import (
 // TestContract checks openapi.yaml, from what everything else needs to the details, and stops at the first failure: a broken
 // contract fails once, and here. `make test` runs this before any other test.
 func TestContract(t *testing.T) {
-	for _, fact := range []struct {
+	for _, tt := range []struct {
 		name  string
 		check func(*testing.T)
 	}{
@@ -39,7 +39,7 @@ func TestContract(t *testing.T) {
 		{"has what belongs to the page", hasNeighbours},
 		{"marks extensions", marksExtensions},
 	} {
-		if !t.Run(strings.ReplaceAll(fact.name, " ", "_"), fact.check) {
+		if !t.Run(strings.ReplaceAll(tt.name, " ", "_"), tt.check) {
 			return
 		}
 	}
@@ -395,8 +395,8 @@ func hasResponses(t *testing.T) {
 			if bodies[status] != nil {
 				want = append(want, id+" "+status+" application/json")
 			}
-			for _, fact := range bodies[status] {
-				want = append(want, id+" "+status+".body "+fact)
+			for _, tt := range bodies[status] {
+				want = append(want, id+" "+status+".body "+tt)
 			}
 		}
 		for status, response := range operationOf(t, doc, id).Responses.Map() {
@@ -519,14 +519,14 @@ func operationOf(t *testing.T, doc *openapi3.T, id string) operation {
 
 func securityFacts(s *openapi3.SecurityScheme, required bool) []string {
 	name := s.In + " " + s.Name
-	fact := name + " " + s.Type
+	tt := name + " " + s.Type
 	if s.Type == "apiKey" {
-		fact = name + " string" // what a key is, by definition
+		tt = name + " string" // what a key is, by definition
 	}
 	if required {
-		fact += " required"
+		tt += " required"
 	}
-	facts := []string{fact}
+	facts := []string{tt}
 	if strings.Contains(s.Description, "Keys begin with `cc_`") {
 		facts = append(facts, name+" begins with cc_")
 	}
@@ -558,14 +558,14 @@ func schemaFacts(t *testing.T, place string, s *openapi3.Schema, required bool) 
 		}
 		return facts
 	}
-	fact := place + " object"
+	tt := place + " object"
 	if s.Nullable {
-		fact += " nullable"
+		tt += " nullable"
 	}
 	if required {
-		fact += " required"
+		tt += " required"
 	}
-	facts := []string{fact}
+	facts := []string{tt}
 	for _, limit := range limits(t, s) {
 		facts = append(facts, place+" "+limit)
 	}
@@ -664,21 +664,21 @@ components:
 func compare(t *testing.T, got, want []string) {
 	t.Helper()
 	var differences []string
-	for _, fact := range want {
-		if !slices.Contains(got, fact) {
-			differences = append(differences, fact+"\x00want")
+	for _, tt := range want {
+		if !slices.Contains(got, tt) {
+			differences = append(differences, tt+"\x00want")
 		}
 	}
-	for _, fact := range got {
-		if !slices.Contains(want, fact) {
-			differences = append(differences, fact+"\x00got")
+	for _, tt := range got {
+		if !slices.Contains(want, tt) {
+			differences = append(differences, tt+"\x00got")
 		}
 	}
 	slices.Sort(differences)
 	var report []string
 	for _, d := range slices.Compact(differences) {
-		fact, side, _ := strings.Cut(d, "\x00")
-		report = append(report, fmt.Sprintf("%4s: %s", side, fact))
+		tt, side, _ := strings.Cut(d, "\x00")
+		report = append(report, fmt.Sprintf("%4s: %s", side, tt))
 	}
 	if len(report) > 0 {
 		t.Errorf("openapi.yaml:\n%s", shorten(report))

@@ -58,7 +58,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestDefaultDatabase names no database: the default one is made, with its folder, for this user alone.
+// TestDefaultDatabase names no database: the default one is made, with its directory, for this user alone.
 func TestDefaultDatabase(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, want := range []string{"server: created the database data/carecycle.db\nthe schema is up to date\n", "the schema is up to date\n"} {

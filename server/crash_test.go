@@ -25,26 +25,26 @@ import (
 	"github.com/google/uuid"
 )
 
-// TestCrash kills the server, and PostgreSQL under it, while records are changed, and holds what is there against what
-// the callers were told: what was acknowledged is there, what was refused is not, and a change whose outcome was left
-// open was made wholly, with its version and its line in the history, or not at all. A process that is killed is no power
-// cut: that commits wait for the disk is a test of the stores.
+// TestCrash kills the server, and PostgreSQL under it, while records are changed, and compares the database with the responses that
+// the callers got: every acknowledged change exists, no rejected one does, and a change of unknown outcome was applied completely,
+// with its version and its event, or not at all. Killing a process is no power cut: that commits wait for the disk is a test of the
+// stores.
 //
-// It crashes a few times; for as long as the environment's TORTURE says, such as 10m, if that is set. See make torture.
+// It crashes a few times, or for as long as the environment variable TORTURE says, such as 10m. See make torture.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
-		torture(t, &victim{t: t, database: filepath.Join(t.TempDir(), "test.db")})
+		torture(t, &crashingServer{t: t, database: filepath.Join(t.TempDir(), "test.db")})
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		instance := pgtest.Start(t, pgserver.Options{Durable: true})
-		torture(t, &victim{t: t, database: instance.Database(t), instance: instance})
+		torture(t, &crashingServer{t: t, database: instance.Database(t), instance: instance})
 	})
 }
 
-func torture(t *testing.T, v *victim) {
+func torture(t *testing.T, v *crashingServer) {
 	const (
 		writers    = 16
 		perWriter  = 16
@@ -63,13 +63,13 @@ func torture(t *testing.T, v *victim) {
 		writing sync.WaitGroup
 		stop    = make(chan struct{})
 		finish  = sync.OnceFunc(func() { close(stop); writing.Wait() })
-		all     []*witness
+		all     []*writer
 	)
 	defer finish()
 	for w := range writers {
-		var own []*witness
+		var own []*writer
 		for _, r := range records[w*perWriter : (w+1)*perWriter] {
-			own = append(own, &witness{victim: v, customer: uuid.MustParse(r.customer), id: uuid.MustParse(r.id), version: 1, notes: "old notes", told: map[int64]string{}})
+			own = append(own, &writer{server: v, customer: uuid.MustParse(r.customer), id: uuid.MustParse(r.id), version: 1, notes: "old notes", acknowledged: map[int64]string{}})
 		}
 		all = append(all, own...)
 		writing.Go(func() {
@@ -101,16 +101,16 @@ func torture(t *testing.T, v *victim) {
 	finish()
 	for _, w := range all {
 		if !t.Failed() {
-			w.holdHistory()
+			w.checkHistory()
 		}
 	}
 	v.kill()
-	t.Logf("%d crashes, %d changes acknowledged, %d refused, %d left open, of which %d were made",
-		crashes, v.acknowledged.Load(), v.refused.Load(), v.open.Load(), v.openMade.Load())
+	t.Logf("%d crashes, %d changes acknowledged, %d rejected, %d of unknown outcome, of which %d were applied",
+		crashes, v.acknowledged.Load(), v.rejected.Load(), v.open.Load(), v.openApplied.Load())
 }
 
-// victim is a server that is killed and started again, on one database.
-type victim struct {
+// crashingServer is a server that is killed and started again, on one database.
+type crashingServer struct {
 	t        *testing.T
 	database string
 	instance *pgtest.Server // nil if the database is SQLite's
@@ -120,10 +120,10 @@ type victim struct {
 	dialer  dialer
 	client  *client.Client
 
-	acknowledged, refused, open, openMade atomic.Int64
+	acknowledged, rejected, open, openApplied atomic.Int64
 }
 
-func (v *victim) start() {
+func (v *crashingServer) start() {
 	v.t.Helper()
 	server, process := replica(v.t, v.database)
 	v.process = process
@@ -135,13 +135,13 @@ func (v *victim) start() {
 	transport := &http.Transport{DialContext: v.dialer.dial, MaxIdleConnsPerHost: 100}
 	v.t.Cleanup(transport.CloseIdleConnections)
 	var err error
-	v.client, err = client.New(v.account.key, client.WithBaseURL("http://victim.example"), client.WithTransport(transport), client.WithoutRetries())
+	v.client, err = client.New(v.account.key, client.WithBaseURL("http://server.example"), client.WithTransport(transport), client.WithoutRetries())
 	if err != nil {
 		v.t.Fatal(err)
 	}
 }
 
-func (v *victim) kill() {
+func (v *crashingServer) kill() {
 	v.t.Helper()
 	v.dialer.setAddress("")
 	v.process.Process.Kill()
@@ -154,13 +154,13 @@ func (v *victim) kill() {
 	v.process.stderr.text = bytes.Buffer{} // thousands of them are kept otherwise
 }
 
-// waitForChanges returns when n more were acknowledged.
-func (v *victim) waitForChanges(n int64) {
+// waitForChanges returns when n more changes were acknowledged.
+func (v *crashingServer) waitForChanges(n int64) {
 	v.t.Helper()
 	goal := v.acknowledged.Load() + n
 	defer func() {
 		if v.acknowledged.Load() < goal {
-			v.t.Logf("after a crash no changes are made:\n%s", v.process.stderr)
+			v.t.Logf("after a crash no change succeeds:\n%s", v.process.stderr)
 		}
 	}()
 	await.State(v.t, fmt.Sprint(n, " changes"), func() bool { return v.acknowledged.Load() >= goal || v.t.Failed() })
@@ -188,42 +188,42 @@ func (d *dialer) dial(ctx context.Context, network, _ string) (net.Conn, error) 
 	return new(net.Dialer).DialContext(ctx, network, d.address)
 }
 
-// witness is the only one who changes a record, and knows what must be there.
-type witness struct {
-	victim       *victim
+// writer is the only one to change its record, and so knows its state.
+type writer struct {
+	server       *crashingServer
 	customer, id uuid.UUID
 	version      int64
 	notes        string
-	open         string           // what was sent and may have been saved; empty if nothing is open
-	told         map[int64]string // the notes of the versions that were acknowledged or found
+	open         string           // the notes that were sent and may have been saved; empty if there are none
+	acknowledged map[int64]string // the notes of the versions that were acknowledged or found
 }
 
-// change sends one change. The record's next version must be its, unless its outcome is left open.
-func (w *witness) change(notes string) {
+// change sends one change, which must become the record's next version unless its outcome is unknown.
+func (w *writer) change(notes string) {
 	w.settle()
 	record, err := w.update(client.ProviderUpdate{Notes: client.Set(notes)})
-	refused, answered := errors.AsType[*client.Error](err)
+	rejected, responded := errors.AsType[*client.Error](err)
 	switch {
 	case err == nil:
 		w.expect(record, w.version+1, notes)
-		w.victim.acknowledged.Add(1)
-	case answered && refused.Code == "SERVICE_UNAVAILABLE", errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrOutcomeUnknown):
-		w.victim.refused.Add(1) // not made: the next version is the next change's
+		w.server.acknowledged.Add(1)
+	case responded && rejected.Code == "SERVICE_UNAVAILABLE", errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrOutcomeUnknown):
+		w.server.rejected.Add(1) // not applied: the next version is the next change's
 		time.Sleep(time.Millisecond)
 	case errors.Is(err, client.ErrOutcomeUnknown):
 		w.open = notes
-		w.victim.open.Add(1)
+		w.server.open.Add(1)
 	default:
-		w.victim.t.Errorf("a change ended with %v", err)
+		w.server.t.Errorf("a change ended with %v", err)
 	}
 }
 
-// settle finds out whether the change that is open was made. It asks with a change of nothing, which comes after all that
-// the database has still in flight.
-func (w *witness) settle() {
-	for deadline := time.Now().Add(await.Patience); w.open != "" && !w.victim.t.Failed(); {
+// settle finds out whether the change of unknown outcome was applied. It sends an empty change, which the database handles after every
+// transaction in flight.
+func (w *writer) settle() {
+	for deadline := time.Now().Add(await.Patience); w.open != "" && !w.server.t.Failed(); {
 		if time.Now().After(deadline) {
-			w.victim.t.Error("after a crash no change is answered")
+			w.server.t.Error("after a crash no change gets a response")
 		}
 		record, err := w.update(client.ProviderUpdate{})
 		switch {
@@ -231,49 +231,49 @@ func (w *witness) settle() {
 			w.open = ""
 			w.expect(record, w.version, w.notes)
 		case err == nil:
-			w.victim.openMade.Add(1)
-			made := w.open
+			w.server.openApplied.Add(1)
+			applied := w.open
 			w.open = ""
-			w.expect(record, w.version+1, made)
+			w.expect(record, w.version+1, applied)
 		case errors.Is(err, client.ErrUnavailable):
 			time.Sleep(time.Millisecond)
 		default:
-			w.victim.t.Errorf("a change of nothing ended with %v", err)
+			w.server.t.Errorf("a change of nothing ended with %v", err)
 		}
 	}
 }
 
-func (w *witness) update(u client.ProviderUpdate) (*client.Record, error) {
-	return w.victim.client.UpdateProvider(context.Background(), w.customer, w.id, u)
+func (w *writer) update(u client.ProviderUpdate) (*client.Record, error) {
+	return w.server.client.UpdateProvider(context.Background(), w.customer, w.id, u)
 }
 
-func (w *witness) expect(record *client.Record, version int64, notes string) {
+func (w *writer) expect(record *client.Record, version int64, notes string) {
 	if record.ETag != etag(version) || record.Notes == nil || *record.Notes != notes {
-		w.victim.t.Errorf("version %s of a record has the notes %s; want version %d with %q", record.ETag, asJSON(record.Notes), version, notes)
+		w.server.t.Errorf("version %s of a record has the notes %s; want version %d with %q", record.ETag, asJSON(record.Notes), version, notes)
 	}
 	w.version, w.notes = version, notes
-	w.told[version] = notes
+	w.acknowledged[version] = notes
 }
 
-// holdHistory holds the history against what the callers were told: it has each version once, without a gap.
-func (w *witness) holdHistory() {
+// checkHistory compares the history with the responses: it has each version once, without a gap.
+func (w *writer) checkHistory() {
 	want := w.version
-	for entry, err := range w.victim.client.ProviderHistory(context.Background(), w.customer, w.id) {
+	for entry, err := range w.server.client.ProviderHistory(context.Background(), w.customer, w.id) {
 		if err != nil {
-			w.victim.t.Errorf("read the history: %v", err)
+			w.server.t.Errorf("read the history: %v", err)
 			return
 		}
 		if entry.Version != want {
-			w.victim.t.Errorf("the history has version %d where %d should be", entry.Version, want)
+			w.server.t.Errorf("the history has version %d where %d should be", entry.Version, want)
 			return
 		}
-		if told, found := w.told[want]; want > 1 && (!found || len(entry.Changes) != 1 || entry.Changes[0].To != told) {
-			w.victim.t.Errorf("the history says of version %d that it made %v; want the notes %q", want, entry.Changes, told)
+		if acknowledged, found := w.acknowledged[want]; want > 1 && (!found || len(entry.Changes) != 1 || entry.Changes[0].To != acknowledged) {
+			w.server.t.Errorf("the history has for version %d the changes %v; want the notes %q", want, entry.Changes, acknowledged)
 		}
 		want--
 	}
 	if want != 0 {
-		w.victim.t.Errorf("the history ends before version %d", want)
+		w.server.t.Errorf("the history ends before version %d", want)
 	}
 }
 

@@ -22,16 +22,16 @@ type process struct {
 }
 
 // program returns the program, to be started in a directory.
-func program(folder string, args ...string) process {
+func program(directory string, args ...string) process {
 	p := process{exec.Command(os.Args[0], args...), newBuffer(), newBuffer()}
-	p.Dir, p.Env, p.Stdout, p.Stderr = folder, append(os.Environ(), asProgram+"=1"), p.stdout, p.stderr
+	p.Dir, p.Env, p.Stdout, p.Stderr = directory, append(os.Environ(), asProgram+"=1"), p.stdout, p.stderr
 	return p
 }
 
 // start starts the program in a directory. It is killed when the test ends, should it still run.
-func start(t *testing.T, folder string, args ...string) process {
+func start(t *testing.T, directory string, args ...string) process {
 	t.Helper()
-	p := program(folder, args...)
+	p := program(directory, args...)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +59,9 @@ func TestDemo(t *testing.T) {
 		}
 		t.Skip("curl is not installed; the command that the demo prints is not tried")
 	}
-	folder := t.TempDir()
+	directory := t.TempDir()
 	serve := func() (demo process, address, command string) {
-		demo = start(t, folder, "serve", "--demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		demo = start(t, directory, "serve", "--demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 		demo.stdout.waitFor(t, "Ctrl-C stops it.")
 		demo.stderr.waitFor(t, `"listening"`)
 		_, text, _ := strings.Cut(demo.stdout.String(), "The demo is served at http://")

@@ -85,7 +85,7 @@ func TestExportRestores(t *testing.T) {
 // import. What the others export is the same, byte for byte.
 func TestExportIsLossless(t *testing.T) {
 	t.Parallel()
-	folder, postgres := t.TempDir(), pgtest.New(t)
+	directory, postgres := t.TempDir(), pgtest.New(t)
 	round := 0
 	rapid.Check(t, func(r *rapid.T) {
 		round++
@@ -97,7 +97,7 @@ func TestExportIsLossless(t *testing.T) {
 			}
 			return stdout
 		}
-		database := func(name string) string { return "--database=" + filepath.Join(folder, name) }
+		database := func(name string) string { return "--database=" + filepath.Join(directory, name) }
 		must(drawLines(r), "import", "-", database("first.db"))
 		first := must("", "export", database("first.db"))
 		for _, other := range []string{database("second.db"), "--database=" + postgres} {

@@ -72,7 +72,7 @@ func TestImport(t *testing.T) {
 	long := `{"notes":"` + strings.Repeat("x", 64<<10) + `"}`
 	longest := withID + strings.Repeat(" ", 64<<10-len(withID)-1) + "\t" // 64 KiB
 	skip := []string{"--skip-invalid"}
-	for _, fact := range []struct {
+	for _, tt := range []struct {
 		name, lines string
 		flags       []string
 		code        int
@@ -120,32 +120,32 @@ func TestImport(t *testing.T) {
 		{"bad lines without end", strings.Repeat("{}\n", 1000), nil, 1,
 			numbered(100, required) + "server: import: 1000 lines are invalid (the first 100 are reported above), so nothing was imported; fix them, or import the others with --skip-invalid\n", 0, 0},
 	} {
-		t.Run(fact.name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			database, file := migrated(t, filepath.Join(t.TempDir(), "test.db")), filepath.Join(t.TempDir(), "lines.ndjson")
-			if err := os.WriteFile(file, []byte(fact.lines), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte(tt.lines), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			created := "server: created the organization \"acme\", as there was none of that name\n"
 			for n, source := range []string{"-", file} {
-				args := append([]string{"import", source, "--organization", "acme", "--database", database}, fact.flags...)
-				stdout, stderr, code := run(fact.lines, args...)
-				records := fmt.Sprintf("%d records: %d new, 0 changed, %d unchanged", fact.records+fact.repeated, fact.records, fact.repeated)
+				args := append([]string{"import", source, "--organization", "acme", "--database", database}, tt.flags...)
+				stdout, stderr, code := run(tt.lines, args...)
+				records := fmt.Sprintf("%d records: %d new, 0 changed, %d unchanged", tt.records+tt.repeated, tt.records, tt.repeated)
 				if n == 1 {
-					records = fmt.Sprintf("%d records: 0 new, 0 changed, %[1]d unchanged", fact.records+fact.repeated)
+					records = fmt.Sprintf("%d records: 0 new, 0 changed, %[1]d unchanged", tt.records+tt.repeated)
 				}
-				if fact.records+fact.repeated == 1 {
+				if tt.records+tt.repeated == 1 {
 					records = strings.Replace(records, "records", "record", 1)
 				}
-				want := strings.Replace(fact.stderr, "RECORDS", records, 1)
+				want := strings.Replace(tt.stderr, "RECORDS", records, 1)
 				if n == 0 && code == 0 {
 					want = created + want
 				}
-				if code != fact.code || stdout != "" || stderr != want {
-					t.Errorf("from %s: exit code %d, standard output %q, standard error\n%s, want %d,\n%s", source, code, stdout, stderr, fact.code, want)
+				if code != tt.code || stdout != "" || stderr != want {
+					t.Errorf("from %s: exit code %d, standard output %q, standard error\n%s, want %d,\n%s", source, code, stdout, stderr, tt.code, want)
 				}
-				if row := query(t, database, "SELECT count(*), coalesce(sum(version), 0) FROM providers"); row[0] != int64(fact.records) || row[1] != int64(fact.records) {
-					t.Errorf("from %s: %d records with versions that add up to %d, want %d records of version 1", source, row[0], row[1], fact.records)
+				if row := query(t, database, "SELECT count(*), coalesce(sum(version), 0) FROM providers"); row[0] != int64(tt.records) || row[1] != int64(tt.records) {
+					t.Errorf("from %s: %d records with versions that add up to %d, want %d records of version 1", source, row[0], row[1], tt.records)
 				}
 			}
 		})

@@ -89,8 +89,8 @@ func TestReplacedDatabase(t *testing.T) {
 func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	for range 3 {
-		folder := t.TempDir()
-		p := start(t, folder, "serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		directory := t.TempDir()
+		p := start(t, directory, "serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 		url, _ := p.stderr.addresses(t, `"listening"`)
 		var signalled atomic.Bool
 		var sent atomic.Int64

@@ -1,10 +1,10 @@
 // Command server serves the careCycle customer provider API. It also creates API keys, and imports and exports records.
 // `server --help` lists its commands. The packages under internal do the work:
 //
-//   - command: the command line, which connects the others;
-//   - api, apikey, validate, wire, docs, metrics: the way in of a request;
-//   - provider: the domain, which makes every change of a record;
-//   - writes, batch, sqlite, postgres: the way to the disk;
+//   - command: the command line, which connects the other packages;
+//   - api, apikey, validate, wire, docs, metrics: receive and check a request;
+//   - provider: the domain, which applies every change of a record;
+//   - writes, batch, sqlite, postgres: store it;
 //   - ndjson: the import and the export.
 package main
 

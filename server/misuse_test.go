@@ -109,9 +109,9 @@ func TestDatabaseForms(t *testing.T) {
 // TestFailure calls commands that cannot do their work: exit code 1, and one line on standard error says why and what to do.
 func TestFailure(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
+	directory := t.TempDir()
 	file := func(name, content string) string {
-		path := filepath.Join(folder, name)
+		path := filepath.Join(directory, name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -123,12 +123,12 @@ func TestFailure(t *testing.T) {
 	}
 	defer taken.Close()
 	var (
-		missing  = filepath.Join(folder, "missing", "test.db")
+		missing  = filepath.Join(directory, "missing", "test.db")
 		text     = file("text.db", strings.Repeat("This is not a database. ", 1000))
-		newer    = newerSchema(t, filepath.Join(folder, "newer.db"))
-		fine     = migrated(t, filepath.Join(folder, "fine.db"))
-		none     = filepath.Join(folder, "none.db")
-		foreign  = foreignDatabase(t, filepath.Join(folder, "foreign.db"))
+		newer    = newerSchema(t, filepath.Join(directory, "newer.db"))
+		fine     = migrated(t, filepath.Join(directory, "fine.db"))
+		none     = filepath.Join(directory, "none.db")
+		foreign  = foreignDatabase(t, filepath.Join(directory, "foreign.db"))
 		lines    = file("lines.ndjson", "")
 		inUse    = taken.Addr().String() + " is in use by another program; stop that, or choose another address, port 0 for any free port"
 		noKey    = "there is no key of that ID; IDs begin with key_ and are listed by keys list"
@@ -136,13 +136,13 @@ func TestFailure(t *testing.T) {
 		notOne   = "open database " + text + ": it is not a SQLite database; name another file with --database"
 		tooNew   = "open database " + newer + ": its schema, version 99, was made by a newer version of this program, which knows up to "
 	)
-	for _, fact := range []struct {
+	for _, tt := range []struct {
 		name, database, message string
 		args                    []string
 	}{
-		{"migrate/no folder", missing, noFolder, []string{"migrate"}},
-		{"serve/no folder", missing, noFolder, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}},
-		{"import/no folder", missing, noFolder, []string{"import", lines, "--organization", "acme"}},
+		{"migrate/no directory", missing, noFolder, []string{"migrate"}},
+		{"serve/no directory", missing, noFolder, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}},
+		{"import/no directory", missing, noFolder, []string{"import", lines, "--organization", "acme"}},
 		{"migrate/not a database", text, notOne, []string{"migrate"}},
 		{"keys/not a database", text, notOne, []string{"keys", "list"}},
 		{"migrate/a newer schema", newer, tooNew, []string{"migrate"}},
@@ -152,18 +152,18 @@ func TestFailure(t *testing.T) {
 		{"keys/no database", none, "open database: there is no database " + none + "; name another with --database, or create it with migrate", []string{"keys", "list"}},
 		{"export/no database", none, "open database: there is no database " + none, []string{"export", "--organization", "acme"}},
 		{"serve/another program's database", foreign, "open database " + foreign + ": it is the database of another program, and was left as it is", []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "off"}},
-		{"import/no file", fine, "import: open " + filepath.Join(folder, "none") + ": no such file or directory", []string{"import", filepath.Join(folder, "none"), "--organization", "acme"}},
-		{"import/a folder", fine, "import: read line 1: read " + folder + ": is a directory", []string{"import", folder, "--organization", "acme"}},
+		{"import/no file", fine, "import: open " + filepath.Join(directory, "none") + ": no such file or directory", []string{"import", filepath.Join(directory, "none"), "--organization", "acme"}},
+		{"import/a directory", fine, "import: read line 1: read " + directory + ": is a directory", []string{"import", directory, "--organization", "acme"}},
 		{"export/an unknown organization", fine, `export: there is no organization "nobody" in this database; check --organization and --database`, []string{"export", "--organization", "nobody"}},
 		{"history/an unknown ID", fine, "history: no provider has or had the ID " + exampleID + " in this database; check the ID and --database", []string{"history", exampleID}},
 		{"keys/revoke an unknown key", fine, "revoke key: " + noKey, []string{"keys", "revoke", "key_000000000000"}},
 		{"keys/rotate an unknown key", fine, "rotate key: " + noKey, []string{"keys", "rotate", "key_000000000000"}},
 		{"keys/revoke a secret", fine, "revoke key: " + noKey, []string{"keys", "revoke", apikey.Generate()}},
 	} {
-		t.Run(fact.name, func(t *testing.T) {
-			stdout, stderr, code := run("", append(fact.args, "--database", fact.database)...)
-			if code != 1 || stdout != "" || !strings.HasPrefix(stderr, "server: "+fact.message) || strings.Count(stderr, "\n") != 1 {
-				t.Errorf("exit code %d, standard output %q, standard error\n%s, want\n%s", code, stdout, stderr, fact.message)
+		t.Run(tt.name, func(t *testing.T) {
+			stdout, stderr, code := run("", append(tt.args, "--database", tt.database)...)
+			if code != 1 || stdout != "" || !strings.HasPrefix(stderr, "server: "+tt.message) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("exit code %d, standard output %q, standard error\n%s, want\n%s", code, stdout, stderr, tt.message)
 			}
 		})
 	}

@@ -122,7 +122,7 @@ func TestMethod(t *testing.T) {
 	a := newServer(t).account("acme")
 	r := a.newRecord()
 	path, list := r.path(), providersOf(r.customer)
-	for _, fact := range []struct {
+	for _, tt := range []struct {
 		method, path string
 		status       int
 		allow, body  string
@@ -161,10 +161,10 @@ func TestMethod(t *testing.T) {
 		{"GET", "/debug/pprof/", 404, "", pathNotFound},
 		{"GET", path + "/more", 404, "", pathNotFound},
 	} {
-		t.Run(fact.method+" "+fact.path, func(t *testing.T) {
-			got := a.in(t).send(request{Method: fact.method, Path: fact.path, Body: `{}`})
-			if allow := got.Header.Get("Allow"); got.Status != fact.status || allow != fact.allow || got.Body != fact.body {
-				t.Errorf("got  %d, Allow %q, %s\nwant %d, Allow %q, %s", got.Status, allow, got.Body, fact.status, fact.allow, fact.body)
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			got := a.in(t).send(request{Method: tt.method, Path: tt.path, Body: `{}`})
+			if allow := got.Header.Get("Allow"); got.Status != tt.status || allow != tt.allow || got.Body != tt.body {
+				t.Errorf("got  %d, Allow %q, %s\nwant %d, Allow %q, %s", got.Status, allow, got.Body, tt.status, tt.allow, tt.body)
 			}
 		})
 	}

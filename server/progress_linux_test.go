@@ -17,13 +17,13 @@ import (
 // TestProgress imports on a terminal. It shows bars while the file is read, and leaves none of them behind.
 func TestProgress(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	file := filepath.Join(folder, "lines.ndjson")
+	directory := t.TempDir()
+	file := filepath.Join(directory, "lines.ndjson")
 	const line = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Hospital"}` + "\n"
 	if err := os.WriteFile(file, []byte(strings.Repeat(line, 2000)+"{}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, fact := range []struct {
+	for _, tt := range []struct {
 		flag, told string
 		code       int
 		bars       []string
@@ -32,13 +32,13 @@ func TestProgress(t *testing.T) {
 		{"--skip-invalid", "imported 2000 records: 1 new, 0 changed, 1999 unchanged; skipped 1 invalid line", 0, []string{"importing"}},
 	} {
 		stderr, screen := terminal(t)
-		code := command.Run(context.Background(), []string{"import", file, "--organization", "acme", "--database", filepath.Join(folder, "test.db"), fact.flag}, nil, io.Discard, stderr)
+		code := command.Run(context.Background(), []string{"import", file, "--organization", "acme", "--database", filepath.Join(directory, "test.db"), tt.flag}, nil, io.Discard, stderr)
 		stderr.Close()
 		text := <-screen
 		const cleared = "\x1b[2K\r"
-		for _, want := range append(fact.bars, "% |", "B/s)", cleared+"line 2001: customerId is required. providerType is required.\r\n", cleared+fact.told+"\r\n") {
-			if code != fact.code || !strings.Contains(text, want) {
-				t.Errorf("%s: exit code %d, no %q in\n%q", fact.flag, code, want, text)
+		for _, want := range append(tt.bars, "% |", "B/s)", cleared+"line 2001: customerId is required. providerType is required.\r\n", cleared+tt.told+"\r\n") {
+			if code != tt.code || !strings.Contains(text, want) {
+				t.Errorf("%s: exit code %d, no %q in\n%q", tt.flag, code, want, text)
 			}
 		}
 	}

@@ -218,7 +218,7 @@ func (c connection) write(format string, args ...any) {
 	}
 }
 
-// readResponse waits for a received.
+// readResponse waits for a response.
 func (c connection) readResponse() response {
 	c.t.Helper()
 	received, err := http.ReadResponse(c.answers, nil)

@@ -2,8 +2,8 @@
 // the values that a record has, and a patch of those values. A property is written in the contract and nowhere else: its
 // JSON, its columns in both stores and its part in the history come from loops over the table.
 //
-// It is the lowest floor. The request bodies of package gen are its patches; the domain, the stores and their JSON are
-// made of its values. It knows neither HTTP nor SQL.
+// It is the lowest package. The request bodies of package gen are its patches; the domain, the stores and their JSON consist of its
+// values. It knows neither HTTP nor SQL.
 package property
 
 import "github.com/google/uuid"

@@ -20,7 +20,7 @@ import (
 // module is the one that is measured.
 const module = "github.com/carecycle/provider-api"
 
-// crowd is how many connections most of the bars speak of.
+// crowd is how many connections most of the goals speak of.
 const crowd = 64
 
 // plan is what a person chooses of a run.
@@ -37,11 +37,11 @@ type plan struct {
 // bench is a run of the driver.
 type bench struct {
 	plan
-	folder   string // for everything that it makes
-	program  string // this one
-	server   string // the one that is measured
-	script   string // wrk's
-	progress io.Writer
+	directory string // for all its files
+	program   string // this one
+	server    string // the one that is measured
+	script    string // wrk's
+	progress  io.Writer
 	*report
 }
 
@@ -77,28 +77,28 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	if err := findWrk(); err != nil {
 		return err
 	}
-	if err := onDisk(b.folder); err != nil {
-		return fmt.Errorf("%w; have TMPDIR name a folder on a disk", err)
+	if err := onDisk(b.directory); err != nil {
+		return fmt.Errorf("%w; have TMPDIR name a directory on a disk", err)
 	}
-	if b.script, err = writeScript(b.folder); err != nil {
+	if b.script, err = writeScript(b.directory); err != nil {
 		return err
 	}
 	if b.program, err = os.Executable(); err != nil {
 		return err
 	}
 	b.say("building the server")
-	b.server = filepath.Join(b.folder, "server")
+	b.server = filepath.Join(b.directory, "server")
 	_, err = output(command(ctx, "go", "build", "-o", b.server, module+"/server"))
 	return err
 }
 
-// say tells who waits what is in flight.
+// say reports progress.
 func (b *bench) say(format string, values ...any) {
 	fmt.Fprintf(b.progress, time.Now().Format(time.TimeOnly)+" "+format+"\n", values...)
 }
 
 func (b *bench) onSQLite(ctx context.Context) error {
-	kind := &files{folder: b.folder}
+	kind := &files{directory: b.directory}
 	data, err := b.fill(ctx, kind, serverOnSQLite, b.providers)
 	if err != nil {
 		return err
@@ -249,10 +249,10 @@ func (b *bench) scale(ctx context.Context, subject subject, kind databases) erro
 	return err
 }
 
-// fill makes a database with so many providers and a key to it, by the server's own commands, and notes how long the
+// fill creates a database with that many providers and a key, by the server's own commands, and records how long the
 // import took.
 func (b *bench) fill(ctx context.Context, kind databases, subject subject, providers int) (*dataSet, error) {
-	lines := filepath.Join(b.folder, strconv.Itoa(providers)+".ndjson")
+	lines := filepath.Join(b.directory, strconv.Itoa(providers)+".ndjson")
 	if _, err := os.Stat(lines); err != nil {
 		if err := writeImport(lines, providers); err != nil {
 			return nil, err
@@ -286,7 +286,7 @@ func (b *bench) own(peer string, arguments ...string) []string {
 }
 
 func (b *bench) withServer(ctx context.Context, arguments []string, f func(*server) error) error {
-	log, err := os.CreateTemp(b.folder, "*.log")
+	log, err := os.CreateTemp(b.directory, "*.log")
 	if err != nil {
 		return err
 	}
@@ -328,7 +328,7 @@ func (b *bench) load(ctx context.Context, subject subject, s *server, data *data
 	}
 	peak, err := s.peak()
 	b.add(result{
-		subject: subject, providers: data.providers, connections: connections, answers: *a,
+		subject: subject, providers: data.providers, connections: connections, responses: *a,
 		cpu: (after - before).Seconds() / float64(a.count) * 1000, peak: peak,
 	})
 	return err
@@ -356,16 +356,16 @@ func (b *bench) write(ctx context.Context, subject subject, run rawRun) error {
 		return err
 	}
 	b.add(result{subject: subject, providers: b.providers, connections: 1,
-		answers: answers{count: outcome.Updates, took: outcome.Took, times: outcome.Times}})
+		responses: responses{count: outcome.Updates, took: outcome.Took, times: outcome.Times}})
 	return nil
 }
 
 func (b *bench) pgbench(ctx context.Context, database string, clients int) error {
 	b.say("%s: %d clients", pgbenchUpdate, clients)
-	a, err := pgbench(ctx, b.folder, database, b.providers, clients, b.warmup, b.seconds)
+	a, err := pgbench(ctx, b.directory, database, b.providers, clients, b.warmup, b.seconds)
 	if err != nil {
 		return err
 	}
-	b.add(result{subject: pgbenchUpdate, providers: b.providers, connections: clients, answers: *a})
+	b.add(result{subject: pgbenchUpdate, providers: b.providers, connections: clients, responses: *a})
 	return nil
 }

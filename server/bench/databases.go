@@ -26,15 +26,15 @@ type databases interface {
 	drop(ctx context.Context, database string) error
 }
 
-// files are SQLite databases in one folder.
+// files are SQLite databases in one directory.
 type files struct {
-	folder string
-	made   int
+	directory string
+	made      int
 }
 
 func (f *files) create(context.Context) (string, error) {
 	f.made++
-	return filepath.Join(f.folder, fmt.Sprintf("%d.db", f.made)), nil // the server makes it
+	return filepath.Join(f.directory, fmt.Sprintf("%d.db", f.made)), nil // the server makes it
 }
 
 func (f *files) settle(context.Context, string) error {
@@ -44,7 +44,7 @@ func (f *files) settle(context.Context, string) error {
 
 func (f *files) clone(ctx context.Context, database string) (path string, err error) {
 	if _, err := os.Stat(database + "-wal"); !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("%s is not a whole database: it has a log beside it", database)
+		return "", fmt.Errorf("%s is not a whole database: it has a log next to it", database)
 	}
 	from, err := os.Open(database)
 	if err != nil {
@@ -72,15 +72,15 @@ func (f *files) drop(_ context.Context, database string) error {
 	return nil
 }
 
-// onDisk refuses a directory in memory, where nothing is durable and all is quick.
-func onDisk(folder string) error {
+// onDisk rejects a directory in memory, where nothing is durable.
+func onDisk(directory string) error {
 	const tmpfs = 0x01021994
 	var about syscall.Statfs_t
-	if err := syscall.Statfs(folder, &about); err != nil {
-		return fmt.Errorf("look at %s: %w", folder, err)
+	if err := syscall.Statfs(directory, &about); err != nil {
+		return fmt.Errorf("look at %s: %w", directory, err)
 	}
 	if about.Type == tmpfs {
-		return fmt.Errorf("%s is in memory, not on a disk", folder)
+		return fmt.Errorf("%s is in memory, not on a disk", directory)
 	}
 	return nil
 }

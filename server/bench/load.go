@@ -38,25 +38,25 @@ func findWrk() error {
 	return nil
 }
 
-func writeScript(folder string) (string, error) {
-	path := filepath.Join(folder, "wrk.lua")
+func writeScript(directory string) (string, error) {
+	path := filepath.Join(directory, "wrk.lua")
 	return path, os.WriteFile(path, script, 0o600)
 }
 
-// answers is what wrk has seen.
-type answers struct {
+// responses are those that wrk has counted.
+type responses struct {
 	count     int
 	took      time.Duration
 	times     histogram
-	corrected histogram // the times as wrk tells them
+	corrected histogram // the times as wrk reports them
 }
 
-func (a *answers) rate() float64 { return float64(a.count) / a.took.Seconds() }
+func (a *responses) rate() float64 { return float64(a.count) / a.took.Seconds() }
 
 // run sends requests over so many connections, each of which waits for its answer, for so many seconds. An answer
 // other than 200 is an error: checked looks at every status, which takes wrk some time; otherwise wrk counts those
 // from 400 on.
-func (w wrk) run(ctx context.Context, url string, connections, seconds int, checked bool) (*answers, error) {
+func (w wrk) run(ctx context.Context, url string, connections, seconds int, checked bool) (*responses, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+time.Minute)
 	defer cancel()
 	arguments := []string{
@@ -78,7 +78,7 @@ func (w wrk) run(ctx context.Context, url string, connections, seconds int, chec
 	case failed > 0:
 		return nil, fmt.Errorf("%d requests were not answered within %v", failed, answerTimeout)
 	case wrong > 0:
-		return nil, fmt.Errorf("%d of %d answers were not 200", wrong, a.count)
+		return nil, fmt.Errorf("%d of %d responses were not 200", wrong, a.count)
 	case a.count == 0:
 		return nil, errors.New("there was no answer")
 	}
@@ -86,10 +86,10 @@ func (w wrk) run(ctx context.Context, url string, connections, seconds int, chec
 }
 
 // parse reads what the script prints when it is done, below what wrk itself prints.
-func parse(text string, connections int) (a *answers, failed, wrong int, err error) {
+func parse(text string, connections int) (a *responses, failed, wrong int, err error) {
 	_, text, _ = strings.Cut(text, "\ntotals")
 	totals, times, _ := strings.Cut(text, "\n")
-	a = &answers{}
+	a = &responses{}
 	var microseconds int
 	if _, err := fmt.Sscan(totals, &microseconds, &a.count, &failed, &wrong); err != nil {
 		return nil, 0, 0, err
@@ -104,14 +104,14 @@ func parse(text string, connections int) (a *answers, failed, wrong int, err err
 	}
 	a.times = recorded(a.corrected, microseconds, a.count, connections)
 	if seen := a.times.total(); failed == 0 && seen != a.count {
-		err = fmt.Errorf("%d answers have %d times; does this wrk correct them in another way?", a.count, seen)
+		err = fmt.Errorf("%d responses have %d times; does this wrk correct them in another way?", a.count, seen)
 	}
 	return a, failed, wrong, err
 }
 
-// recorded returns the times as wrk recorded them. Before it tells them it invents some: for a response that took a
+// recorded returns the times as wrk recorded them. Before it reports them it invents some: for a response that took a
 // multiple of the mean it adds those of the requests that would have been sent in the meantime if requests did not wait for
-// answers (stats_correct in its stats.c). From the slowest down, that can be taken back.
+// responses (stats_correct in its stats.c). From the slowest down, that can be undone.
 func recorded(corrected histogram, microseconds, count, connections int) histogram {
 	times := append(histogram{}, corrected...)
 	if count < connections {

@@ -39,15 +39,15 @@ func needWrk(t *testing.T) {
 func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
 	needWrk(t)
 	b := &bench{
-		plan:   plan{rounds: 1, seconds: 1, warmup: 1, connections: []int{1}, providers: 100, sizes: []int{100}},
-		folder: t.TempDir(), progress: io.Discard, report: &report{},
+		plan:      plan{rounds: 1, seconds: 1, warmup: 1, connections: []int{1}, providers: 100, sizes: []int{100}},
+		directory: t.TempDir(), progress: io.Discard, report: &report{},
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := b.prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
-	data, err := b.fill(ctx, &files{folder: b.folder}, serverOnSQLite, b.providers)
+	data, err := b.fill(ctx, &files{directory: b.directory}, serverOnSQLite, b.providers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +81,11 @@ func TestMeasuresTheServerAndTheRawUpdate(t *testing.T) {
 
 func TestAnAnswerOtherThan200IsAnError(t *testing.T) {
 	needWrk(t)
-	b := &bench{folder: t.TempDir(), progress: io.Discard, report: &report{}}
+	b := &bench{directory: t.TempDir(), progress: io.Discard, report: &report{}}
 	if err := b.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	files := &files{folder: b.folder}
+	files := &files{directory: b.directory}
 	data, err := b.fill(t.Context(), files, serverOnSQLite, 10)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestAnAnswerOtherThan200IsAnError(t *testing.T) {
 	err = b.withServer(t.Context(), b.serve(data.database), func(s *server) error {
 		for _, checked := range []bool{true, false} {
 			_, err := wrk{b.script, 20, data.key}.run(t.Context(), s.url, 1, 1, checked) // half of them are not there
-			if err == nil || !strings.HasSuffix(err.Error(), "answers were not 200") {
+			if err == nil || !strings.HasSuffix(err.Error(), "responses were not 200") {
 				t.Errorf("checked %v: got %v", checked, err)
 			}
 		}

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command bench measures the server beside what it is made of, on the machine that it runs on, and prints the result
-// as Markdown for the README:
+// Command bench measures the server next to what bounds it, on the machine that it runs on, and prints the result as Markdown for
+// docs/performance.md:
 //
 //	go run ./server/bench          # all of it, a quarter of an hour
 //	go run ./server/bench -quick   # a smoke run, a minute
@@ -9,23 +9,21 @@
 // # What is measured
 //
 // The server as its operator runs it, durable, with validation, keys, history and log: on SQLite and on PostgreSQL, with
-// a transaction for each request, and with databases of several sizes. Beside it a bare net/http handler that echoes
-// the body, the same UPDATE straight into a SQLite file, and pgbench with the same UPDATE. Each is a process of its own.
-// The Go benchmark of one request in process is run as well. The report holds all this against the bars that were set
-// for the server.
+// a transaction for each request, and with databases of several sizes. Next to it: a bare net/http handler that echoes the body, the
+// same UPDATE straight into a SQLite file, and pgbench with the same UPDATE. Each is a process of its own. The Go benchmark of one
+// request in process runs as well. The report compares all this with the ratios that the server is to reach.
 //
 // # How
 //
 // The load comes from wrk, which must be installed, over loopback: a fixed number of connections, each of which waits
-// for its answer before it sends again. A request names a random provider and sets all of its properties but
+// for its response before it sends again. A request names a random provider and sets all of its properties but
 // customerId; four of them change. The providers were imported by the server's own command. What is measured at one
-// size starts from copies of one database, and with a warm-up in which the status of every answer is looked at. All is
-// measured in several rounds; the report has the median of each, and for a bar the median of the rounds' ratios. wrk's
-// percentiles count requests that it invents, as if a response that was slow had held others up; the report takes them
-// out again and shows both.
+// size starts from copies of one database, and with a warm-up that checks the status of every response. Everything is measured in
+// several rounds; the report has the median of each, and the median of the rounds' ratios. wrk's percentiles count requests that it
+// invents, as if a slow response had delayed others; the report removes them and shows both.
 //
 // PostgreSQL is a private server of package pgtest with the settings that it comes with and commits that wait for the
-// disk. All files are in a temporary folder, which is removed; all processes end with this one.
+// disk. All files are in a temporary directory, which is removed; all processes end with this one.
 package main
 
 import (
@@ -50,7 +48,7 @@ const timeout = 2 * time.Hour
 var errUsage = errors.New("wrong usage")
 
 func main() {
-	runtime.LockOSThread() // children are told to end when the thread that started them does: keep it
+	runtime.LockOSThread() // children end with the thread that started them
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -83,14 +81,14 @@ func dispatch(ctx context.Context, arguments []string, stdout, stderr io.Writer)
 
 // measure runs the plan and prints the report.
 func measure(ctx context.Context, p plan, stdout, stderr io.Writer) error {
-	folder, err := os.MkdirTemp("", "bench-")
+	directory, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer os.RemoveAll(directory)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	b := &bench{plan: p, folder: folder, progress: stderr, report: &report{}}
+	b := &bench{plan: p, directory: directory, progress: stderr, report: &report{}}
 	if err := b.run(ctx); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped before the end: %w", context.Cause(ctx))

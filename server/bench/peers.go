@@ -30,7 +30,7 @@ var peers = map[string]func(ctx context.Context, arguments []string) error{
 	"raw":       func(ctx context.Context, _ []string) error { return rawPeer(ctx, os.Stdin, os.Stdout) },
 }
 
-// echo does what no server can do without: it reads a request and answers it.
+// echo does the least that a server can do: it reads a request and responds.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

@@ -89,28 +89,28 @@ func execute(ctx context.Context, database string, statements ...string) error {
 
 // pgbench runs PostgreSQL's own load generator with the same UPDATE as rawUpdate, in a transaction each, by so many
 // clients for so many seconds, of which those of the warm-up, the first, do not count.
-func pgbench(ctx context.Context, folder, database string, providers, clients, warmup, seconds int) (*answers, error) {
+func pgbench(ctx context.Context, directory, database string, providers, clients, warmup, seconds int) (*responses, error) {
 	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench")
 	if err != nil || len(programs) == 0 {
 		return nil, errors.New("pgbench is not installed; apt-get install postgresql")
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(warmup+seconds)*time.Second+time.Minute)
 	defer cancel()
-	folder, err = os.MkdirTemp(folder, "pgbench-")
+	directory, err = os.MkdirTemp(directory, "pgbench-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(folder)
-	script := filepath.Join(folder, "update.sql")
+	defer os.RemoveAll(directory)
+	script := filepath.Join(directory, "update.sql")
 	if err := os.WriteFile(script, []byte(pgbenchScript(providers)), 0o600); err != nil {
 		return nil, err
 	}
 	c := command(ctx, programs[len(programs)-1], "--no-vacuum", "--protocol=prepared", "--client="+strconv.Itoa(clients), "--jobs=2",
-		"--time="+strconv.Itoa(warmup+seconds), "--file="+script, "--log", "--log-prefix="+filepath.Join(folder, "log"), database)
+		"--time="+strconv.Itoa(warmup+seconds), "--file="+script, "--log", "--log-prefix="+filepath.Join(directory, "log"), database)
 	if _, err := output(c); err != nil {
 		return nil, err
 	}
-	logs, err := filepath.Glob(filepath.Join(folder, "log.*")) // one for each job
+	logs, err := filepath.Glob(filepath.Join(directory, "log.*")) // one for each job
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func pgbench(ctx context.Context, folder, database string, providers, clients, w
 
 // readLogs reads pgbench's logs, a line for each transaction: the third field is how many microseconds it took, the
 // fifth and the sixth are the second and microsecond at which it ended.
-func readLogs(paths []string, warmup int64) (*answers, error) {
+func readLogs(paths []string, warmup int64) (*responses, error) {
 	type transaction struct{ took, end int64 }
 	var all []transaction
 	for _, path := range paths {
@@ -146,7 +146,7 @@ func readLogs(paths []string, warmup int64) (*answers, error) {
 	}
 	byEnd := func(a, b transaction) int { return cmp.Compare(a.end, b.end) }
 	begin, end := slices.MinFunc(all, byEnd).end+warmup, slices.MaxFunc(all, byEnd).end
-	a := &answers{took: time.Duration(end-begin) * time.Microsecond}
+	a := &responses{took: time.Duration(end-begin) * time.Microsecond}
 	for _, one := range all {
 		if one.end > begin {
 			a.count++

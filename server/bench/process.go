@@ -28,7 +28,7 @@ func command(ctx context.Context, program string, arguments ...string) *exec.Cmd
 	return c
 }
 
-// output runs a command to its end and returns what it printed. The error tells what it complained of.
+// output runs a command to its end and returns what it printed. The error has its standard error.
 func output(c *exec.Cmd) ([]byte, error) {
 	var complaint bytes.Buffer
 	c.Stderr = &complaint
@@ -39,7 +39,7 @@ func output(c *exec.Cmd) ([]byte, error) {
 	return out, nil
 }
 
-// server is a process that answers requests.
+// server is a process that serves requests.
 type server struct {
 	process *os.Process
 	url     string

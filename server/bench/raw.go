@@ -16,7 +16,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// rawRun is what a process that writes straight into a SQLite file is told.
+// rawRun configures a process that writes straight into a SQLite file.
 type rawRun struct {
 	Database  string
 	Providers int // how many the file has
@@ -27,7 +27,7 @@ type rawRun struct {
 	NoCheckpoints bool // leave all in the log; otherwise SQLite empties it as it does by itself, every 1,000 pages
 }
 
-// rawOutcome is what it answers.
+// rawOutcome is its result.
 type rawOutcome struct {
 	Updates int
 	Took    time.Duration

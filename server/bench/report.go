@@ -39,8 +39,8 @@ type result struct {
 	subject     subject
 	providers   int
 	connections int
-	answers
-	cpu  float64 // seconds for a thousand answers; 0 if not measured
+	responses
+	cpu  float64 // seconds for a thousand responses; 0 if not measured
 	peak int64   // bytes; 0 if not measured
 }
 
@@ -147,8 +147,8 @@ transactions. CPU and memory are the server process's; PostgreSQL's come on top.
 `)
 }
 
-// bar is a ratio that the server is to reach: the median of those of each round.
-type bar struct {
+// goal is a ratio that the server is to reach: the median of those of each round.
+type goal struct {
 	number  int
 	what    string
 	atLeast bool
@@ -156,20 +156,20 @@ type bar struct {
 	value   float64 // NaN if not measured
 }
 
-func (r *report) bars(p plan) []bar {
-	bars := r.barsOf(0, p)
-	for i := range bars {
+func (r *report) goals(p plan) []goal {
+	goals := r.goalsOf(0, p)
+	for i := range goals {
 		var values []float64
 		for round := range p.rounds {
-			values = append(values, r.barsOf(round, p)[i].value)
+			values = append(values, r.goalsOf(round, p)[i].value)
 		}
 		slices.Sort(values) // NaN first
-		bars[i].value = values[len(values)/2]
+		goals[i].value = values[len(values)/2]
 	}
-	return bars
+	return goals
 }
 
-func (r *report) barsOf(round int, p plan) []bar {
+func (r *report) goalsOf(round int, p plan) []goal {
 	n := p.providers
 	small, large := slices.Min(p.sizes), slices.Max(p.sizes)
 	rate := func(s subject, providers, connections int) float64 {
@@ -184,7 +184,7 @@ func (r *report) barsOf(round int, p plan) []bar {
 		best = other
 	}
 	bare, full := r.inProcess["bare"], r.inProcess["full"]
-	return []bar{
+	return []goal{
 		{1, "SQLite, 64 connections: requests/s to the raw UPDATE's, 64 a transaction", true, 0.6, onSQLite / rate(rawTogether, n, 1)},
 		{1, "the same, to a raw UPDATE that never empties its log", true, 0.6, onSQLite / rate(rawUnchecked, n, 1)},
 		{1, "SQLite, 64 connections: requests/s to the bare handler's (aim: 0.35)", true, 0.25, onSQLite / rate(bareHandler, n, crowd)},
@@ -200,8 +200,8 @@ func (r *report) barsOf(round int, p plan) []bar {
 	}
 }
 
-// verdict says whether the bar is reached.
-func (b bar) verdict() string {
+// verdict says whether the goal is reached.
+func (b goal) verdict() string {
 	switch {
 	case math.IsNaN(b.value):
 		return "not measured"
@@ -212,9 +212,9 @@ func (b bar) verdict() string {
 }
 
 func (r *report) printBars(w io.Writer, p plan) {
-	fmt.Fprintln(w, "| bar | ratio | asked | measured | |")
+	fmt.Fprintln(w, "| goal | ratio | wanted | measured | |")
 	fmt.Fprintln(w, "| ---: | --- | ---: | ---: | --- |")
-	for _, b := range r.bars(p) {
+	for _, b := range r.goals(p) {
 		sign, value := "≤", "–"
 		if b.atLeast {
 			sign = "≥"
@@ -279,7 +279,7 @@ func thousands(n int) string {
 	return s
 }
 
-// machine describes what the measurements were made on.
+// machine describes the machine of the measurements.
 func machine() string {
 	about := func(path, label string) string {
 		text, _ := os.ReadFile(path) // not known is left out

@@ -144,7 +144,7 @@ func (e withHead) GET(path string, handler echo.HandlerFunc, middlewares ...echo
 	return e.Echo.GET(path, handler, middlewares...)
 }
 
-// acceptPatch tells a caller who sends OPTIONS which media types a PATCH accepts (RFC 5789, 3.1).
+// acceptPatch adds to the response to OPTIONS which media types a PATCH accepts (RFC 5789, 3.1).
 func (a *API) acceptPatch(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if accepted := a.patchTypes[c.Path()]; accepted != nil && c.Request().Method == http.MethodOptions {

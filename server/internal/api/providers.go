@@ -20,7 +20,7 @@ func (a *API) ListCustomerProviders(ctx context.Context, r gen.ListCustomerProvi
 		CustomerID:   r.ID,
 		Filters:      r.Params.Filters(),
 		After:        parseListCursor(r.Params.Cursor),
-		Limit:        limit + 1, // one more tells whether there is another page
+		Limit:        limit + 1, // one more shows whether there is another page
 	}
 	records, err := a.Store.List(ctx, list)
 	if err != nil {

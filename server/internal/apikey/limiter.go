@@ -14,8 +14,8 @@ const (
 	maxFailures       = 10_000 // networks
 )
 
-// Limiter says how often a key may be used, and a wrong one tried. It counts in this process alone and is safe for
-// concurrent use.
+// Limiter limits how often a key may be used, and how often a caller may send wrong keys. It counts in this process alone and is safe
+// for concurrent use.
 type Limiter struct {
 	now      func() time.Time
 	keys     buckets[string] // by ID: no more than the store has
@@ -37,8 +37,7 @@ func (l *Limiter) Allow(key *Key) (retryAfter time.Duration, ok bool) {
 	return l.keys.take(key.ID, key.RateLimit, l.now())
 }
 
-// Failed counts a request with a wrong key and reports whether its sender may be told so: 10 at once, then one every
-// 6 seconds. If not, it is to come back after retryAfter, in whole seconds, at least one. A valid key does not come
+// Failed counts a request with a wrong key and reports whether it is within the limit: 10 at once, then one every 6 seconds. If not, it is to come back after retryAfter, in whole seconds, at least one. A valid key does not come
 // here: it is good whatever else its sender tries.
 //
 // addr is an IP address without port. An IPv6 network of 64 bits counts as one sender, who can use all of it; so does

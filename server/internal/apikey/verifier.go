@@ -18,15 +18,15 @@ const (
 	// takes effect after that time at the latest.
 	CacheTTL = 5 * time.Second
 
-	// UseInterval is how far apart the noted uses of a key are at least.
+	// UseInterval is the shortest time between two recorded uses of a key.
 	UseInterval = time.Minute
 
-	maxCached      = 10_000          // keys; a further one takes the place of any
-	maxPendingUses = 1_000           // uses waiting to be noted; further ones are not
-	recordTimeout  = 5 * time.Second // until a use is given up
+	maxCached      = 10_000          // keys; a further one replaces any of them
+	maxPendingUses = 1_000           // uses waiting to be recorded; further ones are dropped
+	recordTimeout  = 5 * time.Second // for recording a use
 )
 
-// ErrInvalid is the error for a key that is missing, malformed, unknown, expired or revoked, so that a caller who tries keys
+// ErrInvalid is the error for a key that is missing, malformed, unknown, expired or revoked, so that a caller who guesses keys
 // does not learn which.
 var ErrInvalid = errors.New("invalid api key")
 
@@ -41,11 +41,11 @@ type Verifier struct {
 	mu    sync.RWMutex
 	cache map[Hash]*cacheEntry
 
-	pendingUses chan struct{} // holds one for each use that is being noted
-	saving      chan struct{} // holds one while the store is noting one
+	pendingUses chan struct{} // holds one for each use that is being recorded
+	saving      chan struct{} // holds one while the store records a use
 }
 
-// cacheEntry is what the store said of a key.
+// cacheEntry is a key as the store returned it.
 type cacheEntry struct {
 	key      Key
 	lookedUp time.Time     // when the store was asked, on this machine's clock
@@ -59,7 +59,7 @@ func (e *cacheEntry) fresh(now time.Time) bool { return now.Sub(e.lookedUp) < Ca
 func (e *cacheEntry) storeTime(now time.Time) time.Time { return e.key.ReadAt.Add(now.Sub(e.lookedUp)) }
 
 // NewVerifier returns a Verifier of the keys in the store. now is the clock, time.Now outside of tests. The log gets
-// a warning for each use that could not be noted. The Verifier is to be closed before the store.
+// a warning for each use that could not be recorded. Close the Verifier before the store.
 func NewVerifier(store Store, now func() time.Time, log *slog.Logger) *Verifier {
 	return &Verifier{
 		store: store, now: now, log: log, cache: map[Hash]*cacheEntry{}, known: known{store: store, now: now},
@@ -67,8 +67,8 @@ func NewVerifier(store Store, now func() time.Time, log *slog.Logger) *Verifier 
 	}
 }
 
-// Verify returns the key that the secret belongs to, if it is active now, and has its use noted. The key is shared
-// and must not be changed. Errors: ErrInvalid, or the store's if it cannot be asked.
+// Verify returns the key of the secret if it is active now, and records its use. The key is shared and must not be changed. Errors:
+// ErrInvalid, or the store's.
 func (v *Verifier) Verify(ctx context.Context, secret string) (*Key, error) {
 	hash, ok := HashOf(secret)
 	if !ok {
@@ -106,8 +106,8 @@ func (v *Verifier) VerifyKnown(ctx context.Context, secret string) (*Key, error)
 	return v.Verify(ctx, secret)
 }
 
-// Close waits until the uses seen so far are noted or given up, about 5 seconds at most. Verify still works after it,
-// but notes no more. Close is called once.
+// Close waits until the uses so far are recorded or dropped, about 5 seconds at most. Verify still works after it, but records no
+// uses. Call Close once.
 func (v *Verifier) Close() {
 	for range maxPendingUses {
 		v.pendingUses <- struct{}{}
@@ -120,8 +120,8 @@ func (v *Verifier) cached(hash Hash) *cacheEntry {
 	return v.cache[hash]
 }
 
-// lookUp asks the store, once for all who want to know at the same time. One of them giving up must not fail the
-// others; no response is waited for that would be too old to use.
+// lookUp queries the store, once for all concurrent callers. A caller that leaves does not fail the others. It waits no longer than
+// its result could be used.
 func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*cacheEntry, error) {
 	entry, err, _ := v.lookups.Do(string(hash[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CacheTTL)

@@ -176,7 +176,7 @@ func (b *Batch[Q, R]) serve() {
 	}
 }
 
-// start waits for calls and makes them the next run. It returns false after Close, when there are no more.
+// start waits for calls and puts them into the next run. It returns false after Close, when there are no more.
 func (b *Batch[Q, R]) start() bool {
 	clear(b.started)
 	clear(b.calls)

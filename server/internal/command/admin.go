@@ -15,7 +15,7 @@ import (
 // maxProfile bounds the length of a profile or a trace, in seconds.
 const maxProfile = 60
 
-// adminServer serves /metrics, and /debug/pprof/ if profiles are asked for.
+// adminServer serves /metrics, and /debug/pprof/ if profiles is set.
 func adminServer(listening address, profiles bool, recorder *metrics.Metrics, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", recorder.Handler())
@@ -26,12 +26,12 @@ func adminServer(listening address, profiles bool, recorder *metrics.Metrics, lo
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	server := httpServer(guardAdmin(listening, mux), log)
-	server.WriteTimeout = 0 // a profile takes as long as it is asked to
+	server.WriteTimeout = 0 // a profile takes as long as requested
 	return server
 }
 
-// guardAdmin rejects what a web page in the operator's browser could send, by itself or after it made its own name resolve to
-// this machine, and profiles that take long or show arguments of functions.
+// guardAdmin rejects requests of a web page in the operator's browser, also of one whose name resolves to this machine (DNS
+// rebinding), and profiles that take long or show arguments of functions.
 func guardAdmin(listening address, next http.Handler) http.Handler {
 	own, _, _ := net.SplitHostPort(string(listening))
 	hostname, _ := os.Hostname()

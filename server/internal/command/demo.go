@@ -26,7 +26,7 @@ const (
 // demoID is the customer and the provider of the documented example.
 var demoID = uuid.MustParse("3c90c3cc-0d44-4b50-8888-8dd25736052a")
 
-// demo makes sure of the example records, makes a key, and prints a command that uses it.
+// demo ensures the example records, creates a key, and prints a command that uses it.
 func demo(ctx context.Context, s store, address string, out io.Writer) error {
 	organization, _, err := s.EnsureOrganization(ctx, demoOrganization)
 	if err != nil {

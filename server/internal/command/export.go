@@ -15,7 +15,7 @@ type exportCommand struct {
 }
 
 func (e exportCommand) Run(ctx context.Context, c *commands, std streams) error {
-	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is an error to tell, not the end of the process
+	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is an error to report, not the end of the process
 	defer signal.Reset(syscall.SIGPIPE)
 	return c.withStore(ctx, func(s store) error {
 		err := ndjson.Export(ctx, s, string(e.Organization), std.out)

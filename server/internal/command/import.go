@@ -17,7 +17,7 @@ type importCommand struct {
 	SkipInvalid  bool   `help:"Import the valid lines although others are not. Without it, one invalid line keeps all from being imported."`
 }
 
-// maxReported is how many invalid lines are told one by one.
+// maxReported is how many invalid lines are reported one by one.
 const maxReported = 100
 
 func (i importCommand) Run(ctx context.Context, c *commands, std streams) error {

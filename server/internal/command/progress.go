@@ -10,7 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// quietInterval is how far apart the lines are that tell of progress where there is no terminal.
+// quietInterval is the time between two lines of progress if there is no terminal.
 const quietInterval = 10 * time.Second
 
 // progress reads a file and shows on a terminal how far it is, how fast, and how long the rest will take. Elsewhere it

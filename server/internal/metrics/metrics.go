@@ -1,7 +1,7 @@
 // Package metrics counts and times what the server does, for Prometheus to fetch from the admin listener.
 //
 // It stands next to a request: the middleware that logs a request records it here, and a store records each commit. No
-// label takes anything that a caller sends, so a caller can neither be read in the metrics nor make them grow.
+// label holds anything that a caller sends, so the metrics neither reveal a caller nor grow with what callers send.
 package metrics
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics holds the server's metrics. It is safe for concurrent use; New makes one.
+// Metrics holds the server's metrics. It is safe for concurrent use. New returns one.
 type Metrics struct {
 	registry  *prometheus.Registry
 	requests  *prometheus.CounterVec
@@ -26,7 +26,7 @@ type Metrics struct {
 	dropped   prometheus.Counter
 }
 
-// New returns metrics of their own, all zero, with those of the process and of the Go runtime next to them.
+// New returns new metrics, all zero, together with those of the process and the Go runtime.
 func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -63,13 +63,13 @@ func New() *Metrics {
 	return m
 }
 
-// Handler answers with every metric, in the format that the caller asks for.
+// Handler serves every metric, in the format that the caller accepts.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// Started counts a request as in flight. The function that it returns is to be called once, when the request has
-// been answered; it takes the request out again and records it as Request does.
+// Started counts a request as in flight. Call the function that it returns once, after the response: it records the request, which is
+// no longer in flight.
 func (m *Metrics) Started() func(operation, method string, status int, took time.Duration) {
 	m.inFlight.Inc()
 	return func(operation, method string, status int, took time.Duration) {
@@ -78,7 +78,7 @@ func (m *Metrics) Started() func(operation, method string, status int, took time
 	}
 }
 
-// Request records a request that was answered. The operation is the contract's operationId, or "other" outside the
+// Request records a request after its response. The operation is the contract's operationId, or "other" outside the
 // contract's paths; it must never be taken from the request. The method can be: one that HTTP does not define counts
 // as "other".
 func (m *Metrics) Request(operation, method string, status int, took time.Duration) {
@@ -86,7 +86,7 @@ func (m *Metrics) Request(operation, method string, status int, took time.Durati
 	m.durations.WithLabelValues(operation).Observe(took.Seconds())
 }
 
-// Batch records a transaction of size changes that took so long.
+// Batch records a transaction: its number of changes and its duration.
 func (m *Metrics) Batch(size int, took time.Duration) {
 	m.batchSize.Observe(float64(size))
 	m.commit.Observe(took.Seconds())
@@ -95,7 +95,7 @@ func (m *Metrics) Batch(size int, took time.Duration) {
 // LogDropped records log lines that could not be written.
 func (m *Metrics) LogDropped(lines int) { m.dropped.Add(float64(lines)) }
 
-// Method returns a request's method if HTTP defines it, and "other" for one that the client made up.
+// Method returns a request's method if HTTP defines it, and "other" for any other.
 func Method(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,

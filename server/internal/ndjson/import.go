@@ -1,5 +1,5 @@
-// Package ndjson reads providers from a file, one JSON object a line, into a store, and writes them to one. It is the
-// operator's door to the domain, next to the API's: the same contract decides what is valid.
+// Package ndjson imports providers from a file, one JSON object a line, into a store, and exports them. It is the operator's way to the
+// domain, as package api is the callers': the same contract decides what is valid.
 package ndjson
 
 import (
@@ -37,7 +37,7 @@ type Importer struct {
 	RecordSchema *validate.Schema // of a line that is a record
 	Store        provider.Store
 	Organization int64
-	Invalid      func(line int, reason string) // is told of each line that is not imported; the reason holds no value
+	Invalid      func(line int, reason string) // called for each line that is not imported; the reason holds no value
 }
 
 // Result counts the lines of an import. Blank lines do not count.
@@ -187,7 +187,7 @@ func (i *Importer) read(ctx context.Context, lines io.Reader, f func(chunk) erro
 	}()
 	defer func() {
 		stop()
-		for range parts { // until nobody reads lines any more
+		for range parts { // until the goroutine that reads lines has ended
 		}
 	}()
 	for parsed := range parts {

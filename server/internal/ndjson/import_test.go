@@ -63,7 +63,7 @@ func TestImport(t *testing.T) {
 	defer cancelStoring()
 	stored, cancelStored := context.WithCancel(t.Context())
 	defer cancelStored()
-	for _, fact := range []struct {
+	for _, tt := range []struct {
 		name     string
 		ctx      context.Context
 		capacity int
@@ -78,19 +78,19 @@ func TestImport(t *testing.T) {
 		{"canceled", storing, 5000, func() error { cancelStoring(); return storing.Err() }, io.EOF, context.Canceled},
 		{"canceled as a chunk was stored", stored, 5000, func() error { cancelStored(); return nil }, io.EOF, context.Canceled},
 	} {
-		t.Run(fact.name, func(t *testing.T) {
-			s := &store{capacity: fact.capacity, full: fact.full, customers: map[uuid.UUID]bool{}}
+		t.Run(tt.name, func(t *testing.T) {
+			s := &store{capacity: tt.capacity, full: tt.full, customers: map[uuid.UUID]bool{}}
 			i := importer(t, s)
 			var told []int
 			i.Invalid = func(line int, _ string) { told = append(told, line) }
-			result, err := i.Import(fact.ctx, io.MultiReader(strings.NewReader(lines(10_000)), failing{fact.end}))
-			if !errors.Is(err, fact.want) {
-				t.Errorf("error %v, want %v", err, fact.want)
+			result, err := i.Import(tt.ctx, io.MultiReader(strings.NewReader(lines(10_000)), failing{tt.end}))
+			if !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
 			}
 			if result.Records.Records() != len(s.records) || result.Invalid != len(told) {
 				t.Errorf("got %+v; %d records are stored, %d lines were told", result, len(s.records), len(told))
 			}
-			if fact.want == nil && result != (ndjson.Result{Records: provider.ImportCount{Created: 8000}, Customers: 1000, Invalid: 1000}) {
+			if tt.want == nil && result != (ndjson.Result{Records: provider.ImportCount{Created: 8000}, Customers: 1000, Invalid: 1000}) {
 				t.Errorf("got %+v", result)
 			}
 			if !slices.IsSorted(told) {

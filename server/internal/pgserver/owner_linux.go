@@ -31,10 +31,10 @@ func newOwner() (*owner, error) {
 	return nil, fmt.Errorf("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
 }
 
-// give makes the owner own a directory.
+// give sets the owner of a directory.
 func (o *owner) give(directory string) error { return os.Chown(directory, o.uid, o.gid) }
 
-// attributes make a process run as its owner, and end when this process ends, even if it is killed.
+// attributes have a process run as its owner, and end when this process ends, even if it is killed.
 func (o *owner) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
 	if o.uid != os.Getuid() {

@@ -150,6 +150,12 @@ func (s *Server) waitUntilReady() error {
 	}
 }
 
+// Log returns what the server has logged.
+func (s *Server) Log() (string, error) {
+	text, err := os.ReadFile(s.logPath())
+	return string(text), err
+}
+
 func (s *Server) logPath() string { return filepath.Join(s.directory, "log") }
 
 // Stop ends the server as a crash does: its clients lose their connections, and committed changes stay.

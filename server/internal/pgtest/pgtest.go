@@ -87,6 +87,16 @@ func (s *Server) Demote(t testing.TB) {
 	}
 }
 
+// Log returns what the server has logged.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	text, err := s.server.Log()
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	return text
+}
+
 // check ends the test if there is no server.
 func check(t testing.TB, err error) {
 	t.Helper()

@@ -100,7 +100,7 @@ func TestAServerEndsWithAKilledProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(config.Host) }) // its folder
+	t.Cleanup(func() { os.RemoveAll(config.Host) }) // its directory
 	if _, err := connect(t, dsn); err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func TestALockDelaysNobodyElse(t *testing.T) {
 	org := newFixture(t, dsn, postgres.Options{InFlight: 1})
 	locked, other := org.another(), org.another()
 	locked.record.CustomerID = uuid.New()
-	locked.make()
+	locked.ensure()
 	customer := locked.record.CustomerID
 	holder, observer := connect(t, dsn), connect(t, dsn)
 	for name, c := range map[string]struct {

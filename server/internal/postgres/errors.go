@@ -77,7 +77,7 @@ func (s sqlState) collision() bool { return s == serializationFailure || s == de
 
 var (
 	errNoConnection = errors.New("postgres: no connection became free in time")
-	errTimeout      = errors.New("postgres: no answer in time")
+	errTimeout      = errors.New("postgres: no response in time")
 	errNoHost       = errors.New("postgres: there is no host of that name")
 	errCertificate  = errors.New("postgres: the server's certificate is not valid for this host, or its authority is unknown; check the host and sslrootcert")
 )
@@ -86,7 +86,7 @@ var (
 // ended it, or has lost its role to another one, or a table that its statements were planned for has changed. Nothing was changed.
 type connectionLostError struct{ error }
 
-// toDomainError puts what the driver answers into the domain's errors. closed says whether the connection is.
+// toDomainError returns the domain error for an error of the driver. closed says whether the connection is closed.
 func toDomainError(err error, closed bool) error {
 	var own *provider.Error
 	if errors.As(err, &own) || errors.Is(err, apikey.ErrNotFound) {
@@ -107,8 +107,8 @@ func toDomainError(err error, closed bool) error {
 	return provider.Internal(cause)
 }
 
-// toCommitError is for the errors of what ends with a commit: once it was sent, a lost connection leaves it open
-// whether it took place.
+// toCommitError is toDomainError for a batch that ends with a commit: if the connection is lost after it was sent, the outcome is
+// unknown.
 func toCommitError(c *pgx.Conn, err error) error {
 	if err == nil {
 		return nil
@@ -120,7 +120,7 @@ func toCommitError(c *pgx.Conn, err error) error {
 	return err
 }
 
-// causeOf is what the operator may know of a driver's error.
+// causeOf returns the part of a driver's error that the log may show.
 func causeOf(err error) error {
 	var (
 		code   sqlState
@@ -148,7 +148,7 @@ func causeOf(err error) error {
 	return fmt.Errorf("postgres: %T", innermost(err))
 }
 
-// innermost is where an error began; of several, the last.
+// innermost returns the first error of a chain; of several, the last.
 func innermost(err error) error {
 	for {
 		inner := errors.Unwrap(err)

@@ -12,7 +12,7 @@ import (
 // exportTimeout bounds an export and its statement, which last as long as the reader needs.
 const exportTimeout = 24 * time.Hour
 
-// The inner query has rows come from the start, with nothing to sort but what one customer has.
+// With the inner query, rows come from the start, and only one customer's are sorted.
 var selectAll = `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
 		SELECT ` + columns + ` FROM providers
 		WHERE organization_id = $1 AND customer_id = customers.id AND NOT deleted ORDER BY id
@@ -63,7 +63,7 @@ func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UU
 // scanCustomer returns a customer and their record, nil if they have none.
 func scanCustomer(rows pgx.Rows) (customer uuid.UUID, _ *provider.Provider, err error) {
 	if none := rows.RawValues()[1] == nil; none {
-		others := make([]any, len(rows.RawValues())-1) // passed over
+		others := make([]any, len(rows.RawValues())-1) // not read
 		err = rows.Scan(append([]any{(*[16]byte)(&customer)}, others...)...)
 		return customer, nil, err
 	}

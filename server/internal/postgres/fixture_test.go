@@ -41,11 +41,11 @@ func (org *fixture) another() *fixture {
 	org.t.Helper()
 	another := *org
 	another.record = provider.Provider{ID: uuid.New(), CustomerID: uuid.New()}
-	another.make()
+	another.ensure()
 	return &another
 }
 
-func (org *fixture) make() {
+func (org *fixture) ensure() {
 	org.t.Helper()
 	if _, err := org.Import(org.t.Context(), org.organization, []provider.Import{org.importOf(org.record.ID)}, nil); err != nil {
 		org.t.Fatal(err)

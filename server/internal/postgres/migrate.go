@@ -28,8 +28,8 @@ const migrationTimeout = 2 * time.Minute
 var errMigrating = startError("another process has been migrating this database for " + migrationTimeout.String() +
 	"; wait for it, or end it: pg_locks has its advisory lock, and pg_stat_activity what it does")
 
-// migrate brings the schema up to date. Of several processes that start at once, one makes each change while the
-// others wait for it.
+// migrate brings the schema up to date. Of several processes that start at once, one applies each migration while the
+// others wait.
 func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) error {
 	config = config.Copy()
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
@@ -69,7 +69,7 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) erro
 	return err
 }
 
-// migrationLock is goose's lock. It tells what the process waits for.
+// migrationLock is goose's lock, and records what the process waits for.
 type migrationLock struct {
 	lock.SessionLocker
 	waiting *waiting

@@ -108,30 +108,81 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-// A server that serves as another user than the owner of the tables needs no more than these privileges.
+// A server that serves as another user than the owner of the tables needs the privileges that the documentation lists, which are those
+// that the error names.
 func TestTwoRoles(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
-	open(t, dsn, postgres.Options{}).Close()
-	role := "server_of_" + database(t, dsn)
-	c := connect(t, dsn)
-	execute(t, c, "CREATE ROLE "+role+" LOGIN")
-	serving := with(t, dsn, func(u *url.URL) { u.User = url.User(role) })
-	_, err := postgres.Open(t.Context(), serving, postgres.Options{})
-	if err == nil {
-		t.Fatal("it opens without privileges")
+	for name, granted := range map[string]func(err error) string{
+		"documented": func(error) string { return documented(t, "```sql\n") },
+		"named by the error": func(err error) string {
+			_, grants, _ := strings.Cut(err.Error(), "run ")
+			return grants
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.New(t)
+			open(t, dsn, postgres.Options{}).Close()
+			role := "app_of_" + database(t, dsn)
+			c := connect(t, dsn)
+			execute(t, c, "CREATE ROLE "+role+" LOGIN")
+			serving := with(t, dsn, func(u *url.URL) { u.User = url.User(role) })
+			_, err := postgres.Open(t.Context(), serving, postgres.Options{})
+			if err == nil {
+				t.Fatal("it opens without privileges")
+			}
+			execute(t, c, strings.ReplaceAll(granted(err), " TO app;", " TO "+role+";"))
+			org := newFixture(t, serving, postgres.Options{})
+			w := org.updateOf(property.Patch{})
+			w.Action = provider.Deleted
+			_, created := org.create()
+			_, updated := org.update(text("a"))
+			_, deleted := org.Write(t.Context(), w)
+			_, key, keyErr := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, 0)
+			if err := errors.Join(created, updated, deleted, keyErr, org.RecordKeyUse(t.Context(), key.ID, time.Now()), org.RevokeKey(t.Context(), key.ID, 0), org.Ping(t.Context())); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	_, grants, _ := strings.Cut(err.Error(), "run ")
-	execute(t, c, grants)
-	org := newFixture(t, serving, postgres.Options{})
-	w := org.updateOf(property.Patch{})
-	w.Action = provider.Deleted
-	_, created := org.create()
-	_, updated := org.update(text("a"))
-	_, deleted := org.Write(t.Context(), w)
-	_, key, keyErr := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, 0)
-	if err := errors.Join(created, updated, deleted, keyErr, org.RecordKeyUse(t.Context(), key.ID, time.Now()), org.RevokeKey(t.Context(), key.ID, 0), org.Ping(t.Context())); err != nil {
-		t.Error(err)
+}
+
+// documented returns the text of the documentation for operators between start and the end of its block.
+func documented(t *testing.T, start string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(text), start)
+	block, _, ended := strings.Cut(block, "```")
+	if !found || !ended {
+		t.Fatalf("docs/operations.md has no block after %q", start)
+	}
+	return block
+}
+
+// With the documented settings, PostgreSQL's own log holds no value of a record whose change fails. Without them it does.
+func TestServerLog(t *testing.T) {
+	t.Parallel()
+	var settings []string
+	for line := range strings.Lines("log_statement" + documented(t, "```\nlog_statement")) {
+		line, _, _ = strings.Cut(line, "#")
+		settings = append(settings, strings.ReplaceAll(strings.TrimSpace(line), " ", ""))
+	}
+	for name, c := range map[string]struct {
+		settings []string
+		leaks    bool
+	}{"documented": {settings, false}, "as installed": {nil, true}} {
+		server := pgtest.Start(t, pgserver.Options{Settings: c.settings})
+		dsn := server.Database(t)
+		org := newFixture(t, dsn, postgres.Options{})
+		execute(t, connect(t, dsn), "ALTER TABLE providers ADD CHECK (notes <> 'canary')")
+		if _, err := org.update(text("canary")); err == nil {
+			t.Fatal("the change is saved")
+		}
+		if log := server.Log(t); strings.Contains(log, "canary") != c.leaks || !strings.Contains(log, "ERROR:") {
+			t.Errorf("%s: the log holds the value: %v, want %v\n%s", name, !c.leaks, c.leaks, log)
+		}
 	}
 }
 

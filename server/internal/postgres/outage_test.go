@@ -177,7 +177,7 @@ func TestReadOnly(t *testing.T) {
 		t.Fatalf("organizations %d and %d, want one number", organization, org.organization)
 	}
 	y := &fixture{Store: s, t: t, organization: organization, record: org.record}
-	y.make()
+	y.ensure()
 	for range 4 {
 		if _, err := y.update(text(uuid.NewString())); err != nil {
 			t.Fatalf("update: %v", err)

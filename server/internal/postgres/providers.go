@@ -67,11 +67,11 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		t := transaction{clock: s.now}
 		records := t.of(organization)
 		for _, id := range customers {
-			records.made[id] = true
+			records.created[id] = true
 		}
 		for i := range imports {
 			records.want(imports[i].ID)
-			records.made[*imports[i].Patch.CustomerID] = true
+			records.created[*imports[i].Patch.CustomerID] = true
 		}
 		if err := t.begin(ctx, c); err != nil {
 			return err
@@ -82,7 +82,7 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 			records.change(next, event)
 		}
 		err := t.commit(ctx, c)
-		if err != nil && causeOf(err) == uniqueViolation { // another made one of the records, which had no row to lock yet
+		if err != nil && causeOf(err) == uniqueViolation { // another transaction created one of the records, which had no row to lock yet
 			return serializationFailure
 		}
 		return err
@@ -135,8 +135,8 @@ func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.U
 	return found[0], nil
 }
 
-// has reports whether what selectProvider found is there for a customer. The statement does not ask for that itself: it
-// could then be planned to go through all that the customer has.
+// has reports whether selectProvider found a record of the customer. The statement has no condition on the customer, as it could then
+// be planned to read all of the customer's records.
 func has(customer uuid.UUID, found []provider.Provider) bool {
 	return len(found) > 0 && !found[0].Deleted && found[0].CustomerID == customer
 }

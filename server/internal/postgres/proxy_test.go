@@ -24,18 +24,18 @@ type proxy struct {
 func newProxy(t *testing.T, dsn string) *proxy {
 	t.Helper()
 	const socket = ".s.PGSQL.5432"
-	folder, err := os.MkdirTemp("/tmp", "proxy-") // a socket's path must be short
+	directory, err := os.MkdirTemp("/tmp", "proxy-") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
+	t.Cleanup(func() { os.RemoveAll(directory) })
 	p := &proxy{server: filepath.Join(mustParse(t, dsn).Query().Get("host"), socket)}
 	p.dsn = with(t, dsn, func(u *url.URL) {
 		q := u.Query()
-		q.Set("host", folder)
+		q.Set("host", directory)
 		u.RawQuery = q.Encode()
 	})
-	l, err := net.Listen("unix", filepath.Join(folder, socket))
+	l, err := net.Listen("unix", filepath.Join(directory, socket))
 	if err != nil {
 		t.Fatal(err)
 	}

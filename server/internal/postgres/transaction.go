@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// transaction is what one has to do: the records of some organizations, in the order of their numbers.
+// transaction is a transaction on the records of some organizations, in the order of their numbers.
 type transaction struct {
 	organizations []*records
 	skipLocked    bool          // do not wait for rows that other sessions have locked
@@ -34,12 +34,12 @@ type records struct {
 	organization int64
 	wanted       map[uuid.UUID]*entry
 	events       []*provider.Event  // of the changes
-	made         map[uuid.UUID]bool // customers that are made if they do not exist
-	customers    map[uuid.UUID]bool // whether they exist: those that records may be made for or move to
+	created      map[uuid.UUID]bool // customers that are created unless they exist
+	customers    map[uuid.UUID]bool // whether they exist: those that records may be created for or move to
 	locked       map[uuid.UUID]bool // records and customers that exist, but were skipped
 }
 
-// entry is what there is under an ID.
+// entry is the state of an ID.
 type entry struct {
 	current *provider.Provider // nil if there is none
 	exists  bool               // a record is expected, as the write is not its creation
@@ -54,7 +54,7 @@ func (t *transaction) of(organization int64) *records {
 		t.organizations = slices.Insert(t.organizations, i, &records{
 			organization: organization,
 			wanted:       map[uuid.UUID]*entry{},
-			made:         map[uuid.UUID]bool{},
+			created:      map[uuid.UUID]bool{},
 			customers:    map[uuid.UUID]bool{},
 			locked:       map[uuid.UUID]bool{},
 		})
@@ -68,7 +68,7 @@ func (r *records) want(id uuid.UUID) {
 	}
 }
 
-// wantFor wants what a write needs to know.
+// wantFor wants the rows that a write depends on.
 func (r *records) wantFor(w *provider.Write) {
 	r.want(w.ID)
 	if w.Action == provider.Created {
@@ -84,7 +84,7 @@ func (r *records) wantFor(w *provider.Write) {
 // errLocked is the error of a write to a row that another session has locked.
 var errLocked = errors.New("postgres: another session has locked the row")
 
-// apply makes a write of what is known.
+// apply applies a write to the records that begin has read.
 func (r *records) apply(w *provider.Write, now time.Time) (provider.Provider, error) {
 	current := r.wanted[w.ID].current
 	if r.locked[w.ID] {
@@ -122,8 +122,8 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 	b := new(pgx.Batch)
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED") // the locks do the rest
 	for _, r := range t.organizations {
-		if len(r.made) > 0 {
-			b.Queue(insertCustomers, r.organization, inOrder(r.made))
+		if len(r.created) > 0 {
+			b.Queue(insertCustomers, r.organization, inOrder(r.created))
 		}
 		if len(r.wanted) > 0 {
 			b.Queue(lockProviders, r.organization, inOrder(r.wanted)).Query(r.scanProviders)
@@ -197,7 +197,7 @@ func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 	return toCommitError(c, c.SendBatch(ctx, b).Close())
 }
 
-// inOrder returns the keys of a map in the order in which all transactions lock them and make them.
+// inOrder returns the keys of a map in the order in which all transactions lock and create them.
 func inOrder[V any](m map[uuid.UUID]V) [][16]byte {
 	ids := make([][16]byte, 0, len(m))
 	for id := range m {
@@ -245,7 +245,7 @@ var saveProviders = func() string {
 
 const (
 	insertCustomers = "INSERT INTO customers (organization_id, id) SELECT $1::bigint, unnest($2::uuid[]) ON CONFLICT DO NOTHING"
-	// A version is in the history once: of two transactions that make the same record, the later one fails here.
+	// A version is in the history once: of two transactions that create the same record, the later one fails here.
 	insertEvents = `INSERT INTO provider_events (organization_id, provider_id, version, at, action, key_id, request_id, changes)
 		SELECT $1::bigint, unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::timestamptz[]), unnest($5::text[]), unnest($6::text[]),
 			unnest($7::text[]), unnest($8::text[])`

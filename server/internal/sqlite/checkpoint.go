@@ -8,22 +8,22 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// What is committed is on disk in the write-ahead log; a checkpoint copies it into the database file. SQLite would
-// have the writer do that inside a commit, every thousand pages. Here it is done next to the writer, which is stopped only
-// for the little that is left to copy once the log has some length, so that the next commit writes over the log from its
-// start. That is quicker than to have it grow: a file system keeps a journal of the sizes of its files.
+// A commit is on disk in the write-ahead log; a checkpoint copies it into the database file. By default, SQLite does that inside a
+// commit, every thousand pages. Here a goroutine does it concurrently. Once the log is long, it stops the writer while it copies
+// the few pages that are left, so that the next commit overwrites the log from its start. That is faster than a growing log, because
+// a file system journals the size of its files.
 const (
 	checkpointInterval = time.Second
 	longLog            = 2 << 10 // pages, 8 MiB
 	littleLeft         = 1 << 10 // pages
-	maxPasses          = 5       // copies in a row, each of what came during the one before
+	maxPasses          = 5       // consecutive copies, each of the pages written during the one before
 )
 
 // checkpointer copies the log into the database file until it is closed.
 type checkpointer struct {
 	store   *Store
 	conn    *sqlite.Conn
-	written atomic.Bool // something was committed since the last look
+	written atomic.Bool // something was committed since the last checkpoint
 	stop    chan struct{}
 	stopped chan struct{}
 }
@@ -54,9 +54,9 @@ func (c *checkpointer) run() {
 	}
 }
 
-// checkpointOnce copies what is in the log. An error, a full disk for example, is the next checkpointOnce's to overcome: the log keeps
-// what is committed, and if the log itself can no longer grow, the writer reports that. A reader who has not ended
-// holds back what was committed since it began; nobody waits for it.
+// checkpointOnce copies the log. After an error, of a full disk for example, the next call tries again: the log keeps what is committed,
+// and if it can no longer grow, the writer reports that. A reader keeps the pages that were committed since it began from being
+// copied; nothing waits for it.
 func (c *checkpointer) checkpointOnce() {
 	for range maxPasses {
 		inLog, left, err := c.checkpoint()

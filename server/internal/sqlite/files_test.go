@@ -25,8 +25,8 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 		path  func(t *testing.T) string
 		wants string // in the error
 	}{
-		{"no such folder", func(t *testing.T) string { return filepath.Join(t.TempDir(), "missing", "x.db") }, "missing does not exist; create it"},
-		{"a folder", func(t *testing.T) string { return t.TempDir() }, "cannot be written"},
+		{"no such directory", func(t *testing.T) string { return filepath.Join(t.TempDir(), "missing", "x.db") }, "missing does not exist; create it"},
+		{"a directory", func(t *testing.T) string { return t.TempDir() }, "cannot be written"},
 		{"not a database", func(t *testing.T) string { return file(t, strings.Repeat("not a database ", 1000)) }, "it is not a SQLite database"},
 		{"damaged", damaged, "it is damaged; restore a backup"},
 		{"newer", newer, "version 999, was made by a newer version of this program"},
@@ -113,9 +113,9 @@ func locked(t *testing.T) string {
 }
 
 func readOnly(t *testing.T) string {
-	folder := mount(t, "size=8m")
-	path := closed(t, filepath.Join(folder, "x.db"))
-	if out, err := exec.Command("mount", "-o", "remount,ro", folder).CombinedOutput(); err != nil {
+	directory := mount(t, "size=8m")
+	path := closed(t, filepath.Join(directory, "x.db"))
+	if out, err := exec.Command("mount", "-o", "remount,ro", directory).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return path
@@ -124,19 +124,19 @@ func readOnly(t *testing.T) string {
 // mount mounts an empty file system in memory until the test ends.
 func mount(t *testing.T, options string) string {
 	t.Helper()
-	folder := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder).CombinedOutput(); err != nil {
+	directory := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "tmpfs", directory).CombinedOutput(); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("mount a file system: %v: %s", err, out)
 		}
 		t.Skip("this test mounts a file system of its own; run it as root on Linux")
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
+		if out, err := exec.Command("umount", directory).CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
 		}
 	})
-	return folder
+	return directory
 }
 
 func TestFileIsItsOwnersAlone(t *testing.T) {
@@ -183,8 +183,8 @@ func TestManyOpenAtOnce(t *testing.T) {
 
 // A full disk fails changes, not reads, and they go on once there is room.
 func TestDiskFull(t *testing.T) {
-	folder := mount(t, "size=4m")
-	s, err := sqlite.Open(t.Context(), filepath.Join(folder, "x.db"), sqlite.Options{})
+	directory := mount(t, "size=4m")
+	s, err := sqlite.Open(t.Context(), filepath.Join(directory, "x.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestDiskFull(t *testing.T) {
 		return err
 	}
 
-	ballast := filepath.Join(folder, "ballast")
+	ballast := filepath.Join(directory, "ballast")
 	os.WriteFile(ballast, make([]byte, 8<<20), 0o600) // as much as there is room for
 	saved := 1
 	var refused *provider.Error

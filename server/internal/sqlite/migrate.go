@@ -18,8 +18,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate migrates the schema. If several processes do so at once, one makes each change; the transactions of the others fail,
-// and they look again.
+// migrate migrates the schema. If several processes do so at once, one applies each migration; the transactions of the others fail,
+// and they check again.
 func migrate(ctx context.Context, c *sqlite.Conn, path string) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -73,7 +73,7 @@ func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.U
 	return record, err
 }
 
-// List implements [provider.Store]. Its two statements need no transaction: a customer who is known stays known.
+// List implements [provider.Store]. Its two statements need no transaction: customers are never removed.
 func (s *Store) List(ctx context.Context, l provider.List) (records []provider.Provider, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		known, err := customerExists(c, l.Organization, l.CustomerID)
@@ -156,7 +156,7 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 	return count, nil
 }
 
-// ensureCustomer makes a customer known, and adds it to those of whom that is sure.
+// ensureCustomer creates a customer unless it exists, and adds it to known.
 func ensureCustomer(c *sqlite.Conn, organization int64, customer uuid.UUID, known map[uuid.UUID]bool) error {
 	if known[customer] {
 		return nil
@@ -183,7 +183,7 @@ var (
 
 	deleteProvider = "DELETE FROM providers WHERE row = ?"
 
-	// Apart from updateProvider, because it has SQLite look for the customer and write the index.
+	// Unlike updateProvider, it has SQLite look up the customer and write the index.
 	moveProvider = "UPDATE providers SET created_at = ?, deleted = 0, customer_id = ? WHERE row = ?"
 )
 
@@ -217,7 +217,7 @@ func (r *row) provider() *provider.Provider {
 	return &r.Provider
 }
 
-// load returns what there is under an ID, deleted or not; nil if nothing.
+// load returns the row of an ID, deleted or not; nil if there is none.
 func load(c *sqlite.Conn, organization int64, id uuid.UUID) (*row, error) {
 	statement, err := c.Prepare(selectProvider)
 	if err != nil {
@@ -253,7 +253,7 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 	if err != nil {
 		return err
 	}
-	if current != nil && next.Deleted { // nothing of it stays, whatever columns a newer program has added
+	if current != nil && next.Deleted { // also the values of columns that a newer program has added
 		if err := execute(c, deleteProvider, current.rowID); err != nil {
 			return err
 		}
@@ -300,7 +300,7 @@ func customerExists(c *sqlite.Conn, organization int64, customer uuid.UUID) (boo
 	return statement.Step()
 }
 
-// run steps a statement that returns no rows, and readies it for its next use.
+// run steps a statement that returns no rows, and resets it.
 func run(statement *sqlite.Stmt) error {
 	_, err := statement.Step()
 	return errors.Join(err, statement.Reset())

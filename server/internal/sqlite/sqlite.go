@@ -23,7 +23,7 @@ const busyTimeout = 5 * time.Second
 
 // Options configure a Store. The zero value has the defaults.
 type Options struct {
-	Now   func() time.Time // the clock; nil for the machine's
+	Now   func() time.Time // the clock; nil for time.Now
 	Batch writes.Options
 
 	MustExist bool // return an error if there is no file, instead of creating it

@@ -1,5 +1,5 @@
-// Package stack tells where a panic happened, and nothing of what was being worked on: the runtime's own traces show
-// arguments, which can be a person's data.
+// Package stack describes where a panic happened, without any value: the runtime's own traces show arguments, which can be a
+// person's data.
 package stack
 
 import (
@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// Trace returns the functions and lines that led to a panic, the innermost first. It is to be called by the deferred
-// function that recovers.
+// Trace returns the functions and lines that led to a panic, the innermost first. The deferred function that recovers calls it.
 func Trace() string {
 	const skipped = 4 // Callers, Trace, the deferred function, the runtime's panic
 	var s strings.Builder

@@ -31,7 +31,7 @@ func testCancel(t *testing.T, s *suite) {
 	} {
 		t.Run(name+" by a caller who left before it began changes nothing", func(t *testing.T) {
 			org := s.tenant(t)
-			record := org.make(patchOfAll(true))
+			record := org.create(patchOfAll(true))
 			if err := call(org, record); !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want %v", err, context.Canceled)
 			}
@@ -58,7 +58,7 @@ func testCancel(t *testing.T, s *suite) {
 	} {
 		t.Run(name+" for a caller who left ends", func(t *testing.T) {
 			org := s.tenant(t)
-			if err := call(org, org.make(property.Patch{})); CodeOrText(err) != provider.CodeUnavailable && !errors.Is(err, context.Canceled) {
+			if err := call(org, org.create(property.Patch{})); CodeOrText(err) != provider.CodeUnavailable && !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want one that says that it ended", err)
 			}
 		})
@@ -66,7 +66,7 @@ func testCancel(t *testing.T, s *suite) {
 
 	t.Run("a caller who leaves does not disturb the others", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		const callers = 32
 		var left atomic.Int32
 		var all sync.WaitGroup
@@ -124,7 +124,7 @@ func (i impatient) Done() <-chan struct{} {
 
 func testClose(t *testing.T, s *suite) {
 	org := s.tenant(t)
-	record := org.make(property.Patch{})
+	record := org.create(property.Patch{})
 	if err := s.Ping(t.Context()); err != nil {
 		t.Errorf("ping: %v", err)
 	}
@@ -141,7 +141,7 @@ func testClose(t *testing.T, s *suite) {
 		t.Errorf("close: %v", err)
 	}
 	all.Wait()
-	org.refuse(org.updateOf(record, property.Patch{}), provider.CodeUnavailable)
+	org.rejects(org.updateOf(record, property.Patch{}), provider.CodeUnavailable)
 	_, getErr := s.Get(t.Context(), org.number, record.CustomerID, record.ID)
 	_, listErr := s.List(t.Context(), provider.List{Organization: org.number, CustomerID: record.CustomerID, Limit: 1})
 	_, eventsErr := s.History(t.Context(), org.number, record.CustomerID, record.ID, 0, 1)

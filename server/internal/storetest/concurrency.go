@@ -27,7 +27,7 @@ func testConcurrency(t *testing.T, s *suite) {
 
 func testNoUpdateIsLost(t *testing.T, s *suite) {
 	org := s.tenant(t)
-	record := org.make(property.Patch{})
+	record := org.create(property.Patch{})
 	const callers, each = 16, 10
 	var all sync.WaitGroup
 	for caller := range callers {
@@ -54,7 +54,7 @@ func testNoUpdateIsLost(t *testing.T, s *suite) {
 
 func testDifferentProperties(t *testing.T, s *suite) {
 	org := s.tenant(t)
-	record := org.make(property.Patch{})
+	record := org.create(property.Patch{})
 	var all sync.WaitGroup
 	full := patchOfAll(false)
 	for id := range full.Values {
@@ -75,7 +75,7 @@ func testDifferentProperties(t *testing.T, s *suite) {
 
 func testOneUpdateOfAVersionWins(t *testing.T, s *suite) {
 	org := s.tenant(t)
-	record := org.make(property.Patch{})
+	record := org.create(property.Patch{})
 	const callers, rounds = 8, 12
 	for range rounds {
 		won := make(chan provider.Provider, callers)
@@ -108,7 +108,7 @@ func testOneDeletionWins(t *testing.T, s *suite) {
 	org := s.tenant(t)
 	const callers, rounds = 8, 6
 	for range rounds {
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		done := make(chan provider.Provider, callers)
 		var all sync.WaitGroup
 		for range callers {
@@ -132,7 +132,7 @@ func testUpdateOrDeletion(t *testing.T, s *suite) {
 	org := s.tenant(t)
 	const callers, rounds = 8, 6
 	for range rounds {
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		changed := make(chan provider.Provider, callers)
 		var all sync.WaitGroup
 		for n := range callers {
@@ -162,7 +162,7 @@ func testOneWriteOfAVersionWins(t *testing.T, s *suite) {
 	org := s.tenant(t)
 	const callers, rounds = 8, 6
 	for range rounds {
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		won := make(chan provider.Provider, callers)
 		var all sync.WaitGroup
 		for n := range callers {
@@ -224,7 +224,7 @@ func testEachCallHasItsResult(t *testing.T, s *suite) {
 	}
 	var calls []call
 	for n := range 40 {
-		good, moving, bad, others := org.make(patchOfAll(true)), org.make(patchOfAll(true)), org.make(patchOfAll(true)), other.make(patchOfAll(true))
+		good, moving, bad, others := org.create(patchOfAll(true)), org.create(patchOfAll(true)), org.create(patchOfAll(true)), other.create(patchOfAll(true))
 		city := set(property.City, fmt.Sprint("city ", n))
 		move := property.Patch{CustomerID: new(elsewhere), Values: property.Values{property.City: city.Values[property.City]}}
 		next, moved := good, moving
@@ -278,7 +278,7 @@ func testAnyOrder(t *testing.T, s *suite) {
 		org := s.tenant(t)
 		customers := [2]uuid.UUID{org.customer, org.customerElsewhere()}
 		for range 4 {
-			choices = append(choices, choice{org, org.make(property.Patch{}).ID, customers})
+			choices = append(choices, choice{org, org.create(property.Patch{}).ID, customers})
 		}
 	}
 	var all sync.WaitGroup

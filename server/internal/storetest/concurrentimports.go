@@ -53,7 +53,7 @@ func testImportsAndUpdates(t *testing.T, s *suite) {
 	org := s.tenant(t)
 	var records []provider.Provider
 	for range 8 {
-		records = append(records, org.make(property.Patch{}))
+		records = append(records, org.create(property.Patch{}))
 	}
 	const rounds = 10
 	var all sync.WaitGroup

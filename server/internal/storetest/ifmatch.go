@@ -27,7 +27,7 @@ func testIfMatch(t *testing.T, s *suite) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			org := s.tenant(t)
-			record := org.make(property.Patch{})
+			record := org.create(property.Patch{})
 			for _, city := range []string{"two", "three"} {
 				record = org.update(record, set(property.City, city))
 			}
@@ -48,7 +48,7 @@ func testIfMatch(t *testing.T, s *suite) {
 			}
 			if c.want == "" {
 				equal(t, "version", record.Version, int64(4))
-				record = org.remade(record, 3)
+				record = org.recreate(record, 3)
 				asked = record
 			}
 			org.unchanged(record)

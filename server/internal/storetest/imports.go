@@ -32,13 +32,13 @@ func testImport(t *testing.T, s *suite) {
 			equal(t, "record", record, want)
 			equal(t, "history", org.history(one.ID), []provider.Event{{ProviderID: one.ID, Version: 1, At: now, Action: provider.Created, Changes: changes}})
 		}
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		org.update(record, property.Patch{CustomerID: new(customer)}) // it is a customer as any other
 	})
 
 	t.Run("it changes a record that is known", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		want := record
 		want.Version, want.UpdatedAt = 2, s.clock.move(time.Second)
 		patch := property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null}}
@@ -46,12 +46,12 @@ func testImport(t *testing.T, s *suite) {
 		org.imports(provider.Import{ID: record.ID, Patch: patch})
 		equal(t, "record", org.find(want.CustomerID, want.ID), want)
 		equal(t, "event", org.history(record.ID)[1], provider.Event{ProviderID: record.ID, Version: 2, At: want.UpdatedAt, Action: provider.Updated, Changes: changes})
-		org.refuse(org.updateOf(record, property.Patch{}), provider.CodeNotFound) // it has moved
+		org.rejects(org.updateOf(record, property.Patch{}), provider.CodeNotFound) // it has moved
 	})
 
 	t.Run("it counts what it creates, changes and leaves as it was", func(t *testing.T) {
 		org := s.tenant(t)
-		known, other := org.make(set(property.City, "a")), org.make(property.Patch{})
+		known, other := org.create(set(property.City, "a")), org.create(property.Patch{})
 		keep := org.importOf(other.ID, set(property.City, "b"))
 		keep.KeepExisting = true
 		fresh := uuid.New()
@@ -91,8 +91,8 @@ func testImport(t *testing.T, s *suite) {
 
 	t.Run("another organization's record stays out of it", func(t *testing.T) {
 		org, other := s.tenant(t), s.tenant(t)
-		record := org.make(patchOfAll(true))
-		others := other.makeWithID(record.ID, patchOfAll(false))
+		record := org.create(patchOfAll(true))
+		others := other.createWithID(record.ID, patchOfAll(false))
 		equal(t, "version", others.Version, int64(1))
 		equal(t, "the other's record", org.find(record.CustomerID, record.ID), record)
 	})

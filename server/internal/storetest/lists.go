@@ -45,7 +45,7 @@ func compare(a, b provider.Position) int {
 	return bytes.Compare(a.ID[:], b.ID[:])
 }
 
-// answer is what a list of these records, the newest first, is to be.
+// answer returns what a list of these records is expected to return, the newest first.
 func answer(records []provider.Provider, l provider.List) []provider.Provider {
 	var answer []provider.Provider
 	for _, r := range records {
@@ -91,7 +91,7 @@ func testList(t *testing.T, s *suite) {
 						patch.Values[id] = property.Null
 					}
 				}
-				all = append(all, org.make(patch))
+				all = append(all, org.create(patch))
 				ids = append(ids, all[len(all)-1].ID)
 			}
 		}
@@ -147,7 +147,7 @@ func testList(t *testing.T, s *suite) {
 
 	t.Run("of a customer whom the organization does not have, there is none", func(t *testing.T) {
 		org, other := s.tenant(t), s.tenant(t)
-		other.make(property.Patch{})
+		other.create(property.Patch{})
 		for name, l := range map[string]provider.List{
 			"unknown":                {Organization: org.number, CustomerID: uuid.New(), Limit: 1},
 			"another organization's": {Organization: org.number, CustomerID: other.customer, Limit: 1},
@@ -162,7 +162,7 @@ func testList(t *testing.T, s *suite) {
 	t.Run("the same customer in two organizations has two lists", func(t *testing.T) {
 		org, other := s.tenant(t), s.tenant(t)
 		patch := property.Patch{CustomerID: new(uuid.New())}
-		record, others := org.make(patch), other.make(patch)
+		record, others := org.create(patch), other.create(patch)
 		equal(t, "list", org.list(provider.List{CustomerID: *patch.CustomerID, Limit: 10}), []provider.Provider{record})
 		equal(t, "the other's list", other.list(provider.List{CustomerID: *patch.CustomerID, Limit: 10}), []provider.Provider{others})
 	})
@@ -203,7 +203,7 @@ func testExport(t *testing.T, s *suite) {
 			for range n {
 				s.clock.move(time.Duration(n-2) * time.Millisecond)
 				records = append(records, org.write(org.createOf(customer, patchOfAll(n%2 == 0))))
-				other.makeWithID(records[0].ID, property.Patch{CustomerID: new(customer)})
+				other.createWithID(records[0].ID, property.Patch{CustomerID: new(customer)})
 				deleted := org.write(org.createOf(customer, patchOfAll(true)))
 				org.write(org.deleteOf(deleted))
 			}
@@ -220,7 +220,7 @@ func testExport(t *testing.T, s *suite) {
 		customers := []uuid.UUID{org.customer, org.customerElsewhere(), org.customerElsewhere()}
 		var records []provider.Provider
 		for n := range 30 {
-			records = append(records, org.make(property.Patch{CustomerID: new(customers[n%3])}))
+			records = append(records, org.create(property.Patch{CustomerID: new(customers[n%3])}))
 		}
 		want := org.export()
 		got := map[uuid.UUID][]provider.Provider{}
@@ -233,7 +233,7 @@ func testExport(t *testing.T, s *suite) {
 						org.write(org.deleteOf(moved))
 					}
 				}
-				org.make(property.Patch{CustomerID: new(uuid.New())})
+				org.create(property.Patch{CustomerID: new(uuid.New())})
 			}
 			got[customer] = append(got[customer], *record)
 			return nil
@@ -249,7 +249,7 @@ func testExport(t *testing.T, s *suite) {
 
 	t.Run("it ends with the caller's error", func(t *testing.T) {
 		org := s.tenant(t)
-		org.make(property.Patch{})
+		org.create(property.Patch{})
 		org.customerElsewhere()
 		full, calls := errors.New("the disk is full"), 0
 		err := s.Export(t.Context(), org.name, func(uuid.UUID, *provider.Provider) error { calls++; return full })

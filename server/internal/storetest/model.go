@@ -12,7 +12,7 @@ import (
 )
 
 // testModel runs random sequences of calls against a store and a model of one, which has nothing in common with it but
-// the contract, and holds every answer, record and history against each other.
+// the contract, and compares every response, record and history.
 func testModel(t *testing.T, s *suite) {
 	rapid.Check(t, func(r *rapid.T) {
 		m := &model{records: map[place]*provider.Provider{}, events: map[place][]provider.Event{}, customers: map[place]bool{}}
@@ -193,7 +193,7 @@ func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
 	return answer(newestFirst(records), l), ""
 }
 
-// write makes a write in the model and in the store, and holds their answers against each other.
+// write sends a write in the model and in the store, and compares the results.
 func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write) {
 	wantCode := m.apply(w, s.clock.now())
 	got, err := s.Write(t.Context(), w)

@@ -12,7 +12,7 @@ import (
 func testMove(t *testing.T, s *suite) {
 	t.Run("a record moves to another customer", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		elsewhere := org.customerElsewhere()
 		want := record
 		want.CustomerID, want.Values[property.City], want.Version, want.UpdatedAt = elsewhere, property.Null, 2, s.clock.move(time.Second)
@@ -28,13 +28,13 @@ func testMove(t *testing.T, s *suite) {
 
 		back := org.update(moved, property.Patch{CustomerID: new(record.CustomerID)})
 		equal(t, "customer", back.CustomerID, record.CustomerID)
-		org.refuse(org.updateOf(moved, property.Patch{}), provider.CodeNotFound)
+		org.rejects(org.updateOf(moved, property.Patch{}), provider.CodeNotFound)
 		org.unchanged(back)
 	})
 
 	t.Run("not to an unknown customer, nor to another organization's", func(t *testing.T) {
 		org, other := s.tenant(t), s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		s.clock.move(time.Second)
 		for name, customer := range map[string]uuid.UUID{"unknown": uuid.New(), "another organization's": other.customer, "nil": uuid.Nil} {
 			patch := patchOfAll(false)
@@ -50,7 +50,7 @@ func testMove(t *testing.T, s *suite) {
 		org := s.tenant(t)
 		stranger := provider.Provider{ID: uuid.New(), CustomerID: org.customer}
 		for _, customer := range []uuid.UUID{uuid.New(), org.customerElsewhere()} {
-			org.refuse(org.updateOf(stranger, property.Patch{CustomerID: new(customer)}), provider.CodeNotFound)
+			org.rejects(org.updateOf(stranger, property.Patch{CustomerID: new(customer)}), provider.CodeNotFound)
 		}
 	})
 }

@@ -57,12 +57,12 @@ func testCreate(t *testing.T, s *suite) {
 
 	t.Run("not under an ID that was used", func(t *testing.T) {
 		org := s.tenant(t)
-		record, deleted := org.make(patchOfAll(true)), org.make(patchOfAll(true))
+		record, deleted := org.create(patchOfAll(true)), org.create(patchOfAll(true))
 		org.write(org.deleteOf(deleted))
 		for _, id := range []uuid.UUID{record.ID, deleted.ID} {
 			w := org.createOf(org.customer, patchOfAll(false))
 			w.ID = id
-			org.refuse(w, provider.CodeInternal)
+			org.rejects(w, provider.CodeInternal)
 		}
 		org.unchanged(record)
 		org.notFound(deleted.CustomerID, deleted.ID)
@@ -70,7 +70,7 @@ func testCreate(t *testing.T, s *suite) {
 
 	t.Run("the same ID in two organizations is two records", func(t *testing.T) {
 		org, other := s.tenant(t), s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		w := other.createOf(other.customer, patchOfAll(false))
 		w.ID = record.ID
 		others := other.write(w)
@@ -84,8 +84,8 @@ func testCreate(t *testing.T, s *suite) {
 func testDelete(t *testing.T, s *suite) {
 	t.Run("a record is gone, and its history tells what it was", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(false)}})
-		other := org.make(patchOfAll(true))
+		record := org.create(property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(false)}})
+		other := org.create(patchOfAll(true))
 		now := s.clock.move(time.Second)
 		got := org.write(org.deleteOf(record))
 		equal(t, "ID", got.ID, record.ID)
@@ -103,7 +103,7 @@ func testDelete(t *testing.T, s *suite) {
 
 	t.Run("of every property, its last value", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.update(org.make(patchOfAll(true)), patchOfAll(false))
+		record := org.update(org.create(patchOfAll(true)), patchOfAll(false))
 		org.write(org.deleteOf(record, 2))
 		changes := org.chain(record.ID)[2].Changes
 		equal(t, "changes", len(changes), 1+len(property.Table))
@@ -114,7 +114,7 @@ func testDelete(t *testing.T, s *suite) {
 
 	t.Run("an unknown record is not found", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		org.notFound(record.CustomerID, uuid.New())
 		org.notFound(org.customerElsewhere(), record.ID)
 		org.notFound(uuid.New(), record.ID)
@@ -125,15 +125,15 @@ func testDelete(t *testing.T, s *suite) {
 		for name, elsewhere := range map[string]bool{"under its customer": false, "under another": true} {
 			t.Run(name, func(t *testing.T) {
 				org := s.tenant(t)
-				record := org.make(patchOfAll(true))
-				other := org.make(property.Patch{})
+				record := org.create(patchOfAll(true))
+				other := org.create(property.Patch{})
 				org.write(org.deleteOf(record))
 				customer := org.customer
 				if elsewhere {
 					customer = org.customerElsewhere()
 				}
 				now := s.clock.move(time.Second)
-				got := org.makeWithID(record.ID, property.Patch{CustomerID: new(customer), Values: property.Values{property.ProviderType: record.Values[property.ProviderType], property.City: property.Text("Springfield")}})
+				got := org.createWithID(record.ID, property.Patch{CustomerID: new(customer), Values: property.Values{property.ProviderType: record.Values[property.ProviderType], property.City: property.Text("Springfield")}})
 				equal(t, "record", got, provider.Provider{
 					ID: record.ID, CustomerID: customer, Version: 3, CreatedAt: now, UpdatedAt: now,
 					Values: valuesOf(property.Values{property.ProviderType: record.Values[property.ProviderType], property.City: property.Text("Springfield")}),
@@ -159,7 +159,7 @@ func testDelete(t *testing.T, s *suite) {
 
 	t.Run("an import that keeps what exists leaves it deleted", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		org.write(org.deleteOf(record))
 		one := org.importOf(record.ID, patchOfAll(false))
 		one.KeepExisting = true
@@ -170,10 +170,10 @@ func testDelete(t *testing.T, s *suite) {
 
 	t.Run("the clock may have been turned back", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		s.clock.move(-time.Hour)
 		org.write(org.deleteOf(record))
-		got := org.makeWithID(record.ID, property.Patch{})
+		got := org.createWithID(record.ID, property.Patch{})
 		equal(t, "createdAt", got.CreatedAt, record.UpdatedAt)
 		for _, event := range org.history(record.ID) {
 			equal(t, "time of event", event.At, record.UpdatedAt)
@@ -199,7 +199,7 @@ func testHistory(t *testing.T, s *suite) {
 			s.clock.move(time.Millisecond)
 			record = org.update(record, patch)
 		}
-		org.make(property.Patch{}) // another record's events stay out of it
+		org.create(property.Patch{}) // another record's events stay out of it
 		want := org.history(record.ID)
 		slices.Reverse(want)
 		equal(t, "events", events(org, record, 0, 100), want)
@@ -228,7 +228,7 @@ func testHistory(t *testing.T, s *suite) {
 		id, customer := uuid.New(), uuid.New()
 		patch := patchOfAll(true)
 		patch.CustomerID = new(customer)
-		record, others := org.makeWithID(id, patch), other.makeWithID(id, patch)
+		record, others := org.createWithID(id, patch), other.createWithID(id, patch)
 		org.update(record, patchOfAll(false))
 		equal(t, "events", len(events(org, record, 0, 10)), 2)
 		equal(t, "the other's events", len(events(other, others, 0, 10)), 1)

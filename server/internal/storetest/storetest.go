@@ -109,10 +109,10 @@ type tenant struct {
 	t        testing.TB
 	name     string
 	number   int64
-	customer uuid.UUID // one that exists, under whom records are made unless a test says otherwise
+	customer uuid.UUID // one that exists, under whom records are created unless a test says otherwise
 }
 
-// tenant makes an organization with one customer.
+// tenant creates an organization with one customer.
 func (s *suite) tenant(t testing.TB) *tenant {
 	t.Helper()
 	name := "organization " + uuid.NewString()
@@ -125,13 +125,13 @@ func (s *suite) tenant(t testing.TB) *tenant {
 	return org
 }
 
-// make makes a provider with that patch, of a type and under a customer even if the patch names none.
-func (org *tenant) make(patch property.Patch) provider.Provider {
+// create creates a provider with that patch, of a type and under a customer even if the patch names none.
+func (org *tenant) create(patch property.Patch) provider.Provider {
 	org.t.Helper()
-	return org.makeWithID(uuid.New(), patch)
+	return org.createWithID(uuid.New(), patch)
 }
 
-func (org *tenant) makeWithID(id uuid.UUID, patch property.Patch) provider.Provider {
+func (org *tenant) createWithID(id uuid.UUID, patch property.Patch) provider.Provider {
 	org.t.Helper()
 	one := org.importOf(id, patch)
 	org.imports(one)
@@ -147,7 +147,7 @@ func (org *tenant) importOf(id uuid.UUID, patch property.Patch) provider.Import 
 	return provider.Import{ID: id, Patch: patch}
 }
 
-// customerElsewhere makes another customer of the organization.
+// customerElsewhere creates another customer of the organization.
 func (org *tenant) customerElsewhere() uuid.UUID {
 	org.t.Helper()
 	customer := uuid.New()
@@ -159,7 +159,7 @@ func (org *tenant) customerElsewhere() uuid.UUID {
 
 var by = provider.Actor{KeyID: "key_test", RequestID: "0195e8a0-0000-7000-8000-000000000001"}
 
-// createOf returns a write that makes a record, of a type even if the patch names none.
+// createOf returns a write that creates a record, of a type even if the patch names none.
 func (org *tenant) createOf(customer uuid.UUID, patch property.Patch) provider.Write {
 	complete(&patch)
 	return provider.Write{Action: provider.Created, Organization: org.number, CustomerID: customer, ID: uuid.New(), Patch: patch, By: by}
@@ -173,7 +173,7 @@ func (org *tenant) deleteOf(r provider.Provider, ifMatch ...int64) provider.Writ
 	return provider.Write{Action: provider.Deleted, Organization: org.number, CustomerID: r.CustomerID, ID: r.ID, IfMatch: ifMatch, By: by}
 }
 
-// write makes a write that succeeds.
+// write sends a write that succeeds.
 func (org *tenant) write(w provider.Write) provider.Provider {
 	org.t.Helper()
 	next, err := org.Write(org.t.Context(), w)
@@ -183,14 +183,14 @@ func (org *tenant) write(w provider.Write) provider.Provider {
 	return next
 }
 
-// update makes a change that succeeds.
+// update sends a change that succeeds.
 func (org *tenant) update(r provider.Provider, patch property.Patch, ifMatch ...int64) provider.Provider {
 	org.t.Helper()
 	return org.write(org.updateOf(r, patch, ifMatch...))
 }
 
-// refuse makes a write that fails with that code.
-func (org *tenant) refuse(u provider.Write, code provider.Code) {
+// rejects expects a write that fails with that code.
+func (org *tenant) rejects(u provider.Write, code provider.Code) {
 	org.t.Helper()
 	_, err := org.Write(org.t.Context(), u)
 	if CodeOrText(err) != code {

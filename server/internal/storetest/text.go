@@ -30,7 +30,7 @@ func testText(t *testing.T, s *suite) {
 					patch.Values[id] = property.Text(sample)
 				}
 			}
-			want, changes := org.make(property.Patch{}).With(&patch)
+			want, changes := org.create(property.Patch{}).With(&patch)
 			record := org.update(want, patch)
 			want.Version++
 			equal(t, "record", org.find(record.CustomerID, record.ID), want)
@@ -46,7 +46,7 @@ func testText(t *testing.T, s *suite) {
 				patch.Values[id] = property.Text(strings.Repeat("😀", p.MaxLength))
 			}
 		}
-		want, changes := org.make(property.Patch{}).With(&patch)
+		want, changes := org.create(property.Patch{}).With(&patch)
 		record := org.update(want, patch)
 		want.Version++
 		equal(t, "record", org.find(record.CustomerID, record.ID), want)
@@ -55,7 +55,7 @@ func testText(t *testing.T, s *suite) {
 
 	t.Run("an empty text is not null", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		for n, to := range []property.Value{property.Text(""), property.Null, property.Text("")} {
 			record = org.update(record, property.Patch{Values: property.Values{property.Notes: to}})
 			equal(t, "notes", org.find(record.CustomerID, record.ID).Values[property.Notes], to)
@@ -67,7 +67,7 @@ func testText(t *testing.T, s *suite) {
 func testClock(t *testing.T, s *suite) {
 	t.Run("updatedAt follows the clock, in whole milliseconds and UTC", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		now := s.clock.move(90*time.Minute + 999_999*time.Nanosecond)
 		defer s.clock.move(-999_999 * time.Nanosecond)
 		next := org.update(record, set(property.City, "a"))
@@ -85,7 +85,7 @@ func testClock(t *testing.T, s *suite) {
 
 	t.Run("updatedAt never runs backwards", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		for n, step := range []time.Duration{time.Second, -time.Hour, time.Second, 2 * time.Hour, -time.Millisecond} {
 			now := s.clock.move(step)
 			next := org.update(record, set(property.City, fmt.Sprint(n)))
@@ -103,9 +103,9 @@ func testClock(t *testing.T, s *suite) {
 
 	t.Run("nor does an import turn it back", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		s.clock.move(-time.Hour)
-		next := org.makeWithID(record.ID, set(property.City, "a"))
+		next := org.createWithID(record.ID, set(property.City, "a"))
 		equal(t, "updatedAt", next.UpdatedAt, record.UpdatedAt)
 		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
 		equal(t, "version", next.Version, int64(2))
@@ -116,7 +116,7 @@ func testClock(t *testing.T, s *suite) {
 			org := s.tenant(t)
 			was := s.clock.set(at)
 			defer s.clock.set(was)
-			record := org.make(property.Patch{})
+			record := org.create(property.Patch{})
 			equal(t, "createdAt", org.find(record.CustomerID, record.ID).CreatedAt, at)
 		})
 	}

@@ -14,7 +14,7 @@ func testUpdate(t *testing.T, s *suite) {
 	t.Run("a record is returned as it stands", func(t *testing.T) {
 		org := s.tenant(t)
 		id, now := uuid.New(), s.clock.now()
-		got := org.makeWithID(id, property.Patch{Values: property.Values{property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false)}})
+		got := org.createWithID(id, property.Patch{Values: property.Values{property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false)}})
 		equal(t, "record", got, provider.Provider{
 			ID: id, CustomerID: org.customer, Version: 1, CreatedAt: now, UpdatedAt: now,
 			Values: valuesOf(property.Values{
@@ -26,7 +26,7 @@ func testUpdate(t *testing.T, s *suite) {
 	for id, p := range property.Table {
 		t.Run(p.Name+" is set, replaced, cleared and left", func(t *testing.T) {
 			org := s.tenant(t)
-			record := org.make(patchOfAll(true))
+			record := org.create(patchOfAll(true))
 			one, other := samples(id)
 			values := []property.Value{other, one}
 			if p.Nullable {
@@ -53,7 +53,7 @@ func testUpdate(t *testing.T, s *suite) {
 		}
 		t.Run(p.Name+" has each of its values", func(t *testing.T) {
 			org := s.tenant(t)
-			record := org.make(patchOfNulls())
+			record := org.create(patchOfNulls())
 			for _, to := range p.Enum {
 				record = org.update(record, set(property.ID(id), to))
 				equal(t, "value", org.find(record.CustomerID, record.ID).Values[id], property.Text(to))
@@ -63,7 +63,7 @@ func testUpdate(t *testing.T, s *suite) {
 
 	t.Run("everything changes at once", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		for _, patch := range []property.Patch{patchOfAll(false), patchOfNulls(), patchOfAll(true)} {
 			want := record
 			want.Version++
@@ -83,7 +83,7 @@ func testUpdate(t *testing.T, s *suite) {
 	} {
 		t.Run("a change "+c.name+" writes nothing", func(t *testing.T) {
 			org := s.tenant(t)
-			record := org.make(patchOfAll(true))
+			record := org.create(patchOfAll(true))
 			s.clock.move(time.Second)
 			patch := c.patch
 			patch.CustomerID, patch.Values[property.ProviderType] = &record.CustomerID, record.Values[property.ProviderType]
@@ -95,7 +95,7 @@ func testUpdate(t *testing.T, s *suite) {
 
 	t.Run("a change of nulls to null writes nothing", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		s.clock.move(time.Second)
 		equal(t, "record", org.update(record, patchOfNulls()), record)
 		org.unchanged(record)
@@ -103,7 +103,7 @@ func testUpdate(t *testing.T, s *suite) {
 
 	t.Run("what does not change is not in the history", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		patch := patchOfAll(true)
 		patch.Values[property.City] = property.Text("Springfield")
 		org.update(record, patch)
@@ -112,7 +112,7 @@ func testUpdate(t *testing.T, s *suite) {
 
 	t.Run("an unknown record is not found", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
+		record := org.create(property.Patch{})
 		elsewhere := org.customerElsewhere()
 		unknownID, wrongCustomer, unknownCustomer, unknownOrganization := record, record, record, org.updateOf(record, patchOfAll(true))
 		unknownID.ID, wrongCustomer.CustomerID, unknownCustomer.CustomerID = uuid.New(), elsewhere, uuid.New()
@@ -134,10 +134,10 @@ func testUpdate(t *testing.T, s *suite) {
 	})
 }
 
-// remade makes a record with the values of another and brings it to a version.
-func (org *tenant) remade(r provider.Provider, version int64) provider.Provider {
+// recreate creates a record with the values of another and brings it to a version.
+func (org *tenant) recreate(r provider.Provider, version int64) provider.Provider {
 	org.t.Helper()
-	next := org.make(property.Patch{CustomerID: &r.CustomerID, Values: r.Values})
+	next := org.create(property.Patch{CustomerID: &r.CustomerID, Values: r.Values})
 	for next.Version < version {
 		next = org.update(next, set(property.City, fmt.Sprint(next.Version)))
 	}
@@ -148,7 +148,7 @@ func testHistoryByID(t *testing.T, s *suite) {
 	t.Run("it tells who changed what, when, from what to what", func(t *testing.T) {
 		org := s.tenant(t)
 		made := s.clock.move(time.Second)
-		record := org.make(property.Patch{Values: property.Values{property.ProviderType: property.Text("Hospital"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(true)}})
+		record := org.create(property.Patch{Values: property.Values{property.ProviderType: property.Text("Hospital"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(true)}})
 		changed := s.clock.move(time.Second)
 		u := org.updateOf(record, property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null, property.IsActive: property.Boolean(false), property.Notes: property.Text("")}})
 		u.By = provider.Actor{KeyID: "key_abc", RequestID: "request 1"}
@@ -178,16 +178,16 @@ func testHistoryByID(t *testing.T, s *suite) {
 
 	t.Run("a refused change has none", func(t *testing.T) {
 		org := s.tenant(t)
-		record := org.make(property.Patch{})
-		org.refuse(org.updateOf(record, property.Patch{CustomerID: new(uuid.New())}), provider.CodeUnknownCustomer)
-		org.refuse(org.updateOf(record, patchOfAll(true), 9), provider.CodePreconditionFailed)
+		record := org.create(property.Patch{})
+		org.rejects(org.updateOf(record, property.Patch{CustomerID: new(uuid.New())}), provider.CodeUnknownCustomer)
+		org.rejects(org.updateOf(record, patchOfAll(true), 9), provider.CodePreconditionFailed)
 		equal(t, "events", len(org.history(record.ID)), 1)
 	})
 
 	t.Run("the oldest event comes first, also of several organizations", func(t *testing.T) {
 		org, other := s.tenant(t), s.tenant(t)
 		id := uuid.New()
-		records := []provider.Provider{other.makeWithID(id, property.Patch{}), org.makeWithID(id, property.Patch{})}
+		records := []provider.Provider{other.createWithID(id, property.Patch{}), org.createWithID(id, property.Patch{})}
 		for n := range 12 {
 			s.clock.move(time.Second)
 			tenant, record := []*tenant{other, org}[n%2], &records[n%2]
@@ -208,7 +208,7 @@ func testTenancy(t *testing.T, s *suite) {
 		id, customer := uuid.New(), uuid.New()
 		patch := patchOfAll(true)
 		patch.CustomerID = new(customer)
-		record, others := org.makeWithID(id, patch), other.makeWithID(id, patch)
+		record, others := org.createWithID(id, patch), other.createWithID(id, patch)
 		record = org.update(record, patchOfAll(false))
 		equal(t, "the other's record", other.find(customer, id), others)
 		events, err := org.HistoryByID(t.Context(), id)
@@ -227,7 +227,7 @@ func testTenancy(t *testing.T, s *suite) {
 
 	t.Run("another organization's record is not found", func(t *testing.T) {
 		org, other := s.tenant(t), s.tenant(t)
-		record := org.make(patchOfAll(true))
+		record := org.create(patchOfAll(true))
 		other.notFound(record.CustomerID, record.ID)
 		other.notFound(other.customer, record.ID)
 		org.unchanged(record)

@@ -14,12 +14,12 @@ import (
 	"github.com/carecycle/provider-api/server/internal/stack"
 )
 
-// Options are those of the batches. The zero value is good.
+// Options configure the batches. The zero value has the defaults.
 type Options struct {
 	batch.Options
 
-	// Panicked, if not nil, is given the place where a transaction panicked, for the operator's log: a line for each
-	// function. The panic's value is reported to nobody, as it could be one of a record.
+	// Panicked, if not nil, is called with the place where a transaction panicked, for the operator's log: a line for each
+	// function. The panic's value, which could be one of a record, is not reported.
 	Panicked func(trace string)
 }
 
@@ -31,13 +31,13 @@ type Writer struct {
 // Result is the outcome of one write.
 type Result = batch.Result[provider.Provider]
 
-// Transaction makes the changes of a batch in one transaction and returns a result for each write, once all of it is
-// durable. A write that its record rejects fails alone, in its result. An error means that the transaction failed as a
+// Transaction applies the writes of a batch in one transaction and returns a result for each, once all of them are durable. A write
+// that its record rejects fails alone, in its result. An error means that the transaction failed as a
 // whole: CodeUnavailable and CodeOutcomeUnknown then apply to every write. After any other error, or a panic, nothing was changed;
-// one of the writes may have caused it, so each is given a transaction of its own.
+// one of the writes may have caused it, so each gets a transaction of its own.
 type Transaction func(writes []provider.Write) ([]Result, error)
 
-// New returns a Writer that hands its writes to run.
+// New returns a Writer that runs its writes with run.
 func New(run Transaction, o Options) *Writer {
 	t := transaction{run, o.Panicked}
 	return &Writer{batch.New(t.results, o.Options)}
@@ -47,7 +47,7 @@ func New(run Transaction, o Options) *Writer {
 func (w *Writer) Write(ctx context.Context, write provider.Write) (provider.Provider, error) {
 	record, err := w.batch.Do(ctx, write)
 	switch {
-	case err == nil, provider.CodeOf(err) != "": // whatever caused it
+	case err == nil, provider.CodeOf(err) != "":
 		return record, err
 	case errors.Is(err, batch.ErrAbandoned):
 		return record, provider.OutcomeUnknown(err)
@@ -91,8 +91,8 @@ var (
 	errMiscounted = errors.New("the transaction returned the wrong number of results")
 )
 
-// try makes a panic an error. A panic comes from what decides or writes, before the commit, and the store rolls the
-// transaction back or drops its connection on the way here: nothing was changed.
+// try turns a panic into an error. A panic happens before the commit, and the store then rolls the transaction back or closes its
+// connection: nothing was changed.
 func (t transaction) try(writes []provider.Write) (results []Result, err error) {
 	defer func() {
 		if recover() != nil {
