@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,6 +104,25 @@ func TestDatabaseForms(t *testing.T) {
 	}
 	if entries, err := os.ReadDir("."); err != nil || len(entries) > 0 {
 		t.Errorf("files were created: %v, %v", entries, err)
+	}
+}
+
+// TestLinkedDatabase opens a database by a symbolic link, as long as it leads to one.
+func TestLinkedDatabase(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	file, link := filepath.Join(directory, "file.db"), filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	want := "server: open database: " + link + " is a link to a file that does not exist; create that file with migrate, or remove the link\n"
+	if _, stderr, code := run("", "migrate", "--database", link); code != 1 || stderr != want {
+		t.Errorf("a link to nothing: exit code %d, %s", code, stderr)
+	}
+	migrated(t, file)
+	a := serve(t, link).account("acme")
+	if got := a.send(request{Path: a.newRecord().path(), Body: `{"city":"x"}`}); got.Status != http.StatusOK {
+		t.Errorf("a change through a link: %d %s", got.Status, got.Body)
 	}
 }
 

@@ -28,9 +28,9 @@ const migrationTimeout = 2 * time.Minute
 var errMigrating = startError("another process has been migrating this database for " + migrationTimeout.String() +
 	"; wait for it, or end it: pg_locks has its advisory lock, and pg_stat_activity what it does")
 
-// migrate brings the schema up to date. Of several processes that start at once, one applies each migration while the
+// migrate brings the schema up to date, and returns the name of the schema that has the tables, quoted. Of several processes that start at once, one applies each migration while the
 // others wait.
-func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) error {
+func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) (tables string, _ error) {
 	config = config.Copy()
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "SELECT set_config('lock_timeout', $1, false)", milliseconds(migrationTimeout))
@@ -39,34 +39,36 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) erro
 	defer db.Close()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		return "", err
 	}
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrationTimeout/time.Second))) // looks once a second
 	if err != nil {
-		return err
+		return "", err
 	}
 	migrator, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(migrationLock{locker, waiting}), goose.WithTableName(schema.VersionTable))
 	if err != nil {
-		return err
+		return "", err
 	}
 	sources := migrator.ListSources()
 	newest := sources[len(sources)-1].Version
 	waiting.set("a lock on the table " + schema.VersionTable)
 	if err := renameVersionTable(ctx, db); err != nil {
-		return err
+		return "", err
 	}
 	version, err := schemaVersion(ctx, db)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if version > newest {
-		return fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newest)
+		return "", fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newest)
 	}
-	if version == newest { // as nearly always; then there is no lock to wait for
-		return nil
+	if version < newest { // nearly never; otherwise there is no lock to wait for
+		if _, err = migrator.Up(ctx); err != nil {
+			return "", err
+		}
 	}
-	_, err = migrator.Up(ctx)
-	return err
+	err = db.QueryRowContext(ctx, "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass($1)", schema.VersionTable).Scan(&tables)
+	return tables, err
 }
 
 // migrationLock is goose's lock, and records what the process waits for.

@@ -186,6 +186,34 @@ func TestServerLog(t *testing.T) {
 	}
 }
 
+// A user with another search path does not get a set of empty tables unseen.
+func TestSearchPath(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	org := newFixture(t, dsn, postgres.Options{})
+	role := "other_of_" + database(t, dsn)
+	c := connect(t, dsn)
+	execute(t, c, "CREATE ROLE "+role+" LOGIN SUPERUSER; CREATE SCHEMA "+role+"; ALTER ROLE "+role+" SET search_path = "+role)
+	as := func(parameters string) string {
+		return with(t, dsn, func(u *url.URL) { u.User = url.User(role); u.RawQuery += parameters })
+	}
+	s, err := postgres.Open(t.Context(), as(""), postgres.Options{})
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "its tables are in the schema public, which this user's search_path does not find; add search_path=public") {
+		t.Errorf("error %v, want one that names both schemas", err)
+	}
+	same := &fixture{Store: open(t, as("&search_path=public"), postgres.Options{}), t: t, organization: org.organization, record: org.record}
+	if _, err := same.get(); err != nil {
+		t.Errorf("with the search path of the tables: %v", err)
+	}
+	other := &fixture{Store: open(t, as("&search_path="+role), postgres.Options{}), t: t, organization: org.organization, record: org.record}
+	if _, err := other.get(); provider.CodeOf(err) != provider.CodeNotFound {
+		t.Errorf("with tables of its own: %v", err)
+	}
+}
+
 // A standby can be read, and is no place to serve from.
 func TestStandby(t *testing.T) {
 	t.Parallel()

@@ -99,12 +99,12 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config, report func
 	if err := checkDatabase(ctx, config.ConnConfig); err != nil {
 		return err
 	}
-	if err := migrate(ctx, config.ConnConfig, waiting); err != nil {
+	tables, err := migrate(ctx, config.ConnConfig, waiting)
+	if err != nil {
 		return err
 	}
 	waiting.set("the database to respond")
-	config.AfterConnect = configureSession
-	var err error
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return configureSession(ctx, c, tables) }
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}

@@ -46,10 +46,13 @@ type startError string
 func (e startError) Error() string { return string(e) }
 
 // configureSession sets the parameters of a connection and verifies them. They are no startup parameters, as poolers reject
-// those that they do not know.
-func configureSession(ctx context.Context, c *pgx.Conn) error {
+// those that they do not know. tables is the schema of the tables, quoted, or empty while it is not known.
+func configureSession(ctx context.Context, c *pgx.Conn, tables string) error {
 	parameters := maps.Clone(preferred)
 	maps.Copy(parameters, required)
+	if tables != "" {
+		parameters["search_path"] = tables // whatever the user's is by now
+	}
 	names := slices.Sorted(maps.Keys(parameters))
 	values := make([]string, len(names))
 	for i, name := range names {
@@ -102,10 +105,32 @@ func checkDatabase(ctx context.Context, config *pgx.ConnConfig) error {
 	if err := checkPooling(limited, c, config); err != nil {
 		return err
 	}
-	if err := configureSession(limited, c); err != nil {
+	if err := configureSession(limited, c, ""); err != nil {
+		return err
+	}
+	if err := checkSchema(limited, c, config); err != nil {
 		return err
 	}
 	return checkPrivileges(limited, c)
+}
+
+// checkSchema fails if the tables are in a schema that is not on the search path of this user: an empty set of tables would be created
+// next to them. A search_path in the URL is taken as meant.
+func checkSchema(ctx context.Context, c *pgx.Conn, config *pgx.ConnConfig) error {
+	if _, set := config.RuntimeParams["search_path"]; set {
+		return nil
+	}
+	rows, err := c.Query(ctx, `SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+		WHERE relname = $1 AND to_regclass($1) IS NULL ORDER BY 1`, schema.VersionTable)
+	if err != nil {
+		return err
+	}
+	schemas, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(schemas) == 0 {
+		return err
+	}
+	return startError("its tables are in the schema " + strings.Join(schemas, ", ") + ", which this user's search_path does not find; add search_path=" +
+		schemas[0] + " to the parameters of the URL, or the name of another schema to create tables in, and check the user's privilege USAGE")
 }
 
 var errPooling = startError("a pooler in front of the server lends connections for a transaction or a statement; set its pool_mode to session")

@@ -14,6 +14,18 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
+// resolve returns the path of a file without symbolic links: SQLite keeps the log next to the file, not next to a link to it.
+func resolve(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if info, linkErr := os.Lstat(path); linkErr == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return "", fmt.Errorf("%s is a link to a file that does not exist; create that file with migrate, or remove the link", path)
+		}
+		return path, nil
+	}
+	return resolved, err
+}
+
 // create creates an empty file, which is a new database to SQLite, with permissions for its owner alone. SQLite gives the same
 // permissions to the files next to it.
 func create(path string, mustExist bool) error {

@@ -49,7 +49,11 @@ type Store struct {
 //
 // Errors tell the operator what to do: no such directory, no permission, not a database, a schema of a newer version.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
-	if err := create(path, o.MustExist); err != nil {
+	path, err := resolve(path)
+	if err == nil {
+		err = create(path, o.MustExist)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	s := &Store{now: o.Now, path: path}
