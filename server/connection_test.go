@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 )
 
 // TestFraming sends requests whose end a proxy could see elsewhere. What follows them on the connection is never a request.
@@ -45,5 +50,27 @@ func TestSlowHeaders(t *testing.T) {
 	c.write("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
 	if text, err := io.ReadAll(c); err != nil || strings.Contains(string(text), "200") {
 		t.Errorf("got %q, %v; want the end of the connection", text, err)
+	}
+}
+
+// TestSlowReader requests more than the connection can hold and reads nothing. The server ends the connection.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	customer := uuid.NewString()
+	var lines []string
+	for range 100 {
+		lines = append(lines, asJSON(changes{"customerId": customer, "id": uuid.NewString(), "providerType": "Hospital", "notes": strings.Repeat("x", 1000)}))
+	}
+	a.importLines("acme", lines...)
+	c := a.connect()
+	for {
+		_, err := fmt.Fprintf(c, "GET %s?limit=100 HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: %s\r\n\r\n", providersOf(customer), a.key)
+		if errors.Is(err, os.ErrDeadlineExceeded) { // the connection's own
+			t.Fatal("the server waits for a caller that does not read")
+		}
+		if err != nil {
+			return
+		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
 )
 
@@ -106,11 +107,11 @@ func serveFailing(t testing.TB, fail func() error) account {
 }
 
 // serveWithClock serves the API over a new database until the test ends. Expiry, caching and limits of keys use the clock.
-func serveWithClock(t testing.TB) (account, *clock) {
+func serveWithClock(t testing.TB) (account, *storetest.Clock) {
 	t.Helper()
 	s := &server{t: t, database: filepath.Join(t.TempDir(), "test.db"), log: newBuffer(), transport: newTransport(t), asked: &sync.Map{}}
-	store, clock := openStoreAt(t, s.database), &clock{time: time.Now()}
-	handler, recorder, key := newHandlerAt(t, store, store, s.log, clock.now)
+	store, clock := openStoreAt(t, s.database), storetest.NewClock(time.Now())
+	handler, recorder, key := newHandlerAt(t, store, store, s.log, clock.Now)
 	s.serve(handler, recorder)
 	return account{s, "acme", key}, clock
 }
@@ -138,27 +139,7 @@ func (s *server) serve(handler http.Handler, recorder *metrics.Metrics, configur
 	s.url, s.admin = public.URL, admin.URL
 }
 
-// clock stands still until a test sets it.
-type clock struct {
-	mu   sync.Mutex
-	time time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.time
-}
-
-func (c *clock) set(to time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.time = to
-}
-
-func (c *clock) wait(d time.Duration) { c.set(c.now().Add(d)) }
-
-// A client who leaves is no fieldError of the server's, and no overload; a fieldError is one also if the client has left.
+// A client that leaves is no error of the server, and no overload; an error of the server is one also if the client has left.
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
 	for _, f := range []struct {

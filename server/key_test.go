@@ -149,7 +149,7 @@ func TestKeyRevoked(t *testing.T) {
 		t.Fatalf("before: %d", status)
 	}
 	a.mustRun("", "keys", "revoke", a.keyID(secret))
-	clock.set(time.Now().Add(5 * time.Second)) // the command uses the real clock
+	clock.Set(time.Now().Add(5 * time.Second)) // the command uses the real clock
 	if status := use(); status != http.StatusUnauthorized {
 		t.Errorf("5 seconds after the revocation: %d", status)
 	}
@@ -174,9 +174,9 @@ func TestKeyRateLimit(t *testing.T) {
 	if got := a.send(request{Path: path, Body: `{}`}); got.properties(t)["city"] != "old city" {
 		t.Errorf("the request over the limit was carried out: %s", got.Body)
 	}
-	clock.wait(29 * time.Second)
+	clock.Move(29 * time.Second)
 	tooMany(t, use(), 1)
-	clock.wait(time.Second)
+	clock.Move(time.Second)
 	if got := use(); got.Status != http.StatusOK {
 		t.Errorf("after the wait: %d %s", got.Status, got.Body)
 	}
@@ -220,7 +220,7 @@ func TestKeyGuessing(t *testing.T) {
 	if got := a.send(request{Path: path, Body: `{}`}); got.Status != http.StatusOK {
 		t.Errorf("a valid key from the same address: %d %s", got.Status, got.Body)
 	}
-	clock.wait(6 * time.Second)
+	clock.Move(6 * time.Second)
 	if got := a.send(request{Path: path, Key: apikey.Generate(), Body: `{}`}); got.Status != http.StatusUnauthorized {
 		t.Errorf("a guess after the wait: %d %s", got.Status, got.Body)
 	}

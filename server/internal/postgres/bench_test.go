@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
@@ -147,4 +149,48 @@ func fill(b testing.TB, dsn string, n int) (organization int64, ids []uuid.UUID)
 		}
 	}
 	return organization, ids
+}
+
+// BenchmarkLockedRow updates the records of one organization while another session has locked a record of another organization, and
+// callers wait for that. Compare its sub-benchmarks.
+func BenchmarkLockedRow(b *testing.B) {
+	dsn := pgtest.Start(b, pgserver.Options{Durable: true}).Database(b)
+	org := newFixture(b, dsn, postgres.Options{})
+	locked := org.another()
+	records := make([]*fixture, 64)
+	for i := range records {
+		records[i] = org.another()
+	}
+	for _, lock := range []bool{false, true} {
+		b.Run(fmt.Sprintf("locked=%v", lock), func(b *testing.B) {
+			ctx, stop := context.WithCancel(b.Context())
+			var waiting sync.WaitGroup
+			if lock {
+				holder := connect(b, dsn)
+				execute(b, holder, "BEGIN; SELECT 1 FROM providers WHERE id = '"+locked.record.ID.String()+"' FOR UPDATE")
+				defer execute(b, holder, "COMMIT")
+				for range 16 {
+					waiting.Go(func() {
+						for ctx.Err() == nil {
+							locked.Write(ctx, locked.updateOf(text(uuid.NewString())))
+						}
+					})
+				}
+			}
+			var next atomic.Int64
+			b.SetParallelism(8)
+			b.ResetTimer()
+			b.RunParallel(func(p *testing.PB) {
+				one := records[next.Add(1)%int64(len(records))]
+				for p.Next() {
+					if _, err := one.update(text(uuid.NewString())); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			b.StopTimer()
+			stop()
+			waiting.Wait()
+		})
+	}
 }

@@ -37,8 +37,12 @@ var (
 )
 
 // Unavailable returns the error of a store that has more work than it can queue, cannot be reached or cannot write, before
-// anything was changed.
+// anything was changed. If the cause is a domain error, the new error has the cause of that.
 func Unavailable(retryAfter time.Duration, cause error) *Error {
+	var domain *Error
+	if errors.As(cause, &domain) && domain.Cause != nil {
+		cause = domain.Cause
+	}
 	return &Error{Code: CodeUnavailable, RetryAfter: retryAfter, Cause: cause}
 }
 

@@ -15,7 +15,7 @@ import (
 func testImport(t *testing.T, s *suite) {
 	t.Run("it makes records, and customers that are not known", func(t *testing.T) {
 		org := s.tenant(t)
-		now := s.clock.move(time.Second)
+		now := s.clock.Move(time.Second)
 		customer := uuid.New()
 		var imports []provider.Import
 		for _, kind := range property.Table[property.ProviderType].Enum {
@@ -40,7 +40,7 @@ func testImport(t *testing.T, s *suite) {
 		org := s.tenant(t)
 		record := org.create(patchOfAll(true))
 		want := record
-		want.Version, want.UpdatedAt = 2, s.clock.move(time.Second)
+		want.Version, want.UpdatedAt = 2, s.clock.Move(time.Second)
 		patch := property.Patch{CustomerID: new(uuid.New()), Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null}}
 		want, changes := want.With(&patch)
 		org.imports(provider.Import{ID: record.ID, Patch: patch})
@@ -68,7 +68,7 @@ func testImport(t *testing.T, s *suite) {
 		org := s.tenant(t)
 		imports := []provider.Import{org.importOf(uuid.New(), patchOfAll(true)), org.importOf(uuid.New(), property.Patch{})}
 		org.imports(imports...)
-		s.clock.move(time.Second)
+		s.clock.Move(time.Second)
 		first, second := org.find(org.customer, imports[0].ID), org.find(org.customer, imports[1].ID)
 		org.imports(imports...)
 		org.unchanged(first)

@@ -35,7 +35,7 @@ func testKeys(t *testing.T, s *suite) {
 	})
 
 	t.Run("every time of a key is kept to the millisecond", func(t *testing.T) {
-		at := s.clock.now().Truncate(time.Hour)
+		at := s.clock.Now().Truncate(time.Hour)
 		_, key := s.createKey(t, apikey.Key{})
 		want := key
 		want.ID, want.CreatedAt, want.ExpiresAt, want.RevokedAt = apikey.NewID(), at.Add(time.Millisecond), at.Add(2*time.Millisecond), at.Add(999*time.Millisecond)
@@ -66,7 +66,7 @@ func testKeys(t *testing.T, s *suite) {
 				t.Errorf("%s: error %v, want %v", name, err, apikey.ErrNotFound)
 			}
 		}
-		if err := s.RecordKeyUse(t.Context(), secret, s.clock.now()); err != nil {
+		if err := s.RecordKeyUse(t.Context(), secret, s.clock.Now()); err != nil {
 			t.Errorf("TouchKey: error %v, want none", err)
 		}
 	})
@@ -92,12 +92,12 @@ func testKeys(t *testing.T, s *suite) {
 		mine := map[string]bool{}
 		for range 5 {
 			_, key := s.createKey(t, apikey.Key{Name: "list", Permissions: apikey.Permissions()})
-			s.clock.move(time.Second)
+			s.clock.Move(time.Second)
 			mine[key.ID] = true
 			want = append(want, key)
 		}
 		revoked := &want[2]
-		revoked.Revoked, revoked.RevokedAt = true, s.clock.now()
+		revoked.Revoked, revoked.RevokedAt = true, s.clock.Now()
 		if err := s.RevokeKey(t.Context(), revoked.ID, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func testKeys(t *testing.T, s *suite) {
 	t.Run("a revocation is brought forward, never put off", func(t *testing.T) {
 		_, key := s.createKey(t, apikey.Key{})
 		_, other := s.createKey(t, apikey.Key{})
-		now := s.clock.now()
+		now := s.clock.Now()
 		for _, step := range []struct{ at, want time.Duration }{
 			{48 * time.Hour, 48 * time.Hour}, {72 * time.Hour, 48 * time.Hour}, {24 * time.Hour, 24 * time.Hour}, {0, 0}, {time.Hour, 0},
 		} {
@@ -133,12 +133,12 @@ func testKeys(t *testing.T, s *suite) {
 
 	t.Run("the hashes of new keys", func(t *testing.T) {
 		s.createKey(t, apikey.Key{})
-		since := s.clock.move(time.Second)
+		since := s.clock.Move(time.Second)
 		secret, _ := s.createKey(t, apikey.Key{})
 		want, _ := apikey.HashOf(secret)
 		hashes, now, err := s.KeyHashes(t.Context(), since)
-		if err != nil || !slices.Equal(hashes, []apikey.Hash{want}) || !now.Equal(s.clock.now()) {
-			t.Errorf("%d hashes at %v, %v; want that of the second key at %v", len(hashes), now, err, s.clock.now())
+		if err != nil || !slices.Equal(hashes, []apikey.Hash{want}) || !now.Equal(s.clock.Now()) {
+			t.Errorf("%d hashes at %v, %v; want that of the second key at %v", len(hashes), now, err, s.clock.Now())
 		}
 	})
 
@@ -146,7 +146,7 @@ func testKeys(t *testing.T, s *suite) {
 		secret, _ := s.createKey(t, apikey.Key{})
 		hash, _ := apikey.HashOf(secret)
 		for range 2 {
-			want := s.clock.move(time.Hour).Truncate(time.Millisecond)
+			want := s.clock.Move(time.Hour).Truncate(time.Millisecond)
 			key, err := s.KeyByHash(t.Context(), hash)
 			now, nowErr := s.Now(t.Context())
 			if err != nil || nowErr != nil || !key.ReadAt.Equal(want) || !now.Truncate(time.Millisecond).Equal(want) {
@@ -157,7 +157,7 @@ func testKeys(t *testing.T, s *suite) {
 
 	t.Run("the latest use stands", func(t *testing.T) {
 		_, key := s.createKey(t, apikey.Key{})
-		now := s.clock.now()
+		now := s.clock.Now()
 		for _, step := range []struct{ at, want time.Duration }{{0, 0}, {time.Minute, time.Minute}, {time.Second, time.Minute}, {time.Hour, time.Hour}} {
 			if err := s.RecordKeyUse(t.Context(), key.ID, now.Add(step.at)); err != nil {
 				t.Fatal(err)
@@ -169,7 +169,7 @@ func testKeys(t *testing.T, s *suite) {
 
 	t.Run("many use and revoke a key at once", func(t *testing.T) {
 		_, key := s.createKey(t, apikey.Key{})
-		now := s.clock.now()
+		now := s.clock.Now()
 		var all sync.WaitGroup
 		for _, n := range rand.Perm(16) {
 			all.Go(func() {

@@ -81,7 +81,7 @@ func testList(t *testing.T, s *suite) {
 		var ids []uuid.UUID
 		var times []time.Time
 		for _, step := range []time.Duration{0, time.Millisecond, -time.Hour, 2 * time.Hour, -time.Second} { // the clock may be turned back
-			times = append(times, s.clock.move(step))
+			times = append(times, s.clock.Move(step))
 			for n := range 6 { // of the same time
 				patch := patchOfAll(true)
 				for id, p := range property.Table {
@@ -127,10 +127,10 @@ func testList(t *testing.T, s *suite) {
 		shows()
 		first := org.write(org.createOf(org.customer, property.Patch{}))
 		shows(first)
-		s.clock.move(time.Second)
+		s.clock.Move(time.Second)
 		second := org.write(org.createOf(org.customer, patchOfAll(true)))
 		shows(second, first)
-		s.clock.move(time.Second)
+		s.clock.Move(time.Second)
 		first = org.update(first, property.Patch{Values: property.Values{property.City: property.Text("a"), property.IsActive: property.Boolean(false)}})
 		shows(second, first)
 		equal(t, "filtered", org.list(provider.List{Filters: []property.Filter{{Property: property.IsActive, Value: property.Boolean(false)}}, Limit: 10}), []provider.Provider{first})
@@ -201,7 +201,7 @@ func testExport(t *testing.T, s *suite) {
 			customer := org.customerElsewhere()
 			var records []provider.Provider
 			for range n {
-				s.clock.move(time.Duration(n-2) * time.Millisecond)
+				s.clock.Move(time.Duration(n-2) * time.Millisecond)
 				records = append(records, org.write(org.createOf(customer, patchOfAll(n%2 == 0))))
 				other.createWithID(records[0].ID, property.Patch{CustomerID: new(customer)})
 				deleted := org.write(org.createOf(customer, patchOfAll(true)))

@@ -27,11 +27,11 @@ func testModel(t *testing.T, s *suite) {
 		for range 3 { // few, so that calls meet
 			m.ids, m.customerIDs = append(m.ids, uuid.New()), append(m.customerIDs, uuid.New())
 		}
-		start := s.clock.now()
-		defer s.clock.set(start)
+		start := s.clock.Now()
+		defer s.clock.Set(start)
 		r.Repeat(map[string]func(*rapid.T){
 			"clock": func(r *rapid.T) {
-				s.clock.move(time.Duration(rapid.IntRange(-2000, 5000).Draw(r, "ms")) * time.Millisecond)
+				s.clock.Move(time.Duration(rapid.IntRange(-2000, 5000).Draw(r, "ms")) * time.Millisecond)
 			},
 			"import": func(r *rapid.T) {
 				organization := rapid.SampledFrom(m.organizations).Draw(r, "organization")
@@ -41,7 +41,7 @@ func testModel(t *testing.T, s *suite) {
 					patch := drawPatch(r, m, true)
 					patch.CustomerID = new(rapid.SampledFrom(m.customerIDs).Draw(r, "customer"))
 					imports = append(imports, provider.Import{ID: id, Patch: patch})
-					m.imports(place{organization, id}, patch, s.clock.now())
+					m.imports(place{organization, id}, patch, s.clock.Now())
 				}
 				if _, err := s.Import(t.Context(), organization, imports, nil); err != nil {
 					r.Fatalf("import: %v", err)
@@ -79,7 +79,7 @@ func testModel(t *testing.T, s *suite) {
 				}
 			},
 			"list": func(r *rapid.T) {
-				times := []time.Time{s.clock.now(), start}
+				times := []time.Time{s.clock.Now(), start}
 				for _, record := range m.records {
 					times = append(times, record.CreatedAt)
 				}
@@ -195,7 +195,7 @@ func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
 
 // write sends a write in the model and in the store, and compares the results.
 func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write) {
-	wantCode := m.apply(w, s.clock.now())
+	wantCode := m.apply(w, s.clock.Now())
 	got, err := s.Write(t.Context(), w)
 	if CodeOrText(err) != wantCode {
 		r.Fatalf("%s: error %v, want %q", w.Action, err, wantCode)

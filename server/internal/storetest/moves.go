@@ -15,7 +15,7 @@ func testMove(t *testing.T, s *suite) {
 		record := org.create(patchOfAll(true))
 		elsewhere := org.customerElsewhere()
 		want := record
-		want.CustomerID, want.Values[property.City], want.Version, want.UpdatedAt = elsewhere, property.Null, 2, s.clock.move(time.Second)
+		want.CustomerID, want.Values[property.City], want.Version, want.UpdatedAt = elsewhere, property.Null, 2, s.clock.Move(time.Second)
 
 		moved := org.update(record, property.Patch{CustomerID: new(elsewhere), Values: property.Values{property.City: property.Null}})
 		equal(t, "record", moved, want)
@@ -35,7 +35,7 @@ func testMove(t *testing.T, s *suite) {
 	t.Run("not to an unknown customer, nor to another organization's", func(t *testing.T) {
 		org, other := s.tenant(t), s.tenant(t)
 		record := org.create(patchOfAll(true))
-		s.clock.move(time.Second)
+		s.clock.Move(time.Second)
 		for name, customer := range map[string]uuid.UUID{"unknown": uuid.New(), "another organization's": other.customer, "nil": uuid.Nil} {
 			patch := patchOfAll(false)
 			patch.CustomerID = new(customer)

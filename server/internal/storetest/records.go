@@ -13,7 +13,7 @@ import (
 func testCreate(t *testing.T, s *suite) {
 	t.Run("a record is returned as it stands", func(t *testing.T) {
 		org := s.tenant(t)
-		now := s.clock.move(time.Second)
+		now := s.clock.Move(time.Second)
 		w := org.createOf(org.customer, property.Patch{Values: property.Values{property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false)}})
 		got := org.write(w)
 		equal(t, "record", got, provider.Provider{
@@ -86,7 +86,7 @@ func testDelete(t *testing.T, s *suite) {
 		org := s.tenant(t)
 		record := org.create(property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(false)}})
 		other := org.create(patchOfAll(true))
-		now := s.clock.move(time.Second)
+		now := s.clock.Move(time.Second)
 		got := org.write(org.deleteOf(record))
 		equal(t, "ID", got.ID, record.ID)
 		equal(t, "version", got.Version, int64(2))
@@ -132,7 +132,7 @@ func testDelete(t *testing.T, s *suite) {
 				if elsewhere {
 					customer = org.customerElsewhere()
 				}
-				now := s.clock.move(time.Second)
+				now := s.clock.Move(time.Second)
 				got := org.createWithID(record.ID, property.Patch{CustomerID: new(customer), Values: property.Values{property.ProviderType: record.Values[property.ProviderType], property.City: property.Text("Springfield")}})
 				equal(t, "record", got, provider.Provider{
 					ID: record.ID, CustomerID: customer, Version: 3, CreatedAt: now, UpdatedAt: now,
@@ -171,7 +171,7 @@ func testDelete(t *testing.T, s *suite) {
 	t.Run("the clock may have been turned back", func(t *testing.T) {
 		org := s.tenant(t)
 		record := org.create(property.Patch{})
-		s.clock.move(-time.Hour)
+		s.clock.Move(-time.Hour)
 		org.write(org.deleteOf(record))
 		got := org.createWithID(record.ID, property.Patch{})
 		equal(t, "createdAt", got.CreatedAt, record.UpdatedAt)
@@ -196,7 +196,7 @@ func testHistory(t *testing.T, s *suite) {
 		record := org.write(org.createOf(org.customer, patchOfAll(true)))
 		elsewhere := org.customerElsewhere()
 		for _, patch := range []property.Patch{patchOfAll(false), patchOfNulls(), {CustomerID: &elsewhere}, patchOfAll(true), set(property.Notes, ""), set(property.City, "a")} {
-			s.clock.move(time.Millisecond)
+			s.clock.Move(time.Millisecond)
 			record = org.update(record, patch)
 		}
 		org.create(property.Patch{}) // another record's events stay out of it

@@ -56,8 +56,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"Close", testClose},
 	} {
 		t.Run(part.name, func(t *testing.T) {
-			clock := &clock{time: time.Date(2026, 6, 17, 19, 7, 23, 709_000_000, time.UTC)}
-			s := &suite{Store: open(t, clock.now), clock: clock}
+			clock := NewClock(time.Date(2026, 6, 17, 19, 7, 23, 709_000_000, time.UTC))
+			s := &suite{Store: open(t, clock.Now), clock: clock}
 			s.close = sync.OnceValue(s.Store.Close)
 			t.Cleanup(func() { s.Close() })
 			part.run(t, s)
@@ -69,39 +69,11 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 type suite struct {
 	Store
 	close func() error
-	clock *clock
+	clock *Clock
 }
 
 // Close closes the store, once.
 func (s *suite) Close() error { return s.close() }
-
-// clock is a store's clock, which stands still until a test moves it.
-type clock struct {
-	mu   sync.Mutex
-	time time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.time
-}
-
-// move moves the clock, back if d is negative, and returns the new time.
-func (c *clock) move(d time.Duration) time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.time = c.time.Add(d)
-	return c.time
-}
-
-// set sets the clock and returns the time that it showed.
-func (c *clock) set(to time.Time) (was time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	was, c.time = c.time, to
-	return was
-}
 
 // tenant is an organization of one test.
 type tenant struct {

@@ -68,8 +68,8 @@ func testClock(t *testing.T, s *suite) {
 	t.Run("updatedAt follows the clock, in whole milliseconds and UTC", func(t *testing.T) {
 		org := s.tenant(t)
 		record := org.create(property.Patch{})
-		now := s.clock.move(90*time.Minute + 999_999*time.Nanosecond)
-		defer s.clock.move(-999_999 * time.Nanosecond)
+		now := s.clock.Move(90*time.Minute + 999_999*time.Nanosecond)
+		defer s.clock.Move(-999_999 * time.Nanosecond)
 		next := org.update(record, set(property.City, "a"))
 		equal(t, "updatedAt", next.UpdatedAt, now.Truncate(time.Millisecond))
 		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
@@ -87,7 +87,7 @@ func testClock(t *testing.T, s *suite) {
 		org := s.tenant(t)
 		record := org.create(property.Patch{})
 		for n, step := range []time.Duration{time.Second, -time.Hour, time.Second, 2 * time.Hour, -time.Millisecond} {
-			now := s.clock.move(step)
+			now := s.clock.Move(step)
 			next := org.update(record, set(property.City, fmt.Sprint(n)))
 			want := record.UpdatedAt
 			if now.After(want) {
@@ -104,7 +104,7 @@ func testClock(t *testing.T, s *suite) {
 	t.Run("nor does an import turn it back", func(t *testing.T) {
 		org := s.tenant(t)
 		record := org.create(property.Patch{})
-		s.clock.move(-time.Hour)
+		s.clock.Move(-time.Hour)
 		next := org.createWithID(record.ID, set(property.City, "a"))
 		equal(t, "updatedAt", next.UpdatedAt, record.UpdatedAt)
 		equal(t, "createdAt", next.CreatedAt, record.CreatedAt)
@@ -114,8 +114,8 @@ func testClock(t *testing.T, s *suite) {
 	for _, at := range []time.Time{time.Date(1970, 1, 1, 0, 0, 0, 1e6, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)} {
 		t.Run(fmt.Sprint("a year as ", at.Year()), func(t *testing.T) {
 			org := s.tenant(t)
-			was := s.clock.set(at)
-			defer s.clock.set(was)
+			was := s.clock.Set(at)
+			defer s.clock.Set(was)
 			record := org.create(property.Patch{})
 			equal(t, "createdAt", org.find(record.CustomerID, record.ID).CreatedAt, at)
 		})

@@ -13,7 +13,7 @@ import (
 func testUpdate(t *testing.T, s *suite) {
 	t.Run("a record is returned as it stands", func(t *testing.T) {
 		org := s.tenant(t)
-		id, now := uuid.New(), s.clock.now()
+		id, now := uuid.New(), s.clock.Now()
 		got := org.createWithID(id, property.Patch{Values: property.Values{property.ProviderType: property.Text("Specialist"), property.Phone: property.Text("+1 555 0100"), property.IsActive: property.Boolean(false)}})
 		equal(t, "record", got, provider.Provider{
 			ID: id, CustomerID: org.customer, Version: 1, CreatedAt: now, UpdatedAt: now,
@@ -36,7 +36,7 @@ func testUpdate(t *testing.T, s *suite) {
 				from := record.Values[id]
 				want := record
 				want.Version++
-				want.UpdatedAt = s.clock.move(time.Second)
+				want.UpdatedAt = s.clock.Move(time.Second)
 				want.Values[id] = to
 
 				var patch property.Patch
@@ -84,7 +84,7 @@ func testUpdate(t *testing.T, s *suite) {
 		t.Run("a change "+c.name+" writes nothing", func(t *testing.T) {
 			org := s.tenant(t)
 			record := org.create(patchOfAll(true))
-			s.clock.move(time.Second)
+			s.clock.Move(time.Second)
 			patch := c.patch
 			patch.CustomerID, patch.Values[property.ProviderType] = &record.CustomerID, record.Values[property.ProviderType]
 			equal(t, "record", org.update(record, patch), record)
@@ -96,7 +96,7 @@ func testUpdate(t *testing.T, s *suite) {
 	t.Run("a change of nulls to null writes nothing", func(t *testing.T) {
 		org := s.tenant(t)
 		record := org.create(property.Patch{})
-		s.clock.move(time.Second)
+		s.clock.Move(time.Second)
 		equal(t, "record", org.update(record, patchOfNulls()), record)
 		org.unchanged(record)
 	})
@@ -147,9 +147,9 @@ func (org *tenant) recreate(r provider.Provider, version int64) provider.Provide
 func testHistoryByID(t *testing.T, s *suite) {
 	t.Run("it tells who changed what, when, from what to what", func(t *testing.T) {
 		org := s.tenant(t)
-		made := s.clock.move(time.Second)
+		made := s.clock.Move(time.Second)
 		record := org.create(property.Patch{Values: property.Values{property.ProviderType: property.Text("Hospital"), property.City: property.Text("Springfield"), property.IsActive: property.Boolean(true)}})
-		changed := s.clock.move(time.Second)
+		changed := s.clock.Move(time.Second)
 		u := org.updateOf(record, property.Patch{Values: property.Values{property.ProviderType: property.Text("Pharmacy"), property.City: property.Null, property.IsActive: property.Boolean(false), property.Notes: property.Text("")}})
 		u.By = provider.Actor{KeyID: "key_abc", RequestID: "request 1"}
 		if _, err := s.Write(t.Context(), u); err != nil {
@@ -189,7 +189,7 @@ func testHistoryByID(t *testing.T, s *suite) {
 		id := uuid.New()
 		records := []provider.Provider{other.createWithID(id, property.Patch{}), org.createWithID(id, property.Patch{})}
 		for n := range 12 {
-			s.clock.move(time.Second)
+			s.clock.Move(time.Second)
 			tenant, record := []*tenant{other, org}[n%2], &records[n%2]
 			*record = tenant.update(*record, set(property.City, fmt.Sprint(n)))
 		}
