@@ -126,24 +126,40 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 			b.Queue(insertCustomers, r.organization, inOrder(r.created))
 		}
 		if len(r.wanted) > 0 {
-			b.Queue(lockProviders, r.organization, inOrder(r.wanted)).Query(r.scanProviders)
+			b.Queue(lockProviders, r.organization, inOrder(r.wanted)).Query(func(rows pgx.Rows) error { return r.scanProviders(rows, &t.now) })
 		}
 		if len(r.customers) > 0 {
 			b.Queue(lockCustomers, r.organization, inOrder(r.customers)).Query(r.scanCustomers)
 		}
 	}
-	if t.clock != nil {
-		t.now = t.clock()
-	} else {
+	if t.creates() { // the other rows come with the time
 		b.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) })
 	}
 	if t.deletes { // after the locks, so that nobody adds or drops a column until the end
 		b.Queue(selectColumns).Query(into(&t.columns, pgx.RowToStructByPos[tableColumn]))
 	}
-	if err := c.SendBatch(ctx, b).Close(); err != nil || !t.skipLocked {
+	if err := c.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
+	if t.clock != nil {
+		t.now = t.clock()
+	}
+	if !t.skipLocked {
+		return nil
+	}
 	return t.findLocked(ctx, c)
+}
+
+// creates reports whether the transaction may create a record.
+func (t *transaction) creates() bool {
+	for _, r := range t.organizations {
+		for _, one := range r.wanted {
+			if !one.exists {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // findLocked finds out which of the rows that begin did not get exist.
@@ -210,8 +226,8 @@ func inOrder[V any](m map[uuid.UUID]V) [][16]byte {
 // In these statements the inner query leaves the planner no choice but to look for one key after another, in the order given;
 // id = ANY makes it read all of an organization if it was planned when there was little to read.
 var (
-	lockProviders     = forEachID(columns, "providers", "FOR UPDATE")
-	lockFreeProviders = forEachID(columns, "providers", "FOR UPDATE SKIP LOCKED")
+	lockProviders     = forEachID("clock_timestamp(), "+columns, "providers", "FOR UPDATE")
+	lockFreeProviders = forEachID("clock_timestamp(), "+columns, "providers", "FOR UPDATE SKIP LOCKED")
 	lockCustomers     = forEachID("id", "customers", "FOR KEY SHARE")
 	lockFreeCustomers = forEachID("id", "customers", "FOR KEY SHARE SKIP LOCKED")
 	selectProviderIDs = forEachID("id", "providers", "LIMIT 1")
@@ -253,13 +269,13 @@ const (
 
 // The scans leave the rows' own error to pgx, which looks at it.
 
-func (r *records) scanProviders(rows pgx.Rows) error {
+func (r *records) scanProviders(rows pgx.Rows, now *time.Time) error {
 	for rows.Next() {
-		p, err := scanProvider(rows)
-		if err != nil {
+		p := new(provider.Provider)
+		if err := scan(rows, p, now); err != nil {
 			return err
 		}
-		r.wanted[p.ID].current = &p
+		r.wanted[p.ID].current = p
 	}
 	return nil
 }
