@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
-	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/schema"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -72,38 +72,61 @@ func checkOwner(c *sqlite.Conn) error {
 
 // files are the database and its log, as they were opened.
 type files struct {
-	path     string
-	database os.FileInfo
-	log      os.FileInfo
+	all     [2]openedFile
+	checked time.Time // when the paths were last checked
+}
+
+type openedFile struct {
+	path string
+	info os.FileInfo
+	names
 }
 
 func openFiles(path string) (f files, err error) {
-	f.path = path
-	if f.database, err = os.Stat(path); err != nil {
-		return f, err
+	for i, path := range []string{path, path + "-wal"} {
+		one := &f.all[i]
+		one.path = path
+		if one.info, err = os.Stat(path); err != nil {
+			return f, err
+		}
+		if one.names, err = openNames(path); err != nil {
+			return f, err
+		}
 	}
-	f.log, err = os.Stat(path + "-wal")
-	return f, err
+	return f, nil
 }
 
-// errReplaced means that a commit went into a file that has no name any more.
+// errReplaced means that a commit would go into a file that has no name any more, or another one.
 var errReplaced = errors.New("sqlite: the database or its log was deleted or replaced while the server runs; restore it and restart the server")
 
-// check fails if the paths no longer lead to the files.
-func (f files) check() error {
-	for path, opened := range map[string]os.FileInfo{f.path: f.database, f.path + "-wal": f.log} {
-		if now, err := os.Stat(path); err != nil || !os.SameFile(now, opened) {
+// check fails if a file was deleted, or if its path leads to another one. It looks at the paths every pathInterval only, as that
+// takes a tenth of the time of a commit.
+func (f *files) check(now time.Time) error {
+	for i := range f.all {
+		if f.all[i].deleted() {
+			return errReplaced
+		}
+	}
+	if now.Sub(f.checked) < pathInterval {
+		return nil
+	}
+	f.checked = now
+	for i := range f.all {
+		if info, err := os.Stat(f.all[i].path); err != nil || !os.SameFile(info, f.all[i].info) {
 			return errReplaced
 		}
 	}
 	return nil
 }
 
+func (f *files) close() {
+	for i := range f.all {
+		f.all[i].names.close()
+	}
+}
+
 // Ping reports whether a change could be saved now. It makes one, which no reader sees.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.files.check(); err != nil {
-		return provider.Unavailable(0, err)
-	}
 	return s.write(ctx, probe)
 }
 

@@ -38,10 +38,9 @@ type Store struct {
 	readers *sqlitex.Pool
 	checks  *checkpointer
 
-	mu       sync.Mutex // held for the length of a transaction
-	writer   *sqlite.Conn
-	broken   bool // writer had an input or output error
-	replaced bool // a commit went into a file that was deleted or replaced
+	mu     sync.Mutex // held for the length of a transaction
+	writer *sqlite.Conn
+	broken bool // writer had an input or output error
 }
 
 // Open opens the file at path, creates it if there is none, and migrates its schema. The directory must exist. Only its owner
@@ -179,6 +178,7 @@ func (s *Store) close() (err error) {
 	if s.readers != nil {
 		err = errors.Join(err, s.readers.Close())
 	}
+	s.files.close()
 	if s.writer != nil {
 		err = errors.Join(err, s.writer.Close()) // the last connection checkpoints the log
 	}
@@ -210,24 +210,19 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 	if err := f(s.writer); err != nil {
 		return toDomainError(err)
 	}
+	if err := s.files.check(time.Now()); err != nil {
+		return provider.Unavailable(5*time.Second, err)
+	}
 	if err := execute(s.writer, "COMMIT"); err != nil {
 		s.broken = sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr
 		return toCommitError(err)
 	}
 	s.checks.written.Store(true)
-	if err := s.files.check(); err != nil {
-		s.replaced = true
-		return provider.OutcomeUnknown(err)
-	}
 	return nil
 }
 
-// repairWriter replaces the connection after an input or output error, which can leave it unable to lock the file. It fails if
-// the file was deleted or replaced.
+// repairWriter replaces the connection after an input or output error, which can leave it unable to lock the file.
 func (s *Store) repairWriter() error {
-	if s.replaced {
-		return provider.Unavailable(5*time.Second, errReplaced)
-	}
 	if !s.broken {
 		return nil
 	}
