@@ -122,6 +122,7 @@ func (f *files) check(now time.Time) error {
 func (f *files) close() {
 	for i := range f.all {
 		f.all[i].names.close()
+		f.all[i].names = names{}
 	}
 }
 

@@ -181,6 +181,7 @@ func (s *Store) close() (err error) {
 	s.files.close()
 	if s.writer != nil {
 		err = errors.Join(err, s.writer.Close()) // the last connection checkpoints the log
+		s.writer = nil
 	}
 	return err
 }
@@ -221,8 +222,13 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 	return nil
 }
 
+var errClosed = errors.New("sqlite: the store is closed")
+
 // repairWriter replaces the connection after an input or output error, which can leave it unable to lock the file.
 func (s *Store) repairWriter() error {
+	if s.writer == nil {
+		return provider.Unavailable(5*time.Second, errClosed)
+	}
 	if !s.broken {
 		return nil
 	}
