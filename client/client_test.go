@@ -149,13 +149,13 @@ func TestBaseURL(t *testing.T) {
 }
 
 func TestWaysToSend(t *testing.T) {
-	answered := func(*http.Request) (*http.Response, error) {
+	responded := func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(record))}, nil
 	}
 	for name, option := range map[string]client.Option{
-		"WithTransport":                  client.WithTransport(transport(answered)),
-		"WithHTTPClient, a *http.Client": client.WithHTTPClient(&http.Client{Transport: transport(answered)}),
-		"WithHTTPClient, another":        client.WithHTTPClient(doer(answered)),
+		"WithTransport":                  client.WithTransport(transport(responded)),
+		"WithHTTPClient, a *http.Client": client.WithHTTPClient(&http.Client{Transport: transport(responded)}),
+		"WithHTTPClient, another":        client.WithHTTPClient(doer(responded)),
 	} {
 		if _, err := newClient(t, "https://api.example", option).UpdateProvider(t.Context(), customerID, providerID, update); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -164,7 +164,7 @@ func TestWaysToSend(t *testing.T) {
 	mute := func(*http.Request) (*http.Response, error) { return nil, nil }
 	_, err := newClient(t, "https://api.example", client.WithHTTPClient(doer(mute)), client.WithoutRetries()).UpdateProvider(t.Context(), customerID, providerID, update)
 	if !errors.Is(err, client.ErrUnavailable) {
-		t.Errorf("neither answer nor error: %v", err)
+		t.Errorf("neither response nor error: %v", err)
 	}
 	bodiless := func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil }
 	_, err = newClient(t, "https://api.example", client.WithHTTPClient(doer(bodiless))).UpdateProvider(t.Context(), customerID, providerID, update)

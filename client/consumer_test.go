@@ -36,14 +36,14 @@ func TestConsumer(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "billing")
 	consume(t, "build", "-o", program, ".")
 
-	answers := []http.HandlerFunc{
+	responses := []http.HandlerFunc{
 		respond(503, `{"message":"The server is busy.","code":"SERVICE_UNAVAILABLE"}`),
 		respond(200, record, "ETag", `"7"`),
 		respond(200, list(cursor, record, record)),
 		respond(200, list("", record)),
 		respond(404, `{"message":"This customer has no such provider.","code":"NOT_FOUND"}`),
 	}
-	bodies := make(chan string, len(answers))
+	bodies := make(chan string, len(responses))
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -51,7 +51,7 @@ func TestConsumer(t *testing.T) {
 			t.Errorf("key and user agent are %s", got)
 		}
 		bodies <- string(body)
-		answers[asked.Add(1)-1](w, r)
+		responses[asked.Add(1)-1](w, r)
 	}))
 	t.Cleanup(server.Close)
 	run := func() (stdout, stderr string, code int) {

@@ -13,12 +13,12 @@ import (
 	"github.com/carecycle/provider-api/client"
 )
 
-// newAPI stands in for the API: it answers with these, one request after another, and with the record from then on.
-func newAPI(answers ...http.HandlerFunc) *httptest.Server {
+// newAPI stands in for the API: it responds with these, one request after another, and with the record from then on.
+func newAPI(responses ...http.HandlerFunc) *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next := respond(200, record, "ETag", `"7"`)
-		if len(answers) > 0 {
-			next, answers = answers[0], answers[1:]
+		if len(responses) > 0 {
+			next, responses = responses[0], responses[1:]
 		}
 		next(w, r)
 	}))
@@ -296,8 +296,8 @@ func ExampleError() {
 	_, err := c.UpdateProvider(context.Background(), customerID, providerID, client.ProviderUpdate{NPI: client.Set(strings.Repeat("1", 60))})
 	if e, ok := errors.AsType[*client.Error](err); ok && errors.Is(err, client.ErrValidation) {
 		fmt.Println(e.StatusCode, e.Code, e.RequestID)
-		for _, fault := range e.Fields {
-			fmt.Println(fault.Path, fault.Code, fault.Message)
+		for _, field := range e.Fields {
+			fmt.Println(field.Path, field.Code, field.Message)
 		}
 	}
 	// Output:

@@ -149,16 +149,16 @@ func TestFaults(t *testing.T) {
 		{"a reset instead of a response", thenReset(""), "no response: the connection was cut" + unknown, lost, 2, nil},
 		{"half a header", write(head), "no response: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
 		{"a reset within the response", thenReset(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: the connection was cut" + unknown, lost, 2, nil},
-		{"a truncated answer", write(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
-		{"a truncated answer in chunks", write(head + "Transfer-Encoding: chunked\r\n\r\n6\r\n{\"id\":\r\n"), "200: the response ended early after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
+		{"a truncated response", write(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
+		{"a truncated response in chunks", write(head + "Transfer-Encoding: chunked\r\n\r\n6\r\n{\"id\":\r\n"), "200: the response ended early after 6 bytes: the connection was cut" + unknown, lost, 2, io.ErrUnexpectedEOF},
 		{"a truncated error", write("HTTP/1.1 422 No\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"message\":"), "422: the response ended early after 11 bytes: the connection was cut", []error{client.ErrUnavailable}, 2, io.ErrUnexpectedEOF},
 		{"truncated, and its end called so", write(head + "Connection: close\r\n\r\n" + record[:100]), "200: the response is not valid JSON" + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
-		{"an endless answer", withoutEnd(head+"\r\n", strings.Repeat(" ", 1<<16)), tooLarge + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
+		{"an endless response", withoutEnd(head+"\r\n", strings.Repeat(" ", 1<<16)), tooLarge + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
 		{"an endless header", withoutEnd(head, "X-Private: private words\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
 		{"no HTTP", write("private words\r\n\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
 		{"a redirect to nowhere", write("HTTP/1.1 302 Found\r\nLocation: ://private\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
 		{"a slow server", thenHang(""), "no response: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
-		{"a slow answer", thenHang(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
+		{"a slow response", thenHang(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
 		{"gzip, truncated", write(zipped + compress(record)[:50]), "200: the response ended early after ", lost, 2, io.ErrUnexpectedEOF},
 		{"gzip that is none", write(zipped + record), "200: the response ended early after 0 bytes: " + hidden + unknown, lost, 2, gzip.ErrHeader},
 		{"gzip that grows", write(zipped + compress(strings.Repeat(" ", 2*client.MaxAnswer))), tooLarge + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
@@ -223,8 +223,8 @@ func TestHTTP2(t *testing.T) {
 		server http.HandlerFunc
 		text   string
 	}{
-		"no response":        {cut, "no response: the connection was cut"},
-		"a truncated answer": {cutShort, "200: the response ended early after 100 bytes: the connection was cut"},
+		"no response":          {cut, "no response: the connection was cut"},
+		"a truncated response": {cutShort, "200: the response ended early after 100 bytes: the connection was cut"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -45,7 +45,7 @@ func lastOf[T any](items iter.Seq2[T, error]) error {
 	return last
 }
 
-// serve returns a client of a server that answers with the handler, under a base path. Its waits take no time.
+// serve returns a client of a server with that handler, under a base path. Its waits take no time.
 func serve(t *testing.T, handler http.HandlerFunc, options ...client.Option) *client.Client {
 	t.Helper()
 	server := httptest.NewServer(http.StripPrefix("/base", handler))
@@ -99,12 +99,12 @@ func (c *clock) option() client.Option {
 	}, func() float64 { return c.random })
 }
 
-// transport answers requests without a network.
+// transport responds to requests without a network.
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-// doer answers requests without a network, and is no *http.Client.
+// doer responds to requests without a network, and is no *http.Client.
 type doer func(*http.Request) (*http.Response, error)
 
 func (f doer) Do(request *http.Request) (*http.Response, error) { return f(request) }

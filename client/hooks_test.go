@@ -32,10 +32,10 @@ func TestEditors(t *testing.T) {
 		}
 	})
 	t.Run("can refuse", func(t *testing.T) {
-		refusal := errors.New("not today")
-		c := serve(t, respond(200, record), client.WithRequestEditorFn(func(context.Context, *http.Request) error { return refusal }))
+		rejection := errors.New("not today")
+		c := serve(t, respond(200, record), client.WithRequestEditorFn(func(context.Context, *http.Request) error { return rejection }))
 		_, err := c.UpdateProvider(t.Context(), customerID, providerID, update)
-		if !errors.Is(err, refusal) || err.Error() != "update provider: request editor: not today" {
+		if !errors.Is(err, rejection) || err.Error() != "update provider: request editor: not today" {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -64,8 +64,8 @@ func TestAttemptHook(t *testing.T) {
 		}
 		got = append(got, a)
 	}
-	answers := []http.HandlerFunc{respond(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`), respond(200, record, "X-Request-Id", "the server's")}
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) { answers[len(got)](w, r) }, client.WithAttemptHook(hook))
+	responses := []http.HandlerFunc{respond(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`), respond(200, record, "X-Request-Id", "the server's")}
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) { responses[len(got)](w, r) }, client.WithAttemptHook(hook))
 	if _, err := c.UpdateProvider(context.WithValue(t.Context(), key{}, "the call's"), customerID, providerID, update); err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +97,13 @@ func TestAttemptHookOfEachOperation(t *testing.T) {
 	for _, operation := range operations {
 		t.Run(operation.name, func(t *testing.T) {
 			var got []client.Attempt
-			answers := []http.HandlerFunc{respond(429, ""), respond(operation.status, operation.body)}
+			responses := []http.HandlerFunc{respond(429, ""), respond(operation.status, operation.body)}
 			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				path := strings.NewReplacer("{id}", customerID.String(), "{providerId}", providerID.String()).Replace(operation.route)
 				if r.Method != operation.method || r.URL.Path != path {
 					t.Errorf("%s %s, want %s %s", r.Method, r.URL.Path, operation.method, path)
 				}
-				answers[len(got)](w, r)
+				responses[len(got)](w, r)
 			}, client.WithAttemptHook(func(_ context.Context, a client.Attempt) { got = append(got, a) }))
 			if err := operation.call(t.Context(), c); err != nil {
 				t.Fatal(err)

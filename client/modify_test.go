@@ -17,46 +17,46 @@ import (
 )
 
 func TestModifyProvider(t *testing.T) {
-	refused := func(status int, code string) http.HandlerFunc {
+	rejected := func(status int, code string) http.HandlerFunc {
 		return respond(status, `{"message":"No.","code":"`+code+`"}`)
 	}
 	read := func(version int) http.HandlerFunc { return respond(200, record, "ETag", fmt.Sprintf(`"%d"`, version)) }
-	stale, changed, busy := refused(412, "PRECONDITION_FAILED"), respond(200, record, "ETag", `"9"`), refused(503, "SERVICE_UNAVAILABLE")
+	stale, changed, busy := rejected(412, "PRECONDITION_FAILED"), respond(200, record, "ETag", `"9"`), rejected(503, "SERVICE_UNAVAILABLE")
 	own := errors.New("not today")
 	const half = 125 * time.Millisecond
 	tests := []struct {
-		name    string
-		answers []http.HandlerFunc
-		returns error // of the function; its update is empty if it is errNothing
-		sent    string
-		calls   int // of the function
-		waits   []time.Duration
-		etag    string // of the record that is returned
-		text    string // of the error
-		kinds   []error
+		name      string
+		responses []http.HandlerFunc
+		returns   error // of the function; its update is empty if it is errNothing
+		sent      string
+		calls     int // of the function
+		waits     []time.Duration
+		etag      string // of the record that is returned
+		text      string // of the error
+		kinds     []error
 	}{
-		{name: "at once", answers: []http.HandlerFunc{read(7), changed}, sent: `GET, PATCH "7"`, calls: 1, etag: `"9"`},
-		{name: "somebody was faster, twice", answers: []http.HandlerFunc{read(6), stale, read(7), stale, read(8), changed}, calls: 3,
+		{name: "at once", responses: []http.HandlerFunc{read(7), changed}, sent: `GET, PATCH "7"`, calls: 1, etag: `"9"`},
+		{name: "somebody was faster, twice", responses: []http.HandlerFunc{read(6), stale, read(7), stale, read(8), changed}, calls: 3,
 			sent: `GET, PATCH "6", GET, PATCH "7", GET, PATCH "8"`, waits: []time.Duration{half, 2 * half}, etag: `"9"`},
-		{name: "a weak ETag of a proxy", answers: []http.HandlerFunc{respond(200, record, "ETag", `W/"7"`), changed}, sent: `GET, PATCH "7"`, calls: 1, etag: `"9"`},
-		{name: "an ETag that never matches", answers: []http.HandlerFunc{read(7), stale, read(7)}, sent: `GET, PATCH "7", GET`, calls: 1, waits: []time.Duration{half},
+		{name: "a weak ETag of a proxy", responses: []http.HandlerFunc{respond(200, record, "ETag", `W/"7"`), changed}, sent: `GET, PATCH "7"`, calls: 1, etag: `"9"`},
+		{name: "an ETag that never matches", responses: []http.HandlerFunc{read(7), stale, read(7)}, sent: `GET, PATCH "7", GET`, calls: 1, waits: []time.Duration{half},
 			text: "modify provider: the server rejects the ETag", kinds: []error{client.ErrETagNeverMatches}},
-		{name: "an ETag that the server does not know", answers: []http.HandlerFunc{read(7), refused(412, "UNKNOWN_ETAG")}, sent: `GET, PATCH "7"`, calls: 1,
+		{name: "an ETag that the server does not know", responses: []http.HandlerFunc{read(7), rejected(412, "UNKNOWN_ETAG")}, sent: `GET, PATCH "7"`, calls: 1,
 			text: "modify provider: update provider: 412 UNKNOWN_ETAG: No.", kinds: []error{client.ErrPreconditionFailed}},
-		{name: "nothing to change", answers: []http.HandlerFunc{read(7)}, returns: errNothing, sent: "GET", calls: 1, etag: `"7"`},
-		{name: "an error of the function", answers: []http.HandlerFunc{read(7)}, returns: own, sent: "GET", calls: 1, text: "modify provider: not today"},
-		{name: "a refusal of another's is not this one's", answers: []http.HandlerFunc{read(7)}, returns: &client.Error{StatusCode: 412, Code: "PRECONDITION_FAILED", Message: "Another."},
+		{name: "nothing to change", responses: []http.HandlerFunc{read(7)}, returns: errNothing, sent: "GET", calls: 1, etag: `"7"`},
+		{name: "an error of the function", responses: []http.HandlerFunc{read(7)}, returns: own, sent: "GET", calls: 1, text: "modify provider: not today"},
+		{name: "a rejection of another's is not this one's", responses: []http.HandlerFunc{read(7)}, returns: &client.Error{StatusCode: 412, Code: "PRECONDITION_FAILED", Message: "Another."},
 			sent: "GET", calls: 1, text: "modify provider: 412 PRECONDITION_FAILED: Another.", kinds: []error{client.ErrPreconditionFailed}},
-		{name: "no versions", answers: []http.HandlerFunc{respond(200, record)}, sent: "GET", text: "modify provider: the server keeps no versions"},
-		{name: "a version that is none", answers: []http.HandlerFunc{respond(200, record, "ETag", "7")}, sent: "GET", calls: 1, text: "modify provider: update provider: IfMatch needs the ETag"},
-		{name: "not found", answers: []http.HandlerFunc{refused(404, "NOT_FOUND")}, sent: "GET", text: "modify provider: get provider: 404 NOT_FOUND: No.", kinds: []error{client.ErrNotFound}},
-		{name: "gone in between", answers: []http.HandlerFunc{read(7), stale, refused(404, "NOT_FOUND")}, sent: `GET, PATCH "7", GET`, calls: 1, waits: []time.Duration{half},
+		{name: "no versions", responses: []http.HandlerFunc{respond(200, record)}, sent: "GET", text: "modify provider: the server keeps no versions"},
+		{name: "a version that is none", responses: []http.HandlerFunc{respond(200, record, "ETag", "7")}, sent: "GET", calls: 1, text: "modify provider: update provider: IfMatch needs the ETag"},
+		{name: "not found", responses: []http.HandlerFunc{rejected(404, "NOT_FOUND")}, sent: "GET", text: "modify provider: get provider: 404 NOT_FOUND: No.", kinds: []error{client.ErrNotFound}},
+		{name: "gone in between", responses: []http.HandlerFunc{read(7), stale, rejected(404, "NOT_FOUND")}, sent: `GET, PATCH "7", GET`, calls: 1, waits: []time.Duration{half},
 			text: "modify provider: get provider: 404 NOT_FOUND: No.", kinds: []error{client.ErrNotFound}},
-		{name: "refused", answers: []http.HandlerFunc{read(7), refused(422, "VALIDATION_ERROR")}, sent: `GET, PATCH "7"`, calls: 1,
+		{name: "rejected", responses: []http.HandlerFunc{read(7), rejected(422, "VALIDATION_ERROR")}, sent: `GET, PATCH "7"`, calls: 1,
 			text: "modify provider: update provider: 422 VALIDATION_ERROR: No.", kinds: []error{client.ErrValidation}},
-		{name: "a lost change is not made again", answers: []http.HandlerFunc{read(7), cut, stale}, sent: `GET, PATCH "7", PATCH "7"`, calls: 1, waits: []time.Duration{half},
+		{name: "a lost change is not made again", responses: []http.HandlerFunc{read(7), cut, stale}, sent: `GET, PATCH "7", PATCH "7"`, calls: 1, waits: []time.Duration{half},
 			text: "modify provider: update provider: 412 PRECONDITION_FAILED: No. An earlier attempt of this call may have made the change.", kinds: []error{client.ErrOutcomeUnknown}},
-		{name: "each call has attempts of its own", answers: []http.HandlerFunc{busy, read(7), busy, changed}, sent: `GET, GET, PATCH "7", PATCH "7"`, calls: 1,
+		{name: "each call has attempts of its own", responses: []http.HandlerFunc{busy, read(7), busy, changed}, sent: `GET, GET, PATCH "7", PATCH "7"`, calls: 1,
 			waits: []time.Duration{half, half}, etag: `"9"`},
 	}
 	for _, test := range tests {
@@ -68,7 +68,7 @@ func TestModifyProvider(t *testing.T) {
 				io.Copy(io.Discard, r.Body)
 				mu.Lock()
 				sent = append(sent, strings.TrimSpace(r.Method+" "+r.Header.Get("If-Match")))
-				next := test.answers[len(sent)-1]
+				next := test.responses[len(sent)-1]
 				mu.Unlock()
 				next(w, r)
 			}, clock.option())

@@ -18,7 +18,7 @@ func named(number int) string {
 	return strings.Replace(record, "Dr. Ada Example", fmt.Sprint(number), 1)
 }
 
-// pager answers with pages in their order, from the first one on whenever a request has no cursor, and notes what was
+// pager responds with pages in their order, from the first one on whenever a request has no cursor, and notes what was
 // asked for. The cursor of a page is its number, after a letter.
 type pager struct {
 	asked []string
@@ -155,7 +155,7 @@ func TestWalksEnd(t *testing.T) {
 	}{
 		{"the same cursor again", respond(200, list(cursor, record)), 1, back, nil, nil},
 		{"a circle", (&pager{pages: []string{list("c1", record), list("c2", record), list("c1", record)}}).ServeHTTP, 2, back, nil, nil},
-		{"a page that is refused", func(w http.ResponseWriter, r *http.Request) {
+		{"a page that is rejected", func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Query().Has("cursor") {
 				respond(422, `{"message":"Why.","code":"VALIDATION_ERROR","errors":[]}`)(w, r)
 				return

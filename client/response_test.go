@@ -13,13 +13,13 @@ import (
 	"github.com/carecycle/provider-api/client"
 )
 
-// FuzzAnswer lets a server answer anything to any operation, each page of a list included. Whatever it is, the client
+// FuzzAnswer lets a server respond with anything to any operation, each page of a list included. Whatever it is, the client
 // returns the record or the items that were asked for, or an *Error whose text is one short line that quotes the body
 // only where the body is an error of the contract's form.
 func FuzzAnswer(f *testing.F) {
-	const refusal = `{"message":"Why.","code":"VALIDATION_ERROR","errors":[{"path":["npi"],"message":"M","expected":"E","received":"R","code":"too_long"},{}],"retryAfter":60}`
+	const rejection = `{"message":"Why.","code":"VALIDATION_ERROR","errors":[{"path":["npi"],"message":"M","expected":"E","received":"R","code":"too_long"},{}],"retryAfter":60}`
 	for _, status := range []int{200, 201, 204, 307, 404, 412, 422, 429, 500, 503} {
-		for _, body := range []string{record, deleted, list("", record), list(cursor, record, record), list(cursor, entry), list("", "{}"), refusal, "", "null", "{", `{"message":1,"errors":2,"retryAfter":"3"}`, "<html>" + strings.Repeat("x", 1000)} {
+		for _, body := range []string{record, deleted, list("", record), list(cursor, record, record), list(cursor, entry), list("", "{}"), rejection, "", "null", "{", `{"message":1,"errors":2,"retryAfter":"3"}`, "<html>" + strings.Repeat("x", 1000)} {
 			f.Add(status, "application/json", "", "5", []byte(body))
 		}
 	}

@@ -41,10 +41,10 @@ func TestRetries(t *testing.T) {
 	perhaps := respond(503, `{"message":"Perhaps.","code":"OUTCOME_UNKNOWN"}`)
 	badGateway := respond(502, "<h1>Bad Gateway</h1>", "Content-Type", "text/html")
 	limited := respond(429, `{"message":"Wait.","code":"RATE_LIMIT_EXCEEDED","retryAfter":3}`)
-	refused := func(status int, code string) http.HandlerFunc {
+	rejected := func(status int, code string) http.HandlerFunc {
 		return respond(status, `{"message":"No.","code":"`+code+`"}`)
 	}
-	gone, stale := refused(404, "NOT_FOUND"), refused(412, "PRECONDITION_FAILED")
+	gone, stale := rejected(404, "NOT_FOUND"), rejected(412, "PRECONDITION_FAILED")
 	unknown := client.ErrOutcomeUnknown
 
 	anything := client.ProviderUpdate{Notes: client.Set("private words")}
@@ -58,80 +58,80 @@ func TestRetries(t *testing.T) {
 	}
 	const half = 125 // half of the first wait's bound, in milliseconds
 	tests := []struct {
-		name    string
-		does    operation          // change if there is none
-		answers []http.HandlerFunc // the last one is repeated
-		update  client.ProviderUpdate
-		call    []client.CallOption
-		options []client.Option
-		waits   []time.Duration
-		status  int // of the error; -1 for none
-		kinds   []error
+		name      string
+		does      operation          // change if there is none
+		responses []http.HandlerFunc // the last one is repeated
+		update    client.ProviderUpdate
+		call      []client.CallOption
+		options   []client.Option
+		waits     []time.Duration
+		status    int // of the error; -1 for none
+		kinds     []error
 	}{
-		{name: "success at once", answers: []http.HandlerFunc{ok}, status: -1},
-		{name: "busy, then not", answers: []http.HandlerFunc{busy, ok}, waits: ms(half), status: -1},
-		{name: "each kind of passing trouble", answers: []http.HandlerFunc{badGateway, respond(504, ""), cut, ok}, waits: ms(half, 2*half, 4*half), status: -1},
-		{name: "a response that ends early", answers: []http.HandlerFunc{cutShort, ok}, waits: ms(half), status: -1},
-		{name: "a wait asked for in the body", answers: []http.HandlerFunc{limited, ok}, waits: ms(3000 + half), status: -1},
-		{name: "a wait asked for in the header", answers: []http.HandlerFunc{respond(503, "", "Retry-After", "2"), ok}, waits: ms(2000 + half), status: -1},
+		{name: "success at once", responses: []http.HandlerFunc{ok}, status: -1},
+		{name: "busy, then not", responses: []http.HandlerFunc{busy, ok}, waits: ms(half), status: -1},
+		{name: "each kind of passing trouble", responses: []http.HandlerFunc{badGateway, respond(504, ""), cut, ok}, waits: ms(half, 2*half, 4*half), status: -1},
+		{name: "a response that ends early", responses: []http.HandlerFunc{cutShort, ok}, waits: ms(half), status: -1},
+		{name: "a wait asked for in the body", responses: []http.HandlerFunc{limited, ok}, waits: ms(3000 + half), status: -1},
+		{name: "a wait asked for in the header", responses: []http.HandlerFunc{respond(503, "", "Retry-After", "2"), ok}, waits: ms(2000 + half), status: -1},
 		{name: "a wait asked for until a date", status: -1, waits: ms(2000 + half),
-			answers: []http.HandlerFunc{respond(503, "", "Date", "Wed, 17 Jun 2026 19:07:23 GMT", "Retry-After", "Wed, 17 Jun 2026 19:07:25 GMT"), ok}},
-		{name: "no end of it", answers: []http.HandlerFunc{badGateway}, waits: ms(half, 2*half, 4*half), status: 502, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no end of it, with patience", answers: []http.HandlerFunc{badGateway}, options: []client.Option{client.WithRetries(8, time.Hour)},
+			responses: []http.HandlerFunc{respond(503, "", "Date", "Wed, 17 Jun 2026 19:07:23 GMT", "Retry-After", "Wed, 17 Jun 2026 19:07:25 GMT"), ok}},
+		{name: "no end of it", responses: []http.HandlerFunc{badGateway}, waits: ms(half, 2*half, 4*half), status: 502, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no end of it, with patience", responses: []http.HandlerFunc{badGateway}, options: []client.Option{client.WithRetries(8, time.Hour)},
 			waits: ms(half, 2*half, 4*half, 8*half, 16*half, 32*half, 32*half), status: 502, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "switched off", answers: []http.HandlerFunc{limited}, options: []client.Option{client.WithoutRetries()}, status: 429, kinds: []error{client.ErrRateLimited}},
-		{name: "no longer than elapsed", answers: []http.HandlerFunc{limited}, options: []client.Option{client.WithRetries(100, 10*time.Second)},
+		{name: "switched off", responses: []http.HandlerFunc{limited}, options: []client.Option{client.WithoutRetries()}, status: 429, kinds: []error{client.ErrRateLimited}},
+		{name: "no longer than elapsed", responses: []http.HandlerFunc{limited}, options: []client.Option{client.WithRetries(100, 10*time.Second)},
 			waits: ms(3000+half, 3000+2*half, 3000+4*half), status: 429, kinds: []error{client.ErrRateLimited}},
-		{name: "a wait that is too long is not begun", answers: []http.HandlerFunc{respond(429, "", "Retry-After", "60")}, status: 429, kinds: []error{client.ErrRateLimited}},
-		{name: "the last attempt's error", answers: []http.HandlerFunc{limited, cut, limited, busy}, waits: ms(3000+half, 2*half, 3000+4*half), status: 503,
+		{name: "a wait that is too long is not begun", responses: []http.HandlerFunc{respond(429, "", "Retry-After", "60")}, status: 429, kinds: []error{client.ErrRateLimited}},
+		{name: "the last attempt's error", responses: []http.HandlerFunc{limited, cut, limited, busy}, waits: ms(3000+half, 2*half, 3000+4*half), status: 503,
 			kinds: []error{client.ErrUnavailable, unknown}},
 
-		{name: "not for 400", answers: []http.HandlerFunc{refused(400, "BAD_REQUEST")}, status: 400},
-		{name: "not for 401", answers: []http.HandlerFunc{refused(401, "UNAUTHORIZED")}, status: 401, kinds: []error{client.ErrUnauthorized}},
-		{name: "not for 403", answers: []http.HandlerFunc{refused(403, "FORBIDDEN")}, status: 403, kinds: []error{client.ErrForbidden}},
-		{name: "not for 404", answers: []http.HandlerFunc{gone}, status: 404, kinds: []error{client.ErrNotFound}},
-		{name: "not for 412", answers: []http.HandlerFunc{stale}, call: ifMatch, status: 412, kinds: []error{client.ErrPreconditionFailed}},
-		{name: "not for 422", answers: []http.HandlerFunc{refused(422, "VALIDATION_ERROR")}, status: 422, kinds: []error{client.ErrValidation}},
-		{name: "not for 500", answers: []http.HandlerFunc{refused(500, "INTERNAL_ERROR")}, status: 500, kinds: []error{unknown}},
-		{name: "not for a page", answers: []http.HandlerFunc{respond(200, "<h1>Hello</h1>", "Content-Type", "text/html")}, status: 200, kinds: []error{unknown}},
-		{name: "not for a redirect", answers: []http.HandlerFunc{respond(308, "", "Location", "/elsewhere")}, status: 308},
+		{name: "not for 400", responses: []http.HandlerFunc{rejected(400, "BAD_REQUEST")}, status: 400},
+		{name: "not for 401", responses: []http.HandlerFunc{rejected(401, "UNAUTHORIZED")}, status: 401, kinds: []error{client.ErrUnauthorized}},
+		{name: "not for 403", responses: []http.HandlerFunc{rejected(403, "FORBIDDEN")}, status: 403, kinds: []error{client.ErrForbidden}},
+		{name: "not for 404", responses: []http.HandlerFunc{gone}, status: 404, kinds: []error{client.ErrNotFound}},
+		{name: "not for 412", responses: []http.HandlerFunc{stale}, call: ifMatch, status: 412, kinds: []error{client.ErrPreconditionFailed}},
+		{name: "not for 422", responses: []http.HandlerFunc{rejected(422, "VALIDATION_ERROR")}, status: 422, kinds: []error{client.ErrValidation}},
+		{name: "not for 500", responses: []http.HandlerFunc{rejected(500, "INTERNAL_ERROR")}, status: 500, kinds: []error{unknown}},
+		{name: "not for a page", responses: []http.HandlerFunc{respond(200, "<h1>Hello</h1>", "Content-Type", "text/html")}, status: 200, kinds: []error{unknown}},
+		{name: "not for a redirect", responses: []http.HandlerFunc{respond(308, "", "Location", "/elsewhere")}, status: 308},
 
-		{name: "with a condition", answers: []http.HandlerFunc{cut, ok}, call: ifMatch, waits: ms(half), status: -1},
-		{name: "a condition refused after a lost attempt may be our own doing", answers: []http.HandlerFunc{cut, stale}, call: ifMatch, waits: ms(half), status: 412, kinds: []error{unknown}},
-		{name: "so may one after a 503", answers: []http.HandlerFunc{busy, limited, stale}, call: ifMatch, waits: ms(half, 3000+2*half), status: 412, kinds: []error{unknown}},
-		{name: "not one after a 429", answers: []http.HandlerFunc{limited, stale}, call: ifMatch, waits: ms(3000 + half), status: 412, kinds: []error{client.ErrPreconditionFailed}},
-		{name: "a change that was made, its response lost, is not made twice", answers: []http.HandlerFunc{cutShort, stale}, call: ifMatch, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "a provider gone after a lost move may be our own doing", answers: []http.HandlerFunc{cut, gone}, update: move, waits: ms(half), status: 404, kinds: []error{unknown}},
-		{name: "a provider gone after anything else is gone", answers: []http.HandlerFunc{cut, gone}, waits: ms(half), status: 404, kinds: []error{client.ErrNotFound}},
-		{name: "a change that the API itself is unsure of is repeated", answers: []http.HandlerFunc{perhaps, ok}, waits: ms(half), status: -1},
-		{name: "without end", answers: []http.HandlerFunc{perhaps}, waits: ms(half, 2*half, 4*half), status: 503, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "a refusal after a lost attempt", answers: []http.HandlerFunc{cut, refused(401, "UNAUTHORIZED")}, waits: ms(half), status: 401, kinds: []error{client.ErrUnauthorized, unknown}},
+		{name: "with a condition", responses: []http.HandlerFunc{cut, ok}, call: ifMatch, waits: ms(half), status: -1},
+		{name: "a condition rejected after a lost attempt may be our own doing", responses: []http.HandlerFunc{cut, stale}, call: ifMatch, waits: ms(half), status: 412, kinds: []error{unknown}},
+		{name: "so may one after a 503", responses: []http.HandlerFunc{busy, limited, stale}, call: ifMatch, waits: ms(half, 3000+2*half), status: 412, kinds: []error{unknown}},
+		{name: "not one after a 429", responses: []http.HandlerFunc{limited, stale}, call: ifMatch, waits: ms(3000 + half), status: 412, kinds: []error{client.ErrPreconditionFailed}},
+		{name: "a change that was made, its response lost, is not made twice", responses: []http.HandlerFunc{cutShort, stale}, call: ifMatch, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "a provider gone after a lost move may be our own doing", responses: []http.HandlerFunc{cut, gone}, update: move, waits: ms(half), status: 404, kinds: []error{unknown}},
+		{name: "a provider gone after anything else is gone", responses: []http.HandlerFunc{cut, gone}, waits: ms(half), status: 404, kinds: []error{client.ErrNotFound}},
+		{name: "a change that the API itself is unsure of is repeated", responses: []http.HandlerFunc{perhaps, ok}, waits: ms(half), status: -1},
+		{name: "without end", responses: []http.HandlerFunc{perhaps}, waits: ms(half, 2*half, 4*half), status: 503, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "a rejection after a lost attempt", responses: []http.HandlerFunc{cut, rejected(401, "UNAUTHORIZED")}, waits: ms(half), status: 401, kinds: []error{client.ErrUnauthorized, unknown}},
 
-		{name: "a creation that certainly made nothing is repeated", does: create, answers: []http.HandlerFunc{busy, limited, respond(201, record)}, waits: ms(half, 3000+2*half), status: -1},
-		{name: "a creation limited by a proxy", does: create, answers: []http.HandlerFunc{respond(429, "<h1>Wait</h1>", "Content-Type", "text/html"), respond(201, record)}, waits: ms(half), status: -1},
-		{name: "no creation after OUTCOME_UNKNOWN", does: create, answers: []http.HandlerFunc{perhaps}, status: 503, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no creation after a 503 of nobody's", does: create, answers: []http.HandlerFunc{respond(503, "")}, status: 503, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no creation after a 502", does: create, answers: []http.HandlerFunc{badGateway}, status: 502, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no creation after a 504", does: create, answers: []http.HandlerFunc{respond(504, "")}, status: 504, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no creation after a 500", does: create, answers: []http.HandlerFunc{refused(500, "INTERNAL_ERROR")}, status: 500, kinds: []error{unknown}},
-		{name: "no creation after a cut", does: create, answers: []http.HandlerFunc{cut}, status: 0, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "no creation after a response that ended early", does: create, answers: []http.HandlerFunc{cutShort}, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "nor after a wait", does: create, answers: []http.HandlerFunc{busy, cut}, waits: ms(half), status: 0, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "a creation that is refused after a wait", does: create, answers: []http.HandlerFunc{busy, refused(422, "VALIDATION_ERROR")}, waits: ms(half), status: 422, kinds: []error{client.ErrValidation}},
+		{name: "a creation that certainly made nothing is repeated", does: create, responses: []http.HandlerFunc{busy, limited, respond(201, record)}, waits: ms(half, 3000+2*half), status: -1},
+		{name: "a creation limited by a proxy", does: create, responses: []http.HandlerFunc{respond(429, "<h1>Wait</h1>", "Content-Type", "text/html"), respond(201, record)}, waits: ms(half), status: -1},
+		{name: "no creation after OUTCOME_UNKNOWN", does: create, responses: []http.HandlerFunc{perhaps}, status: 503, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no creation after a 503 of nobody's", does: create, responses: []http.HandlerFunc{respond(503, "")}, status: 503, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no creation after a 502", does: create, responses: []http.HandlerFunc{badGateway}, status: 502, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no creation after a 504", does: create, responses: []http.HandlerFunc{respond(504, "")}, status: 504, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no creation after a 500", does: create, responses: []http.HandlerFunc{rejected(500, "INTERNAL_ERROR")}, status: 500, kinds: []error{unknown}},
+		{name: "no creation after a cut", does: create, responses: []http.HandlerFunc{cut}, status: 0, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "no creation after a response that ended early", does: create, responses: []http.HandlerFunc{cutShort}, status: 200, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "nor after a wait", does: create, responses: []http.HandlerFunc{busy, cut}, waits: ms(half), status: 0, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "a creation that is rejected after a wait", does: create, responses: []http.HandlerFunc{busy, rejected(422, "VALIDATION_ERROR")}, waits: ms(half), status: 422, kinds: []error{client.ErrValidation}},
 
-		{name: "a read is repeated", does: get, answers: []http.HandlerFunc{cut, cutShort, perhaps, ok}, waits: ms(half, 2*half, 4*half), status: -1},
-		{name: "a read leaves nothing open", does: get, answers: []http.HandlerFunc{cut}, waits: ms(half, 2*half, 4*half), status: 0, kinds: []error{client.ErrUnavailable}},
-		{name: "a read that finds nothing after a lost attempt", does: get, answers: []http.HandlerFunc{cut, gone}, waits: ms(half), status: 404, kinds: []error{client.ErrNotFound}},
-		{name: "a page is repeated", does: providers, answers: []http.HandlerFunc{cut, badGateway, respond(200, providers.body)}, waits: ms(half, 2*half), status: -1},
+		{name: "a read is repeated", does: get, responses: []http.HandlerFunc{cut, cutShort, perhaps, ok}, waits: ms(half, 2*half, 4*half), status: -1},
+		{name: "a read leaves nothing open", does: get, responses: []http.HandlerFunc{cut}, waits: ms(half, 2*half, 4*half), status: 0, kinds: []error{client.ErrUnavailable}},
+		{name: "a read that finds nothing after a lost attempt", does: get, responses: []http.HandlerFunc{cut, gone}, waits: ms(half), status: 404, kinds: []error{client.ErrNotFound}},
+		{name: "a page is repeated", does: providers, responses: []http.HandlerFunc{cut, badGateway, respond(200, providers.body)}, waits: ms(half, 2*half), status: -1},
 
-		{name: "a deletion is repeated", does: remove, answers: []http.HandlerFunc{badGateway, perhaps, respond(200, deleted)}, waits: ms(half, 2*half), status: -1},
-		{name: "without end", does: remove, answers: []http.HandlerFunc{cut}, waits: ms(half, 2*half, 4*half), status: 0, kinds: []error{client.ErrUnavailable, unknown}},
-		{name: "what is gone after a lost deletion is deleted", does: remove, answers: []http.HandlerFunc{cut, gone}, waits: ms(half), status: -1},
-		{name: "so it is with a wait in between", does: remove, answers: []http.HandlerFunc{perhaps, limited, gone}, waits: ms(half, 3000+2*half), status: -1},
-		{name: "so it is with a condition", does: remove, answers: []http.HandlerFunc{cutShort, gone}, call: ifMatch, waits: ms(half), status: -1},
-		{name: "what was never there is not", does: remove, answers: []http.HandlerFunc{limited, gone}, waits: ms(3000 + half), status: 404, kinds: []error{client.ErrNotFound}},
-		{name: "a page is no proof of it", does: remove, answers: []http.HandlerFunc{cut, respond(404, "<h1>Hm</h1>", "Content-Type", "text/html")}, waits: ms(half), status: 404, kinds: []error{unknown}},
-		{name: "what another changed is still there", does: remove, answers: []http.HandlerFunc{cut, stale}, call: ifMatch, waits: ms(half), status: 412, kinds: []error{client.ErrPreconditionFailed}},
+		{name: "a deletion is repeated", does: remove, responses: []http.HandlerFunc{badGateway, perhaps, respond(200, deleted)}, waits: ms(half, 2*half), status: -1},
+		{name: "without end", does: remove, responses: []http.HandlerFunc{cut}, waits: ms(half, 2*half, 4*half), status: 0, kinds: []error{client.ErrUnavailable, unknown}},
+		{name: "what is gone after a lost deletion is deleted", does: remove, responses: []http.HandlerFunc{cut, gone}, waits: ms(half), status: -1},
+		{name: "so it is with a wait in between", does: remove, responses: []http.HandlerFunc{perhaps, limited, gone}, waits: ms(half, 3000+2*half), status: -1},
+		{name: "so it is with a condition", does: remove, responses: []http.HandlerFunc{cutShort, gone}, call: ifMatch, waits: ms(half), status: -1},
+		{name: "what was never there is not", does: remove, responses: []http.HandlerFunc{limited, gone}, waits: ms(3000 + half), status: 404, kinds: []error{client.ErrNotFound}},
+		{name: "a page is no proof of it", does: remove, responses: []http.HandlerFunc{cut, respond(404, "<h1>Hm</h1>", "Content-Type", "text/html")}, waits: ms(half), status: 404, kinds: []error{unknown}},
+		{name: "what another changed is still there", does: remove, responses: []http.HandlerFunc{cut, stale}, call: ifMatch, waits: ms(half), status: 412, kinds: []error{client.ErrPreconditionFailed}},
 	}
 	for _, test := range tests {
 		t.Run(test.does.name+" "+test.name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestRetries(t *testing.T) {
 				body, _ := io.ReadAll(r.Body)
 				mu.Lock()
 				sent = append(sent, r.Header.Get("X-Request-Id")+r.Header.Get("If-Match")+r.Header.Get("X-Api-Key")+string(body))
-				responder := test.answers[min(len(sent), len(test.answers))-1]
+				responder := test.responses[min(len(sent), len(test.responses))-1]
 				mu.Unlock()
 				responder(w, r)
 			}, append([]client.Option{clock.option()}, test.options...)...)

@@ -133,7 +133,7 @@ func (a account) holdOne(f scenario, r record) {
 		f.Path = r.path()
 	}
 	if f.fieldErrors != nil {
-		f.body = refusal(f.fieldErrors)
+		f.body = rejection(f.fieldErrors)
 	}
 	got := a.send(f.request)
 	if got.Status != f.status || f.body != "" && got.Body != f.body {
@@ -141,7 +141,7 @@ func (a account) holdOne(f scenario, r record) {
 	}
 	want := r.properties(f.changes)
 	if got.Status == http.StatusOK {
-		a.compare("answer", got, want, len(f.changes) > 0)
+		a.compare("response", got, want, len(f.changes) > 0)
 	}
 	stored := a.send(request{Path: pathOf(want["customerId"].(string), r.id), Body: `{}`})
 	a.compare("record", stored, want, len(f.changes) > 0)
@@ -172,7 +172,7 @@ func (a account) compare(what string, got response, want map[string]any, changed
 	}
 }
 
-// properties returns the record in the answer of a success.
+// properties returns the record in the response of a success.
 func (a response) properties(t testing.TB) map[string]any {
 	t.Helper()
 	var properties map[string]any
@@ -187,8 +187,8 @@ func problem(code, message string) string {
 	return asJSON(client.ErrorResponse{Code: code, Message: message})
 }
 
-// refusal is the body of a 422 with these fieldErrors, in this order.
-func refusal(fieldErrors []fieldError) string {
+// rejection is the body of a 422 with these fieldErrors, in this order.
+func rejection(fieldErrors []fieldError) string {
 	message := fmt.Sprintf("The request has %d errors; all are listed.", len(fieldErrors))
 	if len(fieldErrors) == 1 {
 		message = "The request has an error: " + fieldErrors[0].Message

@@ -55,12 +55,12 @@ func TestBody(t *testing.T) {
 	newServer(t).account("acme").runScenarios(t, []scenario{
 		malformed("empty", "", empty),
 		malformed("spaces", " \t\r\n", empty),
-		refused("null", `null`, notObject("null")),
-		refused("array", `[]`, notObject("an array")),
-		refused("array of one", `[{"city":"x"}]`, notObject("an array")),
-		refused("string", `"{}"`, notObject("a string")),
-		refused("number", `0`, notObject("a number")),
-		refused("boolean", `true`, notObject("a boolean")),
+		rejected("null", `null`, notObject("null")),
+		rejected("array", `[]`, notObject("an array")),
+		rejected("array of one", `[{"city":"x"}]`, notObject("an array")),
+		rejected("string", `"{}"`, notObject("a string")),
+		rejected("number", `0`, notObject("a number")),
+		rejected("boolean", `true`, notObject("a boolean")),
 
 		malformed("two values", `{"city":"x"} {"city":"x"}`, follows),
 		malformed("two lines", "{\"city\":\"x\"}\n{}", follows),
@@ -104,34 +104,34 @@ func TestBody(t *testing.T) {
 		notUnicode("a lone low surrogate", `{"city":"\udc00"}`, "9, in city"),
 		notUnicode("surrogates the wrong way round", `{"city":"\udc00\ud800"}`, "9, in city"),
 
-		refused("32 levels", nested(32), notText("an array")),
+		rejected("32 levels", nested(32), notText("an array")),
 		malformed("33 levels", nested(33), tooDeep),
 		malformed("10,000 arrays", strings.Repeat("[", 10_000), tooDeep),
 		malformed("10,000 objects", strings.Repeat(`{"a":`, 10_000), tooDeep),
 		malformed("10,000 levels, closed", nested(10_000), tooDeep),
 
-		refused("a name twice", `{"city":"x","state":"y","city":"z"}`, twice("city")),
-		refused("a name twice, once escaped", `{"city":"x","\u0063ity":"z"}`, twice("city")),
-		refused("a name thrice", `{"city":"x","city":"x","city":"x"}`, twice("city"), twice("city")),
-		refused("a name twice, once null", `{"city":null,"city":1}`, twice("city")),
-		refused("an unknown name", `{"unheardOf":"x"}`, unknownProperty("unheardOf", "")),
-		refused("a name of the answer", `{"id":"x","createdAt":"y"}`, unknownProperty("createdAt", ""), unknownProperty("id", "")),
-		refused("capitals", `{"CITY":"x"}`, unknownProperty("CITY", "city")),
-		refused("another case", `{"City":"x","providername":"x"}`, unknownProperty("City", "city"), unknownProperty("providername", "providerName")),
-		refused("snake and kebab", `{"postal_code":"x","postal-code":"x"}`, unknownProperty("postal-code", "postalCode"), unknownProperty("postal_code", "postalCode")),
-		refused("no name", `{"":"x"}`, unprintable),
-		refused("a name that may be a value", `{"Jane Doe":"x"}`, unprintable),
-		refused("a name with a space", `{"city ":"x"}`, unprintable),
-		refused("a name with NUL", `{"ci\u0000ty":"x"}`, unprintable),
-		refused("a name in Cyrillic", `{"сity":"x"}`, unprintable),
-		refused("a prototype", `{"__proto__":{"city":"x"}}`, unknownProperty("__proto__", "")),
+		rejected("a name twice", `{"city":"x","state":"y","city":"z"}`, twice("city")),
+		rejected("a name twice, once escaped", `{"city":"x","\u0063ity":"z"}`, twice("city")),
+		rejected("a name thrice", `{"city":"x","city":"x","city":"x"}`, twice("city"), twice("city")),
+		rejected("a name twice, once null", `{"city":null,"city":1}`, twice("city")),
+		rejected("an unknown name", `{"unheardOf":"x"}`, unknownProperty("unheardOf", "")),
+		rejected("a name of the response", `{"id":"x","createdAt":"y"}`, unknownProperty("createdAt", ""), unknownProperty("id", "")),
+		rejected("capitals", `{"CITY":"x"}`, unknownProperty("CITY", "city")),
+		rejected("another case", `{"City":"x","providername":"x"}`, unknownProperty("City", "city"), unknownProperty("providername", "providerName")),
+		rejected("snake and kebab", `{"postal_code":"x","postal-code":"x"}`, unknownProperty("postal-code", "postalCode"), unknownProperty("postal_code", "postalCode")),
+		rejected("no name", `{"":"x"}`, unprintable),
+		rejected("a name that may be a value", `{"Jane Doe":"x"}`, unprintable),
+		rejected("a name with a space", `{"city ":"x"}`, unprintable),
+		rejected("a name with NUL", `{"ci\u0000ty":"x"}`, unprintable),
+		rejected("a name in Cyrillic", `{"сity":"x"}`, unprintable),
+		rejected("a prototype", `{"__proto__":{"city":"x"}}`, unknownProperty("__proto__", "")),
 
-		refused("NUL", `{"city":"a\u0000b"}`, nul),
-		refused("NUL within", `{"city":["a\u0000b"]}`, notText("an array")),
-		refused("a huge number", `{"city":1e999}`, notText("a number")),
-		refused("a tiny number", `{"city":-1e-999}`, notText("a number")),
-		refused("a huge number for a boolean", `{"isActive":1e999}`, wrongType("isActive", "a boolean or null", "a number")),
-		refused("a number of 1000 digits", `{"city":`+strings.Repeat("9", 1000)+`}`, notText("a number")),
+		rejected("NUL", `{"city":"a\u0000b"}`, nul),
+		rejected("NUL within", `{"city":["a\u0000b"]}`, notText("an array")),
+		rejected("a huge number", `{"city":1e999}`, notText("a number")),
+		rejected("a tiny number", `{"city":-1e-999}`, notText("a number")),
+		rejected("a huge number for a boolean", `{"isActive":1e999}`, wrongType("isActive", "a boolean or null", "a number")),
+		rejected("a number of 1000 digits", `{"city":`+strings.Repeat("9", 1000)+`}`, notText("a number")),
 
 		{name: "spaces around", request: request{Body: "\r\n\t {\"city\" : \"x\"} \r\n\t"}, status: http.StatusOK, changes: changes{"city": "x"}},
 		{name: "an escaped name", request: request{Body: `{"\u0063ity":"x"}`}, status: http.StatusOK, changes: changes{"city": "x"}},
@@ -148,7 +148,7 @@ func TestBodyCutShort(t *testing.T) {
 	for n := range strings.LastIndex(body, "}") + 1 {
 		facts = append(facts, scenario{name: fmt.Sprint(n), request: request{Body: body[:n]}, status: http.StatusBadRequest})
 	}
-	newServer(t).account("acme").runScenarios(t, append(facts, refused("whole", body, wrongType("npi", "a string or null", "an array"))))
+	newServer(t).account("acme").runScenarios(t, append(facts, rejected("whole", body, wrongType("npi", "a string or null", "an array"))))
 }
 
 func TestBodySize(t *testing.T) {
@@ -226,7 +226,7 @@ func TestContentType(t *testing.T) {
 		f.Header = http.Header{header: lines}
 		return f
 	}
-	refused := func(message, header string, lines ...string) scenario {
+	rejected := func(message, header string, lines ...string) scenario {
 		f := taken(header, lines...)
 		f.status, f.changes, f.body = http.StatusUnsupportedMediaType, nil, problem("UNSUPPORTED_MEDIA_TYPE", message)
 		return f
@@ -247,24 +247,24 @@ func TestContentType(t *testing.T) {
 		taken("Content-Type", "application/merge-patch+json; charset=utf-8"),
 		taken("Content-Encoding", "identity"),
 
-		refused(announce, "Content-Type"),
-		refused(announce, "Content-Type", ""),
-		refused(announce, "Content-Type", "text/plain"),
-		refused(announce, "Content-Type", "application/json; charset=latin1"),
-		refused(announce, "Content-Type", "application/json; charset=utf-16"),
-		refused(announce, "Content-Type", "application/json; charset="),
-		refused(announce, "Content-Type", "application/json", "application/json"),
-		refused(announce, "Content-Type", "application/json", "text/plain"),
-		refused(announce, "Content-Type", "application/json, application/json"),
-		refused(announce, "Content-Type", "application/jsonx"),
-		refused(announce, "Content-Type", "application/problem+json"),
-		refused(announce, "Content-Type", "application/x-www-form-urlencoded"),
-		refused(announce, "Content-Type", "multipart/form-data; boundary=x"),
-		refused(announce, "Content-Type", "*/*"),
-		refused(announce, "Content-Type", "json"),
-		refused(announce, "Content-Type", ";"),
-		refused(encoded, "Content-Encoding", "gzip"),
-		refused(encoded, "Content-Encoding", "deflate, gzip"),
-		refused(encoded, "Content-Encoding", "br"),
+		rejected(announce, "Content-Type"),
+		rejected(announce, "Content-Type", ""),
+		rejected(announce, "Content-Type", "text/plain"),
+		rejected(announce, "Content-Type", "application/json; charset=latin1"),
+		rejected(announce, "Content-Type", "application/json; charset=utf-16"),
+		rejected(announce, "Content-Type", "application/json; charset="),
+		rejected(announce, "Content-Type", "application/json", "application/json"),
+		rejected(announce, "Content-Type", "application/json", "text/plain"),
+		rejected(announce, "Content-Type", "application/json, application/json"),
+		rejected(announce, "Content-Type", "application/jsonx"),
+		rejected(announce, "Content-Type", "application/problem+json"),
+		rejected(announce, "Content-Type", "application/x-www-form-urlencoded"),
+		rejected(announce, "Content-Type", "multipart/form-data; boundary=x"),
+		rejected(announce, "Content-Type", "*/*"),
+		rejected(announce, "Content-Type", "json"),
+		rejected(announce, "Content-Type", ";"),
+		rejected(encoded, "Content-Encoding", "gzip"),
+		rejected(encoded, "Content-Encoding", "deflate, gzip"),
+		rejected(encoded, "Content-Encoding", "br"),
 	})
 }

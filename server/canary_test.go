@@ -21,7 +21,7 @@ const (
 )
 
 // TestCanary sends a canary in every place that a value can be put in, and forces every error. It comes back in none of
-// their answers, and is in no line of the log and in no metric.
+// their responses, and is in no line of the log and in no metric.
 func TestCanary(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
@@ -115,7 +115,7 @@ func TestCanary(t *testing.T) {
 		c := a.connect()
 		c.write("%s\r\n\r\n", malformed)
 		if got := c.readResponse(); got.Status < 400 || holdsCanary(got.Body, fmt.Sprint(got.Header)) {
-			t.Errorf("%.80q is answered with %v", malformed, got)
+			t.Errorf("%.80q gets %v", malformed, got)
 		}
 	}
 	a.expectNoCanaryKept()
@@ -199,7 +199,7 @@ func (a account) expectNoCanary(r request, of record, status int) response {
 		a.t.Errorf("%s %.100s %.100s: %d %s, want %d", r.Method, r.Path, r.Body, got.Status, got.Body, status)
 	}
 	if found := holdsCanary(got.Body, fmt.Sprint(got.Header)); found != (got.Status/100 == 2) {
-		a.t.Errorf("%s %.100s %.100s: the canary is in the answer: %t\n%d %v %s", r.Method, r.Path, r.Body, found, got.Status, got.Header, got.Body)
+		a.t.Errorf("%s %.100s %.100s: the canary is in the response: %t\n%d %v %s", r.Method, r.Path, r.Body, found, got.Status, got.Header, got.Body)
 	}
 	return got
 }

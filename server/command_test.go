@@ -91,7 +91,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestStop stops a server while half of a request has arrived: the other half is waited for, carried out and answered.
+// TestStop stops a server while half of a request has arrived: the server waits for the other half, and responds.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
@@ -118,7 +118,7 @@ func TestStop(t *testing.T) {
 	default:
 	}
 	c.write("%s", second)
-	a.compare("answer", c.readResponse(), r.properties(changes{"city": "x"}), true)
+	a.compare("response", c.readResponse(), r.properties(changes{"city": "x"}), true)
 	if code := <-exit; code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -36,7 +36,7 @@ func TestFraming(t *testing.T) {
 			if got := c2.readResponse(); got.Status != c.status {
 				t.Errorf("got %d %s, want %d", got.Status, got.Body, c.status)
 			}
-			if rest, err := io.ReadAll(c2.answers); len(rest) > 0 {
+			if rest, err := io.ReadAll(c2.responses); len(rest) > 0 {
 				t.Errorf("another response: %s, %v", rest, err)
 			}
 		})

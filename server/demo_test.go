@@ -86,7 +86,7 @@ func TestDemo(t *testing.T) {
 		}
 		want["id"], want["createdAt"], want["updatedAt"] = exampleID, got["createdAt"], got["updatedAt"]
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("the answer (-want +got):\n%s", diff)
+			t.Errorf("the response (-want +got):\n%s", diff)
 		}
 	}
 

@@ -168,9 +168,9 @@ func TestExportBrokenPipe(t *testing.T) {
 	}
 	out.Close()
 	err = p.Wait()
-	told := p.stderr.String()
+	reported := p.stderr.String()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(told, "server: export: ") || strings.Count(told, "\n") != 1 {
-		t.Errorf("%v, standard error %q", err, told)
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(reported, "server: export: ") || strings.Count(reported, "\n") != 1 {
+		t.Errorf("%v, standard error %q", err, reported)
 	}
 }

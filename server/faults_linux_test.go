@@ -71,7 +71,7 @@ func TestFailingDisk(t *testing.T) {
 				}
 				return strings.Contains(output.String(), "attached")
 			})
-			if got := change("meanwhile"); got.Status != http.StatusServiceUnavailable || !strings.Contains(got.Body, c.code) {
+			if got := change("in between"); got.Status != http.StatusServiceUnavailable || !strings.Contains(got.Body, c.code) {
 				t.Errorf("a change: %d %s, want 503 with the code %s", got.Status, got.Body, c.code)
 			}
 			awaitStatus(t, http.StatusServiceUnavailable, func() response { return a.send(request{Method: http.MethodGet, Path: "/readyz"}) })

@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// FuzzBody sends any bytes as a body of a change and of a new record. The server neither fails nor breaks the contract in its answer, and accepts
+// FuzzBody sends any bytes as a body of a change and of a new record. The server neither fails nor breaks the contract in its response, and accepts
 // nothing that kin-openapi, asked on its own, would not.
 func FuzzBody(f *testing.F) {
 	database := openStore(f)
@@ -52,7 +52,7 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// FuzzQuery sends any query to the operations that take one. A refusal says what is wrong, and no list has more than it
+// FuzzQuery sends any query to the operations that take one. A rejection says what is wrong, and no list has more than it
 // was asked for.
 func FuzzQuery(f *testing.F) {
 	database := openStore(f)
@@ -84,7 +84,7 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// ask has a handler answer, and holds the response against the contract.
+// ask sends a request to a handler, and compares the response with the contract.
 func ask(t testing.TB, handler http.Handler, sent *http.Request, key string) response {
 	t.Helper()
 	sent.Header.Set("X-Api-Key", key)

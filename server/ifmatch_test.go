@@ -93,6 +93,6 @@ func TestIfMatchByClient(t *testing.T) {
 		t.Errorf("a stale ETag: %v, want precondition failed", err)
 	}
 	if second, err := update("second", first.ETag); err != nil || *second.City != "second" || second.ETag != `"3"` {
-		t.Errorf("the ETag of the answer: %+v, %v", second, err)
+		t.Errorf("the ETag of the response: %+v, %v", second, err)
 	}
 }

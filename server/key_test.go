@@ -22,7 +22,7 @@ import (
 var unauthorized = problem("UNAUTHORIZED",
 	"The API key in the header x-api-key is missing or not valid. Keys begin with cc_; check that it is complete, and neither expired nor revoked.")
 
-// TestKeyInvalid sends what is not a valid key. All of it is answered alike.
+// TestKeyInvalid sends invalid keys. All get the same response.
 func TestKeyInvalid(t *testing.T) {
 	t.Parallel()
 	unknown := apikey.Generate()

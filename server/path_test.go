@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The errors that are answered for a path.
+// The errors of a path.
 var (
 	providerNotFound = problem("NOT_FOUND", "This customer has no such provider.")
 	pathNotFound     = problem("PATH_NOT_FOUND", "The API has no such path; check the base URL and the path. The paths are listed at /docs.")
@@ -47,19 +47,19 @@ func TestUUID(t *testing.T) {
 			facts = append(facts, scenario{name: "good in the body/" + form, request: request{Body: asJSON(changes{"customerId": form})}, status: http.StatusOK, changes: changes{"customerId": id}})
 			t.Run("good in the path/"+form, func(t *testing.T) {
 				a := a.in(t)
-				a.compare("answer", a.send(request{Path: pathOf(form, form), Body: `{}`}), record{id, id}.properties(nil), false)
+				a.compare("response", a.send(request{Path: pathOf(form, form), Body: `{}`}), record{id, id}.properties(nil), false)
 			})
 		}
 	}
 	for _, form := range bad {
 		escaped := url.PathEscape(form)
 		facts = append(facts,
-			refused("bad in the body/"+form, asJSON(changes{"customerId": form}), notUUID("customerId")),
+			rejected("bad in the body/"+form, asJSON(changes{"customerId": form}), notUUID("customerId")),
 			scenario{name: "bad customer/" + form, request: request{Path: pathOf(escaped, exampleID), Body: `{}`}, status: 422, fieldErrors: []fieldError{notUUID("id")}},
 			scenario{name: "bad provider/" + form, request: request{Path: pathOf(exampleID, escaped), Body: `{}`}, status: 422, fieldErrors: []fieldError{notUUID("providerId")}},
 		)
 	}
-	a.runScenarios(t, append(facts, refused("bad in the body/empty", `{"customerId":""}`, notUUID("customerId"))))
+	a.runScenarios(t, append(facts, rejected("bad in the body/empty", `{"customerId":""}`, notUUID("customerId"))))
 }
 
 // TestPath sends other paths than the contract's, and the contract's written otherwise.
@@ -103,7 +103,7 @@ func TestPath(t *testing.T) {
 	} {
 		t.Run(same, func(t *testing.T) {
 			a := a.in(t)
-			a.compare("answer", a.send(request{Path: same, Body: `{}`}), r.properties(nil), false)
+			a.compare("response", a.send(request{Path: same, Body: `{}`}), r.properties(nil), false)
 		})
 	}
 }
@@ -170,7 +170,7 @@ func TestMethod(t *testing.T) {
 	}
 }
 
-// TestServerPath asks about the server as a whole, which net/http would answer in its own way.
+// TestServerPath asks about the server as a whole, to which net/http would respond in its own way.
 func TestServerPath(t *testing.T) {
 	t.Parallel()
 	c := newServer(t).connect()

@@ -27,7 +27,7 @@ func awaitStatus(t *testing.T, status int, ask func() response) (got response) {
 	t.Helper()
 	defer func() {
 		if got.Status != status {
-			t.Logf("the last answer: %d %s", got.Status, got.Body)
+			t.Logf("the last response: %d %s", got.Status, got.Body)
 		}
 	}()
 	await.State(t, fmt.Sprint("status ", status), func() bool {
@@ -74,7 +74,7 @@ func TestReplicas(t *testing.T) {
 	wait.Wait()
 	for version := 2; version <= 1+writers*changes; version++ {
 		if n := versions[strconv.Quote(strconv.Itoa(version))]; n != 1 {
-			t.Errorf("version %d was answered %d times", version, n)
+			t.Errorf("version %d was returned %d times", version, n)
 		}
 	}
 
@@ -102,7 +102,7 @@ func TestReplicas(t *testing.T) {
 		awaitStatus(t, http.StatusOK, func() response { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
 	}
 
-	// A key that is revoked next to them is refused by both.
+	// A key that is revoked next to them is rejected by both.
 	keyID, _, _ := strings.Cut(replicas[0].mustRun("", "keys", "list"), "\t")
 	replicas[0].mustRun("", "keys", "revoke", keyID)
 	for _, s := range replicas {

@@ -98,15 +98,15 @@ func TestCreate(t *testing.T) {
 		want                 string // "" for any
 	}{
 		{"all values", customer, asJSON(imported), 201, ""},
-		{"no type", customer, `{"city":"x"}`, 422, refusal([]fieldError{required})},
-		{"a customer in the body", customer, `{"providerType":"Hospital","customerId":"` + customer + `"}`, 422, refusal([]fieldError{unknown("customerId")})},
-		{"an id", customer, `{"providerType":"Hospital","id":"` + exampleID + `"}`, 422, refusal([]fieldError{unknown("id")})},
+		{"no type", customer, `{"city":"x"}`, 422, rejection([]fieldError{required})},
+		{"a customer in the body", customer, `{"providerType":"Hospital","customerId":"` + customer + `"}`, 422, rejection([]fieldError{unknown("customerId")})},
+		{"an id", customer, `{"providerType":"Hospital","id":"` + exampleID + `"}`, 422, rejection([]fieldError{unknown("id")})},
 		{"a null type", customer, `{"providerType":null}`, 422, ""},
 		{"twice", customer, `{"providerType":"Hospital","providerType":"Hospital"}`, 422, ""},
 		{"too long", customer, asJSON(changes{"providerType": "Hospital", "postalCode": strings.Repeat("x", 21)}), 422, ""},
 		{"no body", customer, ``, 400, ""},
 		{"no such customer", uuid.NewString(), `{"providerType":"Hospital"}`, 404, noSuchCustomer},
-		{"a customer that is none", "x", `{"providerType":"Hospital"}`, 422, refusal([]fieldError{notUUID("id")})},
+		{"a customer that is none", "x", `{"providerType":"Hospital"}`, 422, rejection([]fieldError{notUUID("id")})},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			got := a.in(t).send(request{Method: "POST", Path: providersOf(f.customer), Body: f.body})
@@ -247,7 +247,7 @@ func TestQuery(t *testing.T) {
 	} {
 		t.Run(f.path[len("/v2/customers/"+r.customer):], func(t *testing.T) {
 			got := a.in(t).send(request{Method: "GET", Path: f.path})
-			if want := refusal(f.fieldErrors); got.Body != want {
+			if want := rejection(f.fieldErrors); got.Body != want {
 				t.Errorf("got  %d %s\nwant %s", got.Status, got.Body, want)
 			}
 		})

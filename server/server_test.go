@@ -195,8 +195,8 @@ func (s *server) askedEverything() {
 // connection is a connection to the public listener, for what http.NewRequest cannot say.
 type connection struct {
 	net.Conn
-	t       testing.TB
-	answers *bufio.Reader
+	t         testing.TB
+	responses *bufio.Reader
 }
 
 func (s *server) connect() connection {
@@ -221,7 +221,7 @@ func (c connection) write(format string, args ...any) {
 // readResponse waits for a response.
 func (c connection) readResponse() response {
 	c.t.Helper()
-	received, err := http.ReadResponse(c.answers, nil)
+	received, err := http.ReadResponse(c.responses, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func (c connection) readResponse() response {
 	return response{received.StatusCode, received.Header, string(body)}
 }
 
-// keepsContract compares a received with openapi.yaml, by kin-openapi, and returns the operation that it belongs to. What
+// keepsContract compares a response with openapi.yaml, by kin-openapi, and returns the operation that it belongs to. What
 // the contract does not list by path belongs to none, and must at least be an error in the contract's form.
 func keepsContract(sent *http.Request, a response) (operation string, err error) {
 	doc, router, err := contract()

@@ -32,7 +32,7 @@ func TestTenancy(t *testing.T) {
 		{"with our customer in the body", 404, func(of record) request {
 			return request{Path: of.path(), Body: asJSON(changes{"customerId": own.customer})}
 		}},
-		{"with a body that is refused", 422, func(of record) request { return request{Path: of.path(), Body: `{"city":1}`} }},
+		{"with a body that is rejected", 422, func(of record) request { return request{Path: of.path(), Body: `{"city":1}`} }},
 		{"a move to a customer", 422, func(of record) request {
 			return request{Path: own.path(), Body: asJSON(changes{"customerId": of.customer})}
 		}},
@@ -104,7 +104,7 @@ func TestTenancySameIDs(t *testing.T) {
 	update := changes{"city": "x", "customerId": second.customer}
 	a.compare("ours, changed and moved", a.send(request{Path: r.path(), Body: asJSON(update)}), r.properties(update), true)
 	b.compare("theirs", b.send(request{Path: r.path(), Body: `{}`}), r.properties(nil), false)
-	if got := b.send(request{Path: r.path(), Body: asJSON(update)}); got.Body != refusal([]fieldError{unknownCustomer()}) {
+	if got := b.send(request{Path: r.path(), Body: asJSON(update)}); got.Body != rejection([]fieldError{unknownCustomer()}) {
 		t.Errorf("theirs, to a customer of ours: %d %s", got.Status, got.Body)
 	}
 	b.importLines(b.organization, asJSON(r.properties(changes{"city": "y"})))

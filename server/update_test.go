@@ -75,7 +75,7 @@ func accepted(name string, values changes) scenario {
 	return scenario{name: name, request: request{Body: asJSON(values)}, status: http.StatusOK, changes: values}
 }
 
-func refused(name, body string, fieldErrors ...fieldError) scenario {
+func rejected(name, body string, fieldErrors ...fieldError) scenario {
 	return scenario{name: name, request: request{Body: body}, status: http.StatusUnprocessableEntity, fieldErrors: fieldErrors}
 }
 
@@ -91,7 +91,7 @@ func (f field) wrong(received, value string) scenario {
 	if f.nullable {
 		expected += " or null"
 	}
-	return refused(f.name+"/"+received, `{"`+f.name+`":`+value+`}`, wrongType(f.name, expected, received))
+	return rejected(f.name+"/"+received, `{"`+f.name+`":`+value+`}`, wrongType(f.name, expected, received))
 }
 
 func (f field) wrongTypes() []scenario {
@@ -112,7 +112,7 @@ func (f field) lengths() []scenario {
 		most := strings.Repeat(character, f.limit)
 		facts = append(facts,
 			accepted(f.name+"/at the limit/"+name, changes{f.name: most}),
-			refused(f.name+"/over the limit/"+name, asJSON(changes{f.name: most + character}), tooLong(f.name, f.limit, f.limit+1)),
+			rejected(f.name+"/over the limit/"+name, asJSON(changes{f.name: most + character}), tooLong(f.name, f.limit, f.limit+1)),
 		)
 	}
 	escaped := accepted(f.name+"/at the limit/escaped", changes{f.name: strings.Repeat("𝒳", f.limit)})
@@ -130,7 +130,7 @@ func TestUpdateProviderType(t *testing.T) {
 		"", "Hospitals", "Hospita", "PrimaryCare", "Primary  Care", "Primary\u00a0Care", "Primary-Care", "Clinic", "null", "0",
 		"hospital", "HOSPITAL", "Primary care", " Hospital", "Hospital ", "Hospital\n", "\tHospital", "Hоspital", // the last has a Cyrillic о
 	} {
-		facts = append(facts, refused(fmt.Sprintf("%q", miss), asJSON(changes{"providerType": miss}), notInEnum(property.Table[property.ProviderType])))
+		facts = append(facts, rejected(fmt.Sprintf("%q", miss), asJSON(changes{"providerType": miss}), notInEnum(property.Table[property.ProviderType])))
 	}
 	newServer(t).account("acme").runScenarios(t, facts)
 }
@@ -179,9 +179,9 @@ func TestUpdateAllFaults(t *testing.T) {
 			request: request{Path: pathOf("1", "2"), Header: http.Header{"If-Match": {"x"}}, Body: asJSON(wrong)},
 			status:  http.StatusUnprocessableEntity, fieldErrors: fieldErrors,
 		},
-		refused("one among good ones", `{"city":"city","npi":1,"isActive":true}`, wrongType("npi", "a string or null", "a number")),
-		refused("a known customer does not come into it", asJSON(changes{"customerId": a.newRecord().customer, "city": 1}), wrongType("city", "a string or null", "a number")),
-		refused("an unknown customer comes after the form", asJSON(changes{"customerId": uuid.NewString(), "city": 1}), wrongType("city", "a string or null", "a number")),
+		rejected("one among good ones", `{"city":"city","npi":1,"isActive":true}`, wrongType("npi", "a string or null", "a number")),
+		rejected("a known customer does not come into it", asJSON(changes{"customerId": a.newRecord().customer, "city": 1}), wrongType("city", "a string or null", "a number")),
+		rejected("an unknown customer comes after the form", asJSON(changes{"customerId": uuid.NewString(), "city": 1}), wrongType("city", "a string or null", "a number")),
 	})
 }
 
@@ -198,7 +198,7 @@ func TestUpdateNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := a.in(t)
-			a.compare("answer", a.send(request{Path: r.path(), Body: body}), r.properties(nil), false)
+			a.compare("response", a.send(request{Path: r.path(), Body: body}), r.properties(nil), false)
 		})
 	}
 	if events := a.history(r); len(events) != 1 {
@@ -319,7 +319,7 @@ func TestUpdateMove(t *testing.T) {
 		t.Errorf("under the old path: %v, want not found", err)
 	}
 	if _, err := move(to, uuid.New()); !errors.Is(err, client.ErrValidation) {
-		t.Errorf("to an unknown customer: %v, want a refusal", err)
+		t.Errorf("to an unknown customer: %v, want a rejection", err)
 	}
 	if same, err := move(to, to); err != nil || same.ETag != `"2"` {
 		t.Errorf("to where it is: %+v, %v", same, err)
@@ -328,7 +328,7 @@ func TestUpdateMove(t *testing.T) {
 		t.Errorf("moved back: %+v, %v", back, err)
 	}
 	a.runScenarios(t, []scenario{
-		refused("unknown customer", asJSON(changes{"customerId": uuid.New(), "city": "x"}), unknownCustomer()),
-		refused("the nil UUID", asJSON(changes{"customerId": uuid.Nil}), unknownCustomer()),
+		rejected("unknown customer", asJSON(changes{"customerId": uuid.New(), "city": "x"}), unknownCustomer()),
+		rejected("the nil UUID", asJSON(changes{"customerId": uuid.Nil}), unknownCustomer()),
 	})
 }

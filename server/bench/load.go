@@ -27,8 +27,8 @@ type wrk struct {
 	key       string
 }
 
-// answerTimeout is how long wrk waits for a response.
-const answerTimeout = 10 * time.Second
+// responseTimeout is how long wrk waits for a response.
+const responseTimeout = 10 * time.Second
 
 // findWrk says what to do if wrk is not there.
 func findWrk() error {
@@ -53,7 +53,7 @@ type responses struct {
 
 func (a *responses) rate() float64 { return float64(a.count) / a.took.Seconds() }
 
-// run sends requests over so many connections, each of which waits for its answer, for so many seconds. An answer
+// run sends requests over so many connections, each of which waits for its response, for so many seconds. A response
 // other than 200 is an error: checked looks at every status, which takes wrk some time; otherwise wrk counts those
 // from 400 on.
 func (w wrk) run(ctx context.Context, url string, connections, seconds int, checked bool) (*responses, error) {
@@ -61,7 +61,7 @@ func (w wrk) run(ctx context.Context, url string, connections, seconds int, chec
 	defer cancel()
 	arguments := []string{
 		"--threads", "1", "--connections", strconv.Itoa(connections), "--duration", strconv.Itoa(seconds),
-		"--timeout", strconv.Itoa(int(answerTimeout.Seconds())), "--script", w.script, url,
+		"--timeout", strconv.Itoa(int(responseTimeout.Seconds())), "--script", w.script, url,
 		strconv.Itoa(w.providers), w.key, "{" + members() + "}", strconv.Itoa(rand.IntN(1 << 30)),
 	}
 	if checked {
@@ -76,11 +76,11 @@ func (w wrk) run(ctx context.Context, url string, connections, seconds int, chec
 	case err != nil:
 		return nil, fmt.Errorf("read wrk's output: %w:\n%s", err, text)
 	case failed > 0:
-		return nil, fmt.Errorf("%d requests were not answered within %v", failed, answerTimeout)
+		return nil, fmt.Errorf("%d requests got no response within %v", failed, responseTimeout)
 	case wrong > 0:
 		return nil, fmt.Errorf("%d of %d responses were not 200", wrong, a.count)
 	case a.count == 0:
-		return nil, errors.New("there was no answer")
+		return nil, errors.New("there was no response")
 	}
 	return a, nil
 }

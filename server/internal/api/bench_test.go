@@ -41,7 +41,7 @@ func BenchmarkRequest(b *testing.B) {
 	})
 }
 
-// TestBenchmarkedHandlersAgree sees to it that both handlers do the work: they answer with the same record.
+// TestBenchmarkedHandlersAgree sees to it that both handlers do the work: they return the same record.
 func TestBenchmarkedHandlersAgree(t *testing.T) {
 	t.Parallel()
 	handler, secret := serving(t, memory{})
@@ -126,7 +126,7 @@ func bare(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(record)
 }
 
-// memory answers each update with a record that it changes.
+// memory returns for each update a record that it changes.
 type memory struct{ provider.Store }
 
 func (memory) Write(_ context.Context, u provider.Write) (provider.Provider, error) {

@@ -61,14 +61,14 @@ func TestVerifyOverTime(t *testing.T) {
 		v := apikey.NewVerifier(store, store.clock, slog.New(slog.DiscardHandler))
 		defer v.Close()
 		secret, key := create(t, store, apikey.Key{}, now)
-		var told, ends, asked time.Time // when it was revoked, from when on, when the store was last asked
+		var revoked, ends, asked time.Time // when it was revoked, from when on, when the store was last asked
 		rt.Repeat(map[string]func(*rapid.T){
 			"wait": func(rt *rapid.T) {
 				now = now.Add(time.Duration(rapid.Int64Range(0, 3000).Draw(rt, "ms")) * time.Millisecond)
 			},
 			"revoke": func(rt *rapid.T) {
 				if ends.IsZero() {
-					told, ends = now, now.Add(time.Duration(rapid.Int64Range(0, 9000).Draw(rt, "overlap ms"))*time.Millisecond)
+					revoked, ends = now, now.Add(time.Duration(rapid.Int64Range(0, 9000).Draw(rt, "overlap ms"))*time.Millisecond)
 					store.RevokeKey(t.Context(), key.ID, ends.Sub(now))
 				}
 			},
@@ -79,9 +79,9 @@ func TestVerifyOverTime(t *testing.T) {
 				over := !ends.IsZero() && !now.Before(ends)
 				switch {
 				case err != nil && !over:
-					rt.Fatalf("an active key is refused: %v", err)
-				case err == nil && over && now.Sub(told) >= apikey.CacheTTL:
-					rt.Fatalf("accepted %v after its revocation", now.Sub(told))
+					rt.Fatalf("an active key is rejected: %v", err)
+				case err == nil && over && now.Sub(revoked) >= apikey.CacheTTL:
+					rt.Fatalf("accepted %v after its revocation", now.Sub(revoked))
 				}
 				if after > before {
 					if now.Sub(asked) < apikey.CacheTTL {
@@ -160,12 +160,12 @@ func TestALookUpIsGivenUpWhenItsAnswerWouldBeTooOld(t *testing.T) {
 
 func TestConcurrentMissesLookUpOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		answer := make(chan struct{})
-		store := &memory{lookingUp: func(context.Context) { <-answer }}
+		response := make(chan struct{})
+		store := &memory{lookingUp: func(context.Context) { <-response }}
 		v := newVerifier(t, store)
 		secret, key := create(t, store, apikey.Key{}, time.Now())
 
-		// Whoever comes first asks for all, and hangs up.
+		// The first caller looks the key up for all, and hangs up.
 		ctx, hangUp := context.WithCancel(t.Context())
 		go v.Verify(ctx, secret)
 		synctest.Wait()
@@ -179,7 +179,7 @@ func TestConcurrentMissesLookUpOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		hangUp()
-		close(answer)
+		close(response)
 		synctest.Wait()
 		if got := valid.Load(); got != 100 {
 			t.Errorf("%d of 100 accepted", got)

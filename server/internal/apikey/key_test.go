@@ -117,7 +117,7 @@ func TestHashOfRefusesEveryWrongCharacter(t *testing.T) {
 func TestHashOfRefuses(t *testing.T) {
 	secret := withChecksum("0123456789abcdefghijABCDEFGHIJ")
 	if _, ok := apikey.HashOf(secret); !ok {
-		t.Fatal("the key that the others derive from is refused")
+		t.Fatal("the key that the others derive from is rejected")
 	}
 	for name, other := range map[string]string{
 		"nothing":                  "",
@@ -135,7 +135,7 @@ func TestHashOfRefuses(t *testing.T) {
 		"very long":                strings.Repeat(secret, 1000),
 	} {
 		if hash, ok := apikey.HashOf(other); ok || hash != (apikey.Hash{}) {
-			t.Errorf("%s: HashOf = %x, %v; want refusal", name, hash, ok)
+			t.Errorf("%s: HashOf = %x, %v; want rejection", name, hash, ok)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func newLimiter() (*apikey.Limiter, *clock) {
 
 func (c *clock) wait(d time.Duration) { c.now = c.now.Add(d) }
 
-// allowed returns how often the key is allowed before it is refused, and for how long.
+// allowed returns how often the key is allowed before it is rejected, and for how long.
 func allowed(l *apikey.Limiter, key *apikey.Key) (n int, retryAfter time.Duration) {
 	for {
 		retryAfter, ok := l.Allow(key)
@@ -95,7 +95,7 @@ func TestAChangedRateLimitTakesHold(t *testing.T) {
 	clock.wait(time.Minute)
 	wantAllowed(t, l, &raised, 120, time.Second)
 	if _, ok := l.Allow(&lifted); !ok {
-		t.Error("refused though the limit is lifted")
+		t.Error("rejected though the limit is lifted")
 	}
 	clock.wait(time.Minute)
 	wantAllowed(t, l, &lowered, 6, 10*time.Second)
@@ -269,7 +269,7 @@ func BenchmarkAllow(b *testing.B) {
 			l.Allow(key)
 		}
 	})
-	b.Run("refused", func(b *testing.B) {
+	b.Run("rejected", func(b *testing.B) {
 		key := &apikey.Key{ID: "key_2", RateLimit: 1}
 		b.ReportAllocs()
 		for b.Loop() {

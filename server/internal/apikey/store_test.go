@@ -25,7 +25,7 @@ type memory struct {
 	queries int // calls of KeyHashes
 	touches []time.Time
 
-	lookingUp func(context.Context)       // called by KeyByHash once it has its answer
+	lookingUp func(context.Context)       // called by KeyByHash once it has its response
 	touching  func(context.Context) error // called by TouchKey before it writes
 	down      error                       // every method's error, but TouchKey's
 	noRevoke  error                       // RevokeKey's error
@@ -193,7 +193,7 @@ func TestRotate(t *testing.T) {
 	}{
 		{name: "overlap", overlap: 24 * time.Hour, wantEnd: now.Add(24 * time.Hour)},
 		{name: "at once", wantEnd: now},
-		{name: "a lifetime begins anew", expires: made.Add(14 * 24 * time.Hour), wantExpires: now.Add(14 * 24 * time.Hour), wantEnd: now},
+		{name: "a lifetime begins again", expires: made.Add(14 * 24 * time.Hour), wantExpires: now.Add(14 * 24 * time.Hour), wantEnd: now},
 		{name: "a later revocation is brought forward", revoked: now.Add(48 * time.Hour), overlap: time.Hour, wantEnd: now.Add(time.Hour)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

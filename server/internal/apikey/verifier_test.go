@@ -215,7 +215,7 @@ func (anyKey) RecordKeyUse(context.Context, string, time.Time) error { return ni
 // For the race detector: everything at once, on the real clock.
 func TestVerifyConcurrently(t *testing.T) {
 	store := new(memory)
-	var ahead atomic.Int64 // lets answers grow old and touches fall due
+	var ahead atomic.Int64 // lets responses grow old and touches fall due
 	v := apikey.NewVerifier(store, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }, slog.New(slog.DiscardHandler))
 	type made struct{ secret, id string }
 	var keys []made

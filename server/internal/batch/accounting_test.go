@@ -39,7 +39,7 @@ func TestEveryCallIsAccountedFor(t *testing.T) {
 				ran[c]++
 			}
 			runtime.Gosched()
-			return answer(calls)
+			return reply(calls)
 		}, o)
 
 		outcomes := make([]outcome, len(ran))
@@ -66,8 +66,8 @@ func TestEveryCallIsAccountedFor(t *testing.T) {
 			switch {
 			case got.err == nil:
 				want = 1
-				if answer := fmt.Sprint("answer ", c); got.value != answer {
-					t.Errorf("call %d: got %q, want %q", c, got.value, answer)
+				if reply := fmt.Sprint("reply ", c); got.value != reply {
+					t.Errorf("call %d: got %q, want %q", c, got.value, reply)
 				}
 			case errors.Is(got.err, batch.ErrAbandoned):
 				want = 1

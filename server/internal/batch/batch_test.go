@@ -14,19 +14,19 @@ import (
 	"github.com/carecycle/provider-api/server/internal/batch"
 )
 
-// What a run answers to a call: its number in words, but for these.
+// The result of a call: its number as text, except for these.
 const bad = -1 // errBad
 
 var errBad = errors.New("bad call")
 
-func answer(calls []int) []batch.Result[string] {
+func reply(calls []int) []batch.Result[string] {
 	var results []batch.Result[string]
 	for _, c := range calls {
 		switch c {
 		case bad:
 			results = append(results, batch.Result[string]{Err: errBad})
 		default:
-			results = append(results, batch.Result[string]{Value: fmt.Sprint("answer ", c)})
+			results = append(results, batch.Result[string]{Value: fmt.Sprint("reply ", c)})
 		}
 	}
 	return results
@@ -44,7 +44,7 @@ func newHeld(o batch.Options) *held {
 	h.Batch = batch.New(func(calls []int) []batch.Result[string] {
 		h.runs = append(h.runs, slices.Clone(calls))
 		<-h.gate
-		return answer(calls)
+		return reply(calls)
 	}, o)
 	return h
 }
@@ -126,7 +126,7 @@ func TestRuns(t *testing.T) {
 				}
 				wantRuns(t, h, test.runs...)
 				for i, o := range outcomes {
-					wantOutcome(t, o, fmt.Sprint("answer ", test.calls[i]), nil)
+					wantOutcome(t, o, fmt.Sprint("reply ", test.calls[i]), nil)
 				}
 				h.close()
 			})
@@ -153,13 +153,13 @@ func TestNeighbours(t *testing.T) {
 				for i, o := range outcomes {
 					value := ""
 					if test.errs[i] == nil {
-						value = fmt.Sprint("answer ", test.calls[i])
+						value = fmt.Sprint("reply ", test.calls[i])
 					}
 					wantOutcome(t, o, value, test.errs[i])
 				}
 				after := h.call(t.Context(), 9)
 				h.release()
-				wantOutcome(t, after, "answer 9", nil)
+				wantOutcome(t, after, "reply 9", nil)
 				h.close()
 			})
 		})
@@ -177,7 +177,7 @@ func TestFull(t *testing.T) {
 		h.release()
 		wantRuns(t, h, []int{1}, []int{2, 3}, []int{5})
 		for i, o := range waiting {
-			wantOutcome(t, o, fmt.Sprint("answer ", []int{1, 2, 3, 5}[i]), nil)
+			wantOutcome(t, o, fmt.Sprint("reply ", []int{1, 2, 3, 5}[i]), nil)
 		}
 		h.close()
 	})
@@ -204,7 +204,7 @@ func TestClose(t *testing.T) {
 		}
 		wantRuns(t, h, []int{1}, []int{2, 3}, []int{4})
 		for i, o := range waiting {
-			wantOutcome(t, o, fmt.Sprint("answer ", i+1), nil)
+			wantOutcome(t, o, fmt.Sprint("reply ", i+1), nil)
 		}
 		wantOutcome(t, h.call(t.Context(), 6), "", batch.ErrClosed)
 	})

@@ -51,7 +51,7 @@ func TestLeaving(t *testing.T) {
 			h.release()
 			h.release()
 			wantRuns(t, h, []int{1}, []int{2})
-			wantOutcome(t, next, "answer 2", nil)
+			wantOutcome(t, next, "reply 2", nil)
 		}},
 		{"all of them: no run is empty", func(t *testing.T, h *held) {
 			h.calls(1)
@@ -90,7 +90,7 @@ func TestDoneButNotYetLeft(t *testing.T) {
 		if gone.err != context.Canceled {
 			t.Errorf("got %v, want the plain error of the context", gone.err)
 		}
-		wantOutcome(t, next, "answer 3", nil)
+		wantOutcome(t, next, "reply 3", nil)
 		h.close()
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/carecycle/provider-api/server/internal/ndjson"
-	"github.com/carecycle/provider-api/server/internal/validate"
 )
 
 type importCommand struct {
@@ -25,7 +24,7 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 	if err != nil {
 		return err
 	}
-	properties, record, err := validate.ImportLine(doc)
+	importer, err := ndjson.NewImporter(doc)
 	if err != nil {
 		return err
 	}
@@ -37,11 +36,11 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 
 	screen := &progress{file: lines, out: std.err}
 	reported := 0
-	importer := &ndjson.Importer{LineSchema: properties, RecordSchema: record, Invalid: func(line int, reason string) {
+	importer.Invalid = func(line int, reason string) {
 		if reported++; reported <= maxReported {
 			screen.printf("line %d: %s\n", line, reason)
 		}
-	}}
+	}
 	if !i.SkipInvalid {
 		screen.begin("checking")
 		checked, err := importer.Check(ctx, screen)

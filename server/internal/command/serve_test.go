@@ -38,13 +38,13 @@ func TestStop(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				var stopping atomic.Bool
-				answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+				response := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 				log := slog.New(slog.DiscardHandler)
 				public, admin := newPipes(), newPipes()
 				stopped := make(chan error)
 				go func() {
 					stopped <- startServers(log, &stopping,
-						endpoint{public, httpServer(closeWhen(&stopping, answer), log)}, endpoint{admin, httpServer(answer, log)}).serveUntilDone(ctx)
+						endpoint{public, httpServer(closeWhen(&stopping, response), log)}, endpoint{admin, httpServer(response, log)}).serveUntilDone(ctx)
 				}()
 				var c *caller
 				if test.caller != nil {

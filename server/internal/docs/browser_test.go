@@ -29,12 +29,12 @@ func TestInBrowser(t *testing.T) {
 	mux.HandleFunc("PATCH /v2/customers/{id}/providers/{providerId}", func(w http.ResponseWriter, r *http.Request) {
 		tried <- r.URL.Path + " " + r.Header.Get("x-api-key")
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"notes":"the answer"}`)
+		io.WriteString(w, `{"notes":"the response"}`)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 
-	ctx, faults := newBrowser(t, server.URL)
+	ctx, problems := newBrowser(t, server.URL)
 	err := chromedp.Do(ctx,
 		chromedp.Navigate(server.URL+"/docs"),
 		shows(".opblock-patch .opblock-summary", "Update customer provider"),
@@ -48,7 +48,7 @@ func TestInBrowser(t *testing.T) {
 		click(".auth-btn-wrapper .btn-done"),
 		click(".try-out__btn"),
 		click(".btn.execute"),
-		shows(".live-responses-table", `"the answer"`),
+		shows(".live-responses-table", `"the response"`),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestInBrowser(t *testing.T) {
 	if got := <-tried; got != want {
 		t.Errorf("the request tried: got %q, want %q", got, want)
 	}
-	if diff := cmp.Diff([]string(nil), faults()); diff != "" {
+	if diff := cmp.Diff([]string(nil), problems()); diff != "" {
 		t.Errorf("console errors, failed requests and requests elsewhere (-want +got):\n%s", diff)
 	}
 }
@@ -91,12 +91,12 @@ func newBrowser(t *testing.T, origin string) (context.Context, func() []string) 
 	t.Cleanup(cancel)
 
 	var mu sync.Mutex
-	var faults []string
+	var problems []string
 	err = chromedp.Listen(ctx, func(event any) {
-		if fault := faultOf(event, origin); fault != "" {
+		if problem := problemOf(event, origin); problem != "" {
 			mu.Lock()
 			defer mu.Unlock()
-			faults = append(faults, fault)
+			problems = append(problems, problem)
 		}
 	})
 	if err != nil {
@@ -108,12 +108,12 @@ func newBrowser(t *testing.T, origin string) (context.Context, func() []string) 
 	return ctx, func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		return append([]string(nil), faults...)
+		return append([]string(nil), problems...)
 	}
 }
 
-// faultOf describes an event that has no place on a sound page; of any other it returns "".
-func faultOf(event any, origin string) string {
+// problemOf describes an event that has no place on a sound page; of any other it returns "".
+func problemOf(event any, origin string) string {
 	switch e := event.(type) {
 	case *log.EventEntryAdded:
 		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
@@ -129,7 +129,7 @@ func faultOf(event any, origin string) string {
 		return "request failed: " + e.ErrorText
 	case *network.EventResponseReceived:
 		if e.Response.Status >= 400 {
-			return fmt.Sprintf("answer: %d %s", e.Response.Status, e.Response.URL)
+			return fmt.Sprintf("response: %d %s", e.Response.Status, e.Response.URL)
 		}
 	case *network.EventRequestWillBeSent:
 		if url := e.Request.URL; !strings.HasPrefix(url, origin+"/") && !strings.HasPrefix(url, "data:") {

@@ -233,7 +233,7 @@ func do(t *testing.T, method, url string, header http.Header) (*http.Response, s
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("read the answer of %s %s: %v", method, url, err)
+		t.Fatalf("read the response of %s %s: %v", method, url, err)
 	}
 	return resp, string(body)
 }

@@ -140,12 +140,12 @@ func BenchmarkStarted(b *testing.B) {
 // scrape returns the lines of the metrics that begin with prefix, sorted, without their comments.
 func scrape(t *testing.T, m *metrics.Metrics, prefix string) string {
 	t.Helper()
-	answer := httptest.NewRecorder()
-	m.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
-	if answer.Code != http.StatusOK {
-		t.Errorf("status: got %d, want 200", answer.Code)
+	response := httptest.NewRecorder()
+	m.Handler().ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
+	if response.Code != http.StatusOK {
+		t.Errorf("status: got %d, want 200", response.Code)
 	}
-	body, err := io.ReadAll(answer.Body)
+	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Error(err)
 	}

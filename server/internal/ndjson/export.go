@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
 )
 
@@ -19,8 +18,8 @@ func Export(ctx context.Context, store provider.Store, organization string, w io
 	var line []byte
 	err := store.Export(ctx, organization, func(customer uuid.UUID, record *provider.Provider) (err error) {
 		if record == nil {
-			line = wire.AppendCustomerLine(line[:0], customer)
-		} else if line, err = wire.AppendLine(line[:0], record); err != nil {
+			line = append(appendCustomer(line[:0], customer), '}')
+		} else if line, err = appendRecord(line[:0], record); err != nil {
 			return err
 		}
 		_, err = lines.Write(append(line, '\n'))

@@ -6,8 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,10 +13,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/validate"
-	"github.com/carecycle/provider-api/server/internal/wire"
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 )
 
@@ -33,11 +30,20 @@ const (
 
 // Importer imports lines of NDJSON for one organization.
 type Importer struct {
-	LineSchema   *validate.Schema // of a line; see validate.ImportLine
-	RecordSchema *validate.Schema // of a line that is a record
-	Store        provider.Store
-	Organization int64
+	Store        provider.Store                // not for Check
+	Organization int64                         // not for Check
 	Invalid      func(line int, reason string) // called for each line that is not imported; the reason holds no value
+
+	schemas schemas
+}
+
+// NewImporter returns an Importer of the lines that a contract allows.
+func NewImporter(contract *openapi3.T) (*Importer, error) {
+	schemas, err := newSchemas(contract)
+	if err != nil {
+		return nil, err
+	}
+	return &Importer{schemas: schemas, Invalid: func(int, string) {}}, nil
 }
 
 // Result counts the lines of an import. Blank lines do not count.
@@ -258,7 +264,7 @@ func (i *Importer) parseChunk(lines []line) (c chunk) {
 			c.refuse(line.number, fmt.Sprintf("it is longer than %d bytes", maxLine))
 			continue
 		}
-		parsed, err := i.parse(line.text)
+		parsed, err := i.schemas.parse(line.text)
 		switch {
 		case err != nil:
 			c.refuse(line.number, reason(err))
@@ -267,79 +273,10 @@ func (i *Importer) parseChunk(lines []line) (c chunk) {
 		case parsed.id != nil:
 			c.records = append(c.records, provider.Import{ID: *parsed.id, Patch: parsed.patch})
 		default:
-			c.records = append(c.records, provider.Import{ID: i.idOf(&parsed.patch), Patch: parsed.patch, KeepExisting: true})
+			c.records = append(c.records, provider.Import{ID: deriveID(i.Organization, &parsed.patch), Patch: parsed.patch, KeepExisting: true})
 		}
 	}
 	return c
-}
-
-// parsedLine is a record's customer and whatever else of it a line sets, and its ID if the line has one; or a customer
-// alone.
-type parsedLine struct {
-	id    *uuid.UUID
-	patch property.Patch
-}
-
-// isCustomer reports whether the line has a customer and nothing else.
-func (l *parsedLine) isCustomer() bool {
-	return l.patch.CustomerID != nil && l.id == nil && l.patch.Values == property.Values{}
-}
-
-// isRecord reports whether the line has what every record must have.
-func (l *parsedLine) isRecord() bool {
-	for p := range property.Table {
-		if l.patch.Values[p].IsAbsent() && !property.Table[p].Nullable {
-			return false
-		}
-	}
-	return l.patch.CustomerID != nil
-}
-
-// parse returns a line that is a record or a customer. LineSchema accepts most lines at once; RecordSchema also accepts a record
-// as the API returns it, and reports everything that is wrong with any other line.
-func (i *Importer) parse(line []byte) (*parsedLine, error) {
-	if object, err := i.LineSchema.Check(line); err == nil {
-		parsed, err := decode(object)
-		if err != nil || parsed.isRecord() || parsed.isCustomer() {
-			return parsed, err
-		}
-	}
-	object, err := i.RecordSchema.Check(line)
-	if err != nil {
-		return nil, err
-	}
-	return decode(object)
-}
-
-func decode(object validate.Checked) (*parsedLine, error) {
-	parsed := new(parsedLine)
-	for name, value := range object.All() {
-		if name == "createdAt" || name == "updatedAt" { // the store's to set
-			continue
-		}
-		if name == "id" {
-			id, ok := wire.ParseUUID(value)
-			if !ok {
-				return nil, errors.New("it cannot be read")
-			}
-			parsed.id = &id
-		} else if !wire.Set(&parsed.patch, name, value) {
-			return nil, errors.New("it cannot be read")
-		}
-	}
-	return parsed, nil
-}
-
-// idOf returns a UUID of version 8 (RFC 9562, 5.8) that is derived from the organization and the values of a line, however they
-// are written and in whatever order.
-func (i *Importer) idOf(patch *property.Patch) uuid.UUID {
-	text := binary.BigEndian.AppendUint64(nil, uint64(i.Organization))
-	text, _ = wire.AppendPatch(text, patch) // which fails for invalid UTF-8 only; the line is valid
-	hash := sha256.Sum256(text)
-	id := uuid.UUID(hash[:16])
-	id[6] = id[6]&0x0f | 0x80
-	id[8] = id[8]&0x3f | 0x80
-	return id
 }
 
 func reason(err error) string {

@@ -19,7 +19,6 @@ import (
 	"github.com/carecycle/provider-api/server/internal/ndjson"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
-	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 )
@@ -58,7 +57,7 @@ func (s *store) Import(_ context.Context, _ int64, records []provider.Import, cu
 // TestImport imports 10,000 lines, of which one in ten is a customer and one in ten is invalid.
 func TestImport(t *testing.T) {
 	t.Parallel()
-	fault, broken := errors.New("full"), errors.New("broken")
+	errFull, broken := errors.New("full"), errors.New("broken")
 	storing, cancelStoring := context.WithCancel(t.Context())
 	defer cancelStoring()
 	stored, cancelStored := context.WithCancel(t.Context())
@@ -72,8 +71,8 @@ func TestImport(t *testing.T) {
 		want     error
 	}{
 		{"all", t.Context(), 10_000, nil, io.EOF, nil},
-		{"a store that fails", t.Context(), 5000, func() error { return fault }, io.EOF, fault},
-		{"a store that fails at once", t.Context(), 0, func() error { return fault }, io.EOF, fault},
+		{"a store that fails", t.Context(), 5000, func() error { return errFull }, io.EOF, errFull},
+		{"a store that fails at once", t.Context(), 0, func() error { return errFull }, io.EOF, errFull},
 		{"a file that cannot be read to its end", t.Context(), 10_000, nil, broken, broken},
 		{"canceled", storing, 5000, func() error { cancelStoring(); return storing.Err() }, io.EOF, context.Canceled},
 		{"canceled as a chunk was stored", stored, 5000, func() error { cancelStored(); return nil }, io.EOF, context.Canceled},
@@ -81,20 +80,20 @@ func TestImport(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &store{capacity: tt.capacity, full: tt.full, customers: map[uuid.UUID]bool{}}
 			i := importer(t, s)
-			var told []int
-			i.Invalid = func(line int, _ string) { told = append(told, line) }
+			var reported []int
+			i.Invalid = func(line int, _ string) { reported = append(reported, line) }
 			result, err := i.Import(tt.ctx, io.MultiReader(strings.NewReader(lines(10_000)), failing{tt.end}))
 			if !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
-			if result.Records.Records() != len(s.records) || result.Invalid != len(told) {
-				t.Errorf("got %+v; %d records are stored, %d lines were told", result, len(s.records), len(told))
+			if result.Records.Records() != len(s.records) || result.Invalid != len(reported) {
+				t.Errorf("got %+v; %d records are stored, %d lines were reported", result, len(s.records), len(reported))
 			}
 			if tt.want == nil && result != (ndjson.Result{Records: provider.ImportCount{Created: 8000}, Customers: 1000, Invalid: 1000}) {
 				t.Errorf("got %+v", result)
 			}
-			if !slices.IsSorted(told) {
-				t.Errorf("the invalid lines are told out of order: %d", told)
+			if !slices.IsSorted(reported) {
+				t.Errorf("the invalid lines are reported out of order: %d", reported)
 			}
 		})
 	}
@@ -211,11 +210,12 @@ func importer(t testing.TB, s provider.Store) *ndjson.Importer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	properties, record, err := validate.ImportLine(doc)
+	i, err := ndjson.NewImporter(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &ndjson.Importer{LineSchema: properties, RecordSchema: record, Store: s, Invalid: func(int, string) {}}
+	i.Store = s
+	return i
 }
 
 func lines(n int) string {

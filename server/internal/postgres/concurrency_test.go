@@ -141,7 +141,7 @@ func (a *announcing) Done() <-chan struct{} {
 	return a.Context.Done()
 }
 
-// Whoever finds all connections in use waits for one, and not for ever.
+// A caller waits for a connection if all are in use, but not forever.
 func TestNoFreeConnectionIsBusy(t *testing.T) {
 	t.Parallel()
 	dsn := with(t, pgtest.New(t), func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" })

@@ -105,7 +105,7 @@ func TestUnknownOutcome(t *testing.T) {
 		}
 	})
 
-	t.Run("the answer to the commit is lost", func(t *testing.T) {
+	t.Run("the response to the commit is lost", func(t *testing.T) {
 		p := newProxy(t, pgtest.New(t))
 		org := newFixture(t, p.dsn, postgres.Options{})
 		if _, err := org.update(text("before")); err != nil { // prepares the statements
@@ -118,7 +118,7 @@ func TestUnknownOutcome(t *testing.T) {
 		}
 	})
 
-	t.Run("the answer before the commit is lost", func(t *testing.T) {
+	t.Run("the response before the commit is lost", func(t *testing.T) {
 		p := newProxy(t, pgtest.New(t))
 		org := newFixture(t, p.dsn, postgres.Options{})
 		p.loseAnswer(1)

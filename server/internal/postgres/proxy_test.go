@@ -18,7 +18,7 @@ type proxy struct {
 	dsn        string // of the server, through the proxy
 	server     string // the path of its socket
 	roundTrips atomic.Int64
-	lost       atomic.Int64 // the round trip whose answer is to be lost
+	lost       atomic.Int64 // the round trip whose response is to be lost
 }
 
 func newProxy(t *testing.T, dsn string) *proxy {
@@ -92,7 +92,7 @@ func (p *proxy) forward(client io.Reader, server io.Writer, losing *atomic.Bool)
 			return
 		}
 		kind, ping := start[0], bytes.Contains(rest, []byte("-- ping")) // of the pool, over a connection that was idle for a second
-		if header == 5 && (kind == 'S' || kind == 'Q') && !ping {       // the server answers to a Sync or a Query
+		if header == 5 && (kind == 'S' || kind == 'Q') && !ping {       // the server responds to a Sync or a Query
 			if p.roundTrips.Add(1) == p.lost.Load() {
 				losing.Store(true)
 			}

@@ -113,7 +113,7 @@ func TestPlansHoldWhenTablesGrow(t *testing.T) {
 	}
 }
 
-// TestAChangeLeavesIndexesAlone sees to it that PostgreSQL can keep a record's new row beside its old one.
+// TestAChangeLeavesIndexesAlone sees to it that PostgreSQL can keep a record's new row next to its old one.
 func TestAChangeLeavesIndexesAlone(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)

@@ -19,7 +19,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// Acknowledged means durable: each commit is followed by an fsync of the log before the caller has its answer. Killing
+// Acknowledged means durable: each commit is followed by an fsync of the log before the caller has its response. Killing
 // the process cannot show that, so the system calls are counted.
 func TestEachCommitIsSynced(t *testing.T) {
 	strace, err := exec.LookPath("strace")

@@ -210,10 +210,10 @@ func TestDiskFull(t *testing.T) {
 	ballast := filepath.Join(directory, "ballast")
 	os.WriteFile(ballast, make([]byte, 8<<20), 0o600) // as much as there is room for
 	saved := 1
-	var refused *provider.Error
+	var rejected *provider.Error
 	for n := 1; ; n++ { // what room SQLite had left is used up
 		err := update(n % 1000)
-		if errors.As(err, &refused) {
+		if errors.As(err, &rejected) {
 			break
 		}
 		if err != nil || n > 10_000 {
@@ -221,8 +221,8 @@ func TestDiskFull(t *testing.T) {
 		}
 		saved++
 	}
-	if refused.Code != provider.CodeUnavailable || refused.RetryAfter <= 0 {
-		t.Errorf("a change on a full disk: %+v", refused)
+	if rejected.Code != provider.CodeUnavailable || rejected.RetryAfter <= 0 {
+		t.Errorf("a change on a full disk: %+v", rejected)
 	}
 	events, err := s.HistoryByID(t.Context(), id)
 	if err != nil || len(events) != saved {

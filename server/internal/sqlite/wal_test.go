@@ -77,7 +77,7 @@ func TestLogIsBounded(t *testing.T) {
 	}
 }
 
-// one returns what the writer's connection answers to a query of one value.
+// one returns the result of the writer's connection to a query of one value.
 func one[T any](t *testing.T, s *Store, query string, column func(*sqlite.Stmt, int) T) (value T) {
 	t.Helper()
 	s.mu.Lock()

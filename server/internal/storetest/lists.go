@@ -45,19 +45,19 @@ func compare(a, b provider.Position) int {
 	return bytes.Compare(a.ID[:], b.ID[:])
 }
 
-// answer returns what a list of these records is expected to return, the newest first.
-func answer(records []provider.Provider, l provider.List) []provider.Provider {
-	var answer []provider.Provider
+// response returns what a list of these records is expected to return, the newest first.
+func response(records []provider.Provider, l provider.List) []provider.Provider {
+	var response []provider.Provider
 	for _, r := range records {
 		switch {
-		case len(answer) == l.Limit:
+		case len(response) == l.Limit:
 		case slices.ContainsFunc(l.Filters, func(f property.Filter) bool { return r.Values[f.Property] != f.Value }):
 		case l.After != nil && compare(positionOf(&r), *l.After) >= 0:
 		default:
-			answer = append(answer, r)
+			response = append(response, r)
 		}
 	}
-	return answer
+	return response
 }
 
 // drawList draws a question for records with some values, created at some of these times.
@@ -106,14 +106,14 @@ func testList(t *testing.T, s *suite) {
 			whole.Limit = len(all)
 			for {
 				page := org.list(l)
-				equal(r, "page", page, answer(all, l))
+				equal(r, "page", page, response(all, l))
 				if got = append(got, page...); len(page) < l.Limit {
 					break
 				}
 				last := positionOf(&page[len(page)-1])
 				l.After, l.Limit = &last, rapid.IntRange(1, 8).Draw(r, "limit")
 			}
-			equal(r, "pages", got, answer(all, whole))
+			equal(r, "pages", got, response(all, whole))
 		})
 	})
 

@@ -190,7 +190,7 @@ func (m *model) list(l provider.List) ([]provider.Provider, provider.Code) {
 			records = append(records, *record)
 		}
 	}
-	return answer(newestFirst(records), l), ""
+	return response(newestFirst(records), l), ""
 }
 
 // write sends a write in the model and in the store, and compares the results.

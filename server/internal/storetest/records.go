@@ -121,7 +121,7 @@ func testDelete(t *testing.T, s *suite) {
 		org.unchanged(record)
 	})
 
-	t.Run("a deleted record that is imported is made anew and goes on with its history", func(t *testing.T) {
+	t.Run("a deleted record that is imported is made again and goes on with its history", func(t *testing.T) {
 		for name, elsewhere := range map[string]bool{"under its customer": false, "under another": true} {
 			t.Run(name, func(t *testing.T) {
 				org := s.tenant(t)

@@ -70,7 +70,7 @@ func testUpdate(t *testing.T, s *suite) {
 			want, _ = want.With(&patch)
 			record = org.update(record, patch)
 			equal(t, "record", record, want)
-			equal(t, "record read anew", org.find(record.CustomerID, record.ID), want)
+			equal(t, "record read again", org.find(record.CustomerID, record.ID), want)
 		}
 	})
 
@@ -176,7 +176,7 @@ func testHistoryByID(t *testing.T, s *suite) {
 		equal(t, "events", len(org.history(uuid.New())), 0)
 	})
 
-	t.Run("a refused change has none", func(t *testing.T) {
+	t.Run("a rejected change has none", func(t *testing.T) {
 		org := s.tenant(t)
 		record := org.create(property.Patch{})
 		org.rejects(org.updateOf(record, property.Patch{CustomerID: new(uuid.New())}), provider.CodeUnknownCustomer)

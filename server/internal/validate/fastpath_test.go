@@ -16,7 +16,7 @@ func contractSchema(t testing.TB, name string) *Schema {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSchema(doc.Components.Schemas[name].Value)
+	s, err := NewSchema(doc.Components.Schemas[name].Value)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,11 +127,11 @@ func TestMaxBody(t *testing.T) {
 // members that the fast path and the reader find with those of a decoder.
 func FuzzFastPath(f *testing.F) {
 	update, create := contractSchema(f, "ProviderUpdate"), contractSchema(f, "ProviderCreate")
-	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
-	if err != nil {
-		f.Fatal(err)
-	}
-	line, record, err := ImportLine(doc)
+	withID := *update.schema
+	withID.Properties = maps.Clone(withID.Properties)
+	withID.Properties["id"] = openapi3.NewSchemaRef("", openapi3.NewUUIDSchema())
+	withID.Required = []string{"customerId", "providerType"}
+	record, err := NewSchema(&withID)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func FuzzFastPath(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, schema := range []*Schema{update, create, line, record} {
+		for _, schema := range []*Schema{update, create, record} {
 			compareWithDecoder(t, schema, text)
 		}
 	})

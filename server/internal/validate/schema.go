@@ -22,7 +22,8 @@ type Schema struct {
 	properties []string // sorted
 }
 
-func newSchema(schema *openapi3.Schema) (*Schema, error) {
+// NewSchema returns a Schema for a schema of the contract. It fails if that allows unknown properties, objects or arrays.
+func NewSchema(schema *openapi3.Schema) (*Schema, error) {
 	if closed := schema.AdditionalProperties.Has; !schema.Type.Is("object") || closed == nil || *closed {
 		return nil, errors.New("a request body must be an object with additionalProperties: false")
 	}
@@ -32,29 +33,6 @@ func newSchema(schema *openapi3.Schema) (*Schema, error) {
 		}
 	}
 	return &Schema{schema, newFastPath(schema), slices.Sorted(maps.Keys(schema.Properties))}, nil
-}
-
-// ImportLine returns two schemas of one line of an import: the contract's ProviderUpdate with an optional id, and a record, which
-// requires customerId and what ProviderCreate requires, and may have the times that a response has.
-func ImportLine(contract *openapi3.T) (line, record *Schema, err error) {
-	create, update := contract.Components.Schemas["ProviderCreate"], contract.Components.Schemas["ProviderUpdate"]
-	if create == nil || update == nil {
-		return nil, nil, errors.New("the contract lacks the schema ProviderCreate or ProviderUpdate")
-	}
-	partial := *update.Value
-	partial.Properties = maps.Clone(partial.Properties)
-	partial.Properties["id"] = openapi3.NewSchemaRef("", openapi3.NewUUIDSchema())
-	complete := partial
-	complete.Properties = maps.Clone(partial.Properties)
-	for _, time := range []string{"createdAt", "updatedAt"} {
-		complete.Properties[time] = openapi3.NewSchemaRef("", openapi3.NewDateTimeSchema())
-	}
-	complete.Required = append([]string{"customerId"}, create.Value.Required...)
-	if line, err = newSchema(&partial); err != nil {
-		return nil, nil, err
-	}
-	record, err = newSchema(&complete)
-	return line, record, err
 }
 
 // options make kin-openapi report all errors at once, and check what it does not check by default.

@@ -77,7 +77,7 @@ func newOperation(contract *openapi3.T, path, method string, item *openapi3.Path
 		}
 	}
 	var err error
-	o.body, err = newSchema(media.Schema.Value)
+	o.body, err = NewSchema(media.Schema.Value)
 	return o, err
 }
 

@@ -36,47 +36,16 @@ func AppendProvider(b []byte, r *provider.Provider) ([]byte, error) {
 	b = append(b, `,"customerId":"`...)
 	b = append(b, r.CustomerID.String()...)
 	b = append(b, '"')
-	return appendProperties(b, &r.Values)
+	return AppendProperties(b, &r.Values)
 }
 
-// AppendLine appends a record to b as a line for import: without the times, which are the store's to set. It fails for
-// text that is not valid UTF-8.
-func AppendLine(b []byte, r *provider.Provider) ([]byte, error) {
-	b = append(b, `{"id":"`...)
-	b = append(b, r.ID.String()...)
-	b = append(b, `","customerId":"`...)
-	b = append(b, r.CustomerID.String()...)
-	b = append(b, '"')
-	return appendProperties(b, &r.Values)
-}
-
-// AppendPatch appends to b an object with the customer and the values that a patch sets, without those that it clears.
-func AppendPatch(b []byte, patch *property.Patch) (_ []byte, err error) {
-	b = append(b, `{"customerId":"`...)
-	b = append(b, patch.CustomerID.String()...)
-	b = append(b, '"')
-	for p, value := range patch.Values {
-		if value.IsAbsent() || value.IsNull() {
+// AppendProperties appends the properties that have a value, null included, each after a comma, and the end of their object. It fails
+// for text that is not valid UTF-8.
+func AppendProperties(b []byte, values *property.Values) (_ []byte, err error) {
+	for p := range values {
+		if values[p].IsAbsent() {
 			continue
 		}
-		b = append(b, names[p]...)
-		if b, err = appendValue(b, value); err != nil {
-			return b, err
-		}
-	}
-	return append(b, '}'), nil
-}
-
-// AppendCustomerLine appends to b a line for import that names a customer without any record.
-func AppendCustomerLine(b []byte, customer uuid.UUID) []byte {
-	b = append(b, `{"customerId":"`...)
-	b = append(b, customer.String()...)
-	return append(b, `"}`...)
-}
-
-// appendProperties appends all properties and the end of their object.
-func appendProperties(b []byte, values *property.Values) (_ []byte, err error) {
-	for p := range values {
 		b = append(b, names[p]...)
 		if b, err = appendValue(b, values[p]); err != nil {
 			return b, err
