@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/carecycle/provider-api/server/internal/ndjson"
@@ -108,10 +109,17 @@ func invalidLines(n int) string {
 func (i importCommand) open(stdin io.Reader) (*os.File, error) {
 	if i.File != "-" {
 		file, err := os.Open(i.File)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no file %s; check its name, or use - for standard input", i.File)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if info, err := file.Stat(); err != nil || info.Mode().IsRegular() || info.IsDir() {
+		info, err := file.Stat()
+		if err == nil && info.IsDir() {
+			err = fmt.Errorf("%s is a directory; name a file in it, or use - for standard input", i.File)
+		}
+		if err != nil || info.Mode().IsRegular() {
 			return file, err
 		}
 		defer file.Close() // a pipe

@@ -310,10 +310,17 @@ func (a acceptErrors) Write(line []byte) (int, error) {
 
 func listen(flag string, a address) (net.Listener, error) {
 	listener, err := net.Listen("tcp", string(a))
-	if errors.Is(err, syscall.EADDRINUSE) {
+	var name *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s %s is in use by another program; stop that, or choose another address, port 0 for any free port", flag, a)
-	}
-	if err != nil {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s %s is not an address of this machine; choose one of its own, or 0.0.0.0 for all of them", flag, a)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s %s is not allowed for this user; choose a port from 1024", flag, a)
+	case errors.As(err, &name):
+		return nil, fmt.Errorf("%s %s has a name that cannot be resolved; use an IP address of this machine", flag, a)
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	return listener, nil
