@@ -612,7 +612,7 @@ type clientInterface interface {
 	// Corresponds with PATCH /v2/customers/{id}/providers/{providerId} (the `UpdateCustomerProvider` operationId).
 	UpdateCustomerProvider(ctx context.Context, id CustomerID, providerID ProviderID, params *paramsUpdate, body updateBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListCustomerProviderHistory Follow a customer provider
+	// ListCustomerProviderHistory List customer provider history
 	//
 	// Returns the changes of one provider, the latest first: who made them, when, and the value of each property before and after.
 	// A provider that was moved keeps its history. The history of a deleted provider is for the operator of the server only.
@@ -782,7 +782,7 @@ func (c *plainClient) UpdateCustomerProvider(ctx context.Context, id CustomerID,
 	return c.Client.Do(req)
 }
 
-// ListCustomerProviderHistory Follow a customer provider
+// ListCustomerProviderHistory List customer provider history
 //
 // Returns the changes of one provider, the latest first: who made them, when, and the value of each property before and after.
 // A provider that was moved keeps its history. The history of a deleted provider is for the operator of the server only.

@@ -389,7 +389,7 @@ type ServerInterface interface {
 	// UpdateCustomerProvider Update customer provider
 	// (PATCH /v2/customers/{id}/providers/{providerId})
 	UpdateCustomerProvider(ctx echo.Context, id CustomerID, providerID ProviderID, params UpdateCustomerProviderParams) error
-	// ListCustomerProviderHistory Follow a customer provider
+	// ListCustomerProviderHistory List customer provider history
 	// (GET /v2/customers/{id}/providers/{providerId}/history)
 	ListCustomerProviderHistory(ctx echo.Context, id CustomerID, providerID ProviderID, params ListCustomerProviderHistoryParams) error
 }
@@ -1894,7 +1894,7 @@ type StrictServerInterface interface {
 	// UpdateCustomerProvider Update customer provider
 	// (PATCH /v2/customers/{id}/providers/{providerId})
 	UpdateCustomerProvider(ctx context.Context, request UpdateCustomerProviderRequestObject) (UpdateCustomerProviderResponseObject, error)
-	// ListCustomerProviderHistory Follow a customer provider
+	// ListCustomerProviderHistory List customer provider history
 	// (GET /v2/customers/{id}/providers/{providerId}/history)
 	ListCustomerProviderHistory(ctx context.Context, request ListCustomerProviderHistoryRequestObject) (ListCustomerProviderHistoryResponseObject, error)
 }

@@ -107,7 +107,7 @@ operation GET /v2/customers/{id}/providers "List a customer's providers"
 operation POST /v2/customers/{id}/providers "Create customer provider"
 operation GET /v2/customers/{id}/providers/{providerId} "Read customer provider"
 operation DELETE /v2/customers/{id}/providers/{providerId} "Delete customer provider"
-operation GET /v2/customers/{id}/providers/{providerId}/history "Follow a customer provider"
+operation GET /v2/customers/{id}/providers/{providerId}/history "List customer provider history"
 header X-Request-Id string
 header If-Match string pattern="^[ \\t]*(\\*|([ \\t]*,)*[ \\t]*(W/)?\"[!#-~]*\"([ \\t]*,([ \\t]*(W/)?\"[!#-~]*\")?)*)[ \\t]*$"
 request application/merge-patch+json

@@ -98,6 +98,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 			log.Warn("waiting for the database", "reason", reason, "address", public.Addr().String())
 		},
 	}
+	started := false
 	err = c.withNewStore(ctx, o, func(st store) error {
 		if s.Demo {
 			if err := demo(ctx, st, public.Addr().String(), io.out); err != nil {
@@ -111,10 +112,11 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 			return err
 		}
 		handler.set(ready)
+		started = true
 		log.Info("listening", attributes...)
 		return servers.serveUntilDone(ctx)
 	})
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // stopped while it was starting
+	if !started && ctx.Err() != nil { // stopped while it was starting
 		return nil
 	}
 	return err

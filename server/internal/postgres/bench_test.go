@@ -192,3 +192,25 @@ func BenchmarkLockedRow(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHotRecord has two stores update one record, as two servers do.
+func BenchmarkHotRecord(b *testing.B) {
+	dsn := pgtest.Start(b, pgserver.Options{Durable: true}).Database(b)
+	org := newFixture(b, dsn, postgres.Options{})
+	for _, stores := range []int{1, 2} {
+		b.Run(fmt.Sprintf("stores=%d", stores), func(b *testing.B) {
+			all := []*fixture{org, {Store: open(b, dsn, postgres.Options{}), t: b, organization: org.organization, record: org.record}}[:stores]
+			var next atomic.Int64
+			b.SetParallelism(32)
+			b.ResetTimer()
+			b.RunParallel(func(p *testing.PB) {
+				one := all[next.Add(1)%int64(len(all))]
+				for p.Next() {
+					if _, err := one.update(text(uuid.NewString())); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

@@ -63,7 +63,9 @@ type Store struct {
 	now    func() time.Time // nil for the database's clock
 	pool   *pgxpool.Pool
 	writes []*writes.Writer // see writerFor
-	locked []*writes.Writer // see Write
+	locked []*writes.Writer // lanes; see Write
+
+	contended contended
 }
 
 // Open connects to the database of a URL, postgres://…, and migrates its schema. If the URL has several hosts, Open uses the

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -17,14 +19,48 @@ import (
 
 var _ provider.Store = (*Store)(nil)
 
-// Write implements [provider.Store]. A write to a row that another session has locked waits for it in a writer of its own kind,
-// so that it delays no other write.
+// Write implements [provider.Store]. A write to a row that another session has locked waits for it in a lane, so that it delays no
+// other write. The next writes to the same record go there directly.
 func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider, error) {
-	record, err := writerFor(w.ID, s.writes).Write(ctx, w)
-	if errors.Is(err, errLocked) {
-		record, err = writerFor(w.ID, s.locked).Write(ctx, w)
+	if !s.contended.has(w.ID) {
+		record, err := writerFor(w.ID, s.writes).Write(ctx, w)
+		if !errors.Is(err, errLocked) {
+			return record, err
+		}
+		s.contended.add(w.ID)
 	}
-	return record, err
+	return writerFor(w.ID, s.locked).Write(ctx, w)
+}
+
+const (
+	contendedFor = time.Second // after a write that found its row locked
+	maxContended = 10_000      // records; then all are forgotten
+)
+
+// contended has the records that other sessions have locked lately.
+type contended struct {
+	mu    sync.Mutex
+	until map[uuid.UUID]time.Time
+}
+
+func (c *contended) has(id uuid.UUID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	until, ok := c.until[id]
+	if ok && time.Now().After(until) {
+		delete(c.until, id)
+		ok = false
+	}
+	return ok
+}
+
+func (c *contended) add(id uuid.UUID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.until == nil || len(c.until) >= maxContended {
+		c.until = map[uuid.UUID]time.Time{}
+	}
+	c.until[id] = time.Now().Add(contendedFor)
 }
 
 // runWrites is the transaction of a batch. It waits for no other session.
