@@ -86,11 +86,13 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 	return keys, err
 }
 
+const selectNewKeys = "SELECT hash FROM api_keys WHERE created_at >= ?1"
+
 // KeyHashes implements [apikey.Store].
 func (s *Store) KeyHashes(ctx context.Context, since time.Time) (hashes []apikey.Hash, now time.Time, _ error) {
 	now = s.now() // before the keys, so that none is missed
 	err := s.read(ctx, func(c *sqlite.Conn) error {
-		return sqlitex.Execute(c, "SELECT hash FROM api_keys WHERE created_at >= ?1", &sqlitex.ExecOptions{Args: []any{since.UnixMilli()}, ResultFunc: func(s *sqlite.Stmt) error {
+		return sqlitex.Execute(c, selectNewKeys, &sqlitex.ExecOptions{Args: []any{since.UnixMilli()}, ResultFunc: func(s *sqlite.Stmt) error {
 			var hash apikey.Hash
 			s.ColumnBytes(0, hash[:])
 			hashes = append(hashes, hash)

@@ -1,0 +1,82 @@
+package sqlite
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/gen/property"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// TestPlans looks at how SQLite would run each statement of a request or a command. None may read a whole table, sort, or find rows
+// by their organization alone, with or without statistics on the tables.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	filters := []property.Filter{{Property: property.ProviderType, Value: property.Text("Hospital")}, {Property: property.IsActive, Value: property.Boolean(true)}}
+	statements := map[string]string{
+		"a customer":          selectCustomer,
+		"a new customer":      insertCustomer,
+		"a record":            selectProvider,
+		"a changed record":    updateProvider,
+		"a list":              selectList(nil),
+		"a filtered list":     selectList(filters),
+		"a page of a history": selectEvents,
+		"a history":           selectHistory,
+		"a key":               selectKeys + "WHERE hash = ?1",
+		"a key by its ID":     selectKeys + "WHERE api_keys.id = ?1",
+		"the new keys":        selectNewKeys,
+		"an export":           selectAll,
+	}
+	// What a statement may do although it looks expensive.
+	allowed := map[string][]string{
+		"a page of a history": {"SCAN history"},                                                                               // from the latest event of one record back to the page
+		"a history":           {"SCAN history", "SEARCH organizations", "SCAN organizations", "USE TEMP B-TREE FOR ORDER BY"}, // of one record
+		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"},                                     // all of an organization
+	}
+	s, _ := filled(t, 100, Options{})
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			s.mu.Lock()
+			err := sqlitex.ExecuteTransient(s.writer, "ANALYZE", nil)
+			s.mu.Unlock()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, statement := range statements {
+			for _, step := range plan(t, s, statement) {
+				expensive := strings.HasPrefix(step, "SCAN") && !strings.HasSuffix(step, "CONSTANT ROW") || strings.Contains(step, "TEMP B-TREE") || strings.Contains(step, "(organization_id=?)")
+				for _, prefix := range allowed[name] {
+					expensive = expensive && !strings.HasPrefix(step, prefix)
+				}
+				if expensive {
+					t.Errorf("%s, with statistics %v: %s", name, analyzed, step)
+				}
+			}
+		}
+	}
+}
+
+// plan returns the steps of a statement.
+func plan(t *testing.T, s *Store, statement string) (steps []string) {
+	t.Helper()
+	err := s.read(t.Context(), func(c *sqlite.Conn) error {
+		explain, _, err := c.PrepareTransient("EXPLAIN QUERY PLAN " + statement)
+		if err != nil {
+			return err
+		}
+		defer explain.Finalize()
+		for {
+			more, err := explain.Step()
+			if err != nil || !more {
+				return err
+			}
+			steps = append(steps, explain.ColumnText(3))
+		}
+	})
+	if err != nil {
+		t.Fatalf("%v: %s", err, statement)
+	}
+	return steps
+}
