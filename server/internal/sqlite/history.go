@@ -36,7 +36,7 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	err = s.read(ctx, func(c *sqlite.Conn) error {
+	err = s.readPage(ctx, func(c *sqlite.Conn) error {
 		record, err := find(c, organization, customer, id)
 		if err != nil {
 			return err

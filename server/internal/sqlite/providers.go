@@ -75,7 +75,7 @@ func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.U
 
 // List implements [provider.Store]. Its two statements need no transaction: customers are never removed.
 func (s *Store) List(ctx context.Context, l provider.List) (records []provider.Provider, err error) {
-	err = s.read(ctx, func(c *sqlite.Conn) error {
+	err = s.readPage(ctx, func(c *sqlite.Conn) error {
 		known, err := customerExists(c, l.Organization, l.CustomerID)
 		if err != nil {
 			return err

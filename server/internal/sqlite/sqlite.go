@@ -6,6 +6,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type Store struct {
 	files   files
 	writes  *writes.Writer
 	readers *sqlitex.Pool
+	pages   chan struct{} // holds one for each list or history that is being read
 	checks  *checkpointer
 
 	mu     sync.Mutex // held for the length of a transaction
@@ -55,7 +57,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	s := &Store{now: o.Now, path: path}
+	s := &Store{now: o.Now, path: path, pages: make(chan struct{}, maxPages)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -95,8 +97,15 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return err
 }
 
-// maxReaders is the number of connections for reading.
-const maxReaders = 10
+const (
+	maxReaders = 10 // connections for reading
+	maxPages   = 2  // lists and histories that are read at once
+
+	// pageTimeout bounds how long a list or a history waits for others.
+	pageTimeout = 5 * time.Second
+)
+
+var errManyPages = errors.New("sqlite: too many lists and histories are being read")
 
 // openReaders opens every connection and reads with it, so that serving needs no further file descriptor.
 func openReaders(path string) (*sqlitex.Pool, error) {
@@ -244,6 +253,20 @@ func (s *Store) repairWriter() error {
 	s.writer.Close()
 	s.writer, s.broken = c, false
 	return nil
+}
+
+// readPage is read for a list or a history, which may read many rows. Few run at once, so that the look-up of a key and the read of a
+// record always find a connection, and a processor.
+func (s *Store) readPage(ctx context.Context, f func(*sqlite.Conn) error) error {
+	limited, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	select {
+	case s.pages <- struct{}{}:
+	case <-limited.Done():
+		return provider.Unavailable(time.Second, cmp.Or(ctx.Err(), errManyPages))
+	}
+	defer func() { <-s.pages }()
+	return s.read(ctx, f)
 }
 
 // read runs f with a connection for reading. Each statement sees the state of one moment, but not all of them the same.
