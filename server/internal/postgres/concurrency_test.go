@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
@@ -219,6 +220,44 @@ func TestALockDelaysNobodyElse(t *testing.T) {
 			t.Errorf("%s was locked: %v", name, err)
 		}
 	}
+}
+
+// Lists that wait leave connections to other reads.
+func TestListsLeaveConnections(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	org := newFixture(t, dsn, postgres.Options{})
+	secret, key, err := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, _ := apikey.HashOf(secret)
+	holder, observer := connect(t, dsn), connect(t, dsn)
+	execute(t, holder, "BEGIN; LOCK TABLE customers IN ACCESS EXCLUSIVE MODE") // which a list reads, and a record does not
+	const lists = 20
+	var all sync.WaitGroup
+	for range lists {
+		all.Go(func() {
+			if _, err := org.list(); err != nil {
+				t.Errorf("a list: %v", err)
+			}
+		})
+	}
+	const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+	await.State(t, "lists wait for the lock", func() bool { return queryInt(t, observer, waiting) > 0 })
+	for range 10 {
+		if _, err := org.get(); err != nil {
+			t.Errorf("a record: %v", err)
+		}
+		if found, err := org.KeyByHash(t.Context(), hash); err != nil || found.ID != key.ID {
+			t.Errorf("a key: %v", err)
+		}
+	}
+	if n := queryInt(t, observer, waiting); n < 1 || n > 3 {
+		t.Errorf("%d of %d lists use a connection, want at most 3", n, lists)
+	}
+	execute(t, holder, "COMMIT")
+	all.Wait()
 }
 
 // An import that waits for a deletion of one of its records sees that it was deleted, and does not have to try again.

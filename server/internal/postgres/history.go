@@ -31,7 +31,7 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 		found  []provider.Provider
 		events []provider.Event
 	)
-	err := s.readSnapshot(ctx, func(b *pgx.Batch) {
+	err := s.readPage(ctx, func(b *pgx.Batch) {
 		b.Queue(selectProvider, organization, [16]byte(id)).Query(into(&found, scanProvider))
 		b.Queue(selectEvents, organization, [16]byte(id), before, limit).Query(into(&events, scanEventOf(id)))
 	})

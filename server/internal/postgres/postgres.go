@@ -11,6 +11,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -66,6 +67,7 @@ type Store struct {
 	locked []*writes.Writer // lanes; see Write
 
 	contended contended
+	pages     chan struct{} // holds one for each list or history that is being read
 }
 
 // Open connects to the database of a URL, postgres://…, and migrates its schema. If the URL has several hosts, Open uses the
@@ -110,6 +112,7 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config, report func
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
+	s.pages = make(chan struct{}, max(1, config.MaxConns*3/10))
 	if err := s.checkColumns(ctx); err != nil {
 		s.pool.Close()
 		return err
@@ -167,8 +170,19 @@ func read[T any](ctx context.Context, s *Store, scan pgx.RowToFunc[T], query str
 	return all, err
 }
 
-// readSnapshot runs queries that see the state of one moment, in one round trip. It calls queue again for a retry.
-func (s *Store) readSnapshot(ctx context.Context, queue func(*pgx.Batch)) error {
+var errManyPages = errors.New("postgres: too many lists and histories are being read")
+
+// readPage runs the queries of a list or a history, which see the state of one moment, in one round trip. It calls queue again for a
+// retry. It uses three of ten connections at most, so that the look-up of a key and the read of a record find one.
+func (s *Store) readPage(ctx context.Context, queue func(*pgx.Batch)) error {
+	limited, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	select {
+	case s.pages <- struct{}{}:
+	case <-limited.Done():
+		return provider.Unavailable(time.Second, cmp.Or(ctx.Err(), errManyPages))
+	}
+	defer func() { <-s.pages }()
 	return s.attempts(ctx, func(ctx context.Context, c *pgx.Conn) error { return inSnapshot(ctx, c, queue) })
 }
 

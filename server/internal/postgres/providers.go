@@ -184,7 +184,7 @@ func (s *Store) List(ctx context.Context, l provider.List) ([]provider.Provider,
 		known   []int
 		records []provider.Provider
 	)
-	err := s.readSnapshot(ctx, func(b *pgx.Batch) {
+	err := s.readPage(ctx, func(b *pgx.Batch) {
 		b.Queue(selectCustomer, l.Organization, [16]byte(l.CustomerID)).Query(into(&known, pgx.RowTo[int]))
 		b.Queue(query, arguments...).Query(into(&records, scanProvider))
 	})
