@@ -154,7 +154,7 @@ func (k *oneKey) KeyByHash(_ context.Context, hash apikey.Hash) (apikey.Key, err
 
 func (*oneKey) Now(context.Context) (time.Time, error) { return time.Now(), nil }
 
-func (*oneKey) RecordKeyUse(context.Context, string, time.Time) error { return nil }
+func (*oneKey) RecordKeyUses(context.Context, map[string]time.Time) error { return nil }
 
 type discard struct {
 	header http.Header

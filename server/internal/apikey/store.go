@@ -39,8 +39,8 @@ type Store interface {
 	// Now returns the time of the store's clock.
 	Now(ctx context.Context) (time.Time, error)
 
-	// RecordKeyUse notes that a key was used at that time. A later use already noted stands. An unknown ID is no error.
-	RecordKeyUse(ctx context.Context, id string, at time.Time) error
+	// RecordKeyUses records when keys were last used, by ID. A later use already recorded stands. An unknown ID is no error.
+	RecordKeyUses(ctx context.Context, uses map[string]time.Time) error
 }
 
 // Create saves a new key and returns its secret, which cannot be had again, and the key as saved. The key works for the

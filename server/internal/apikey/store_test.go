@@ -104,7 +104,7 @@ func (m *memory) RevokeKey(_ context.Context, id string, after time.Duration) er
 	return m.down
 }
 
-func (m *memory) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
+func (m *memory) RecordKeyUses(ctx context.Context, uses map[string]time.Time) error {
 	if m.touching != nil {
 		if err := m.touching(ctx); err != nil {
 			return err
@@ -112,9 +112,11 @@ func (m *memory) RecordKeyUse(ctx context.Context, id string, at time.Time) erro
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.touches = append(m.touches, at)
-	if i := m.index(id); i >= 0 && at.After(m.keys[i].LastUsedAt) {
-		m.keys[i].LastUsedAt = at
+	for id, at := range uses {
+		m.touches = append(m.touches, at)
+		if i := m.index(id); i >= 0 && at.After(m.keys[i].LastUsedAt) {
+			m.keys[i].LastUsedAt = at
+		}
 	}
 	return nil
 }
@@ -202,7 +204,7 @@ func TestRotate(t *testing.T) {
 			if !c.revoked.IsZero() {
 				store.RevokeKey(t.Context(), old.ID, c.revoked.Sub(now))
 			}
-			store.RecordKeyUse(t.Context(), old.ID, now)
+			store.RecordKeyUses(t.Context(), map[string]time.Time{old.ID: now})
 
 			secret, key, err := apikey.Rotate(t.Context(), store, old.ID, c.overlap)
 			if err != nil {

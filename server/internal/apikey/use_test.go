@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,7 +93,7 @@ func TestAFailingUseFailsNoRequest(t *testing.T) {
 			t.Errorf("%d tries after a minute, want 2", tries)
 		}
 		line := log.String()
-		if !strings.Contains(line, key.ID) || !strings.Contains(line, errDown.Error()) || strings.Contains(line, secret[9:20]) {
+		if !strings.Contains(line, "keys=1") || !strings.Contains(line, errDown.Error()) || strings.Contains(line, secret[9:20]) {
 			t.Errorf("log: %s", line)
 		}
 	})
@@ -106,6 +107,7 @@ func TestASlowUseDelaysCloseAlone(t *testing.T) {
 		secret, key := create(t, store, apikey.Key{}, began)
 		other, otherKey := create(t, store, apikey.Key{}, began)
 		wantValid(t, v, secret, key.ID)
+		synctest.Wait() // until the store records the first
 		wantValid(t, v, other, otherKey.ID)
 		if took := time.Since(began); took != 0 {
 			t.Errorf("Verify took %v", took)
@@ -117,6 +119,41 @@ func TestASlowUseDelaysCloseAlone(t *testing.T) {
 		time.Sleep(apikey.UseInterval)
 		wantValid(t, v, secret, key.ID)
 		wantUses(t, store, 2)
+	})
+}
+
+// However many keys are used while the store is slow, every use is recorded, in few calls and by one goroutine.
+func TestManyUses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, fail := 0, true
+		store := &memory{touching: func(context.Context) error {
+			calls++
+			time.Sleep(time.Second)
+			if calls == 2 && fail {
+				return errDown
+			}
+			return nil
+		}}
+		v := apikey.NewVerifier(store, time.Now, slog.New(slog.DiscardHandler))
+		const keys = 5000
+		use := func() {
+			secret, key := create(t, store, apikey.Key{}, time.Now())
+			wantValid(t, v, secret, key.ID)
+		}
+		before := runtime.NumGoroutine()
+		for range keys - 1 {
+			use()
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 1 {
+			t.Errorf("%d goroutines record uses, want one", n)
+		}
+		time.Sleep(10 * time.Second) // the second call has failed by now
+		use()
+		v.Close()
+		if _, recorded := store.counts(); recorded != keys || calls > 2+keys/200+2 {
+			t.Errorf("%d of %d uses are recorded, in %d calls", recorded, keys, calls)
+		}
 	})
 }
 

@@ -21,9 +21,7 @@ const (
 	// UseInterval is the shortest time between two recorded uses of a key.
 	UseInterval = time.Minute
 
-	maxCached      = 10_000          // keys; a further one replaces any of them
-	maxPendingUses = 1_000           // uses waiting to be recorded; further ones are dropped
-	recordTimeout  = 5 * time.Second // for recording a use
+	maxCached = 10_000 // keys; a further one replaces any of them
 )
 
 // ErrInvalid is the error for a key that is missing, malformed, unknown, expired or revoked, so that a caller who guesses keys
@@ -41,8 +39,7 @@ type Verifier struct {
 	mu    sync.RWMutex
 	cache map[Hash]*cacheEntry
 
-	pendingUses chan struct{} // holds one for each use that is being recorded
-	saving      chan struct{} // holds one while the store records a use
+	uses uses
 }
 
 // cacheEntry is a key as the store returned it.
@@ -62,8 +59,7 @@ func (e *cacheEntry) storeTime(now time.Time) time.Time { return e.key.ReadAt.Ad
 // a warning for each use that could not be recorded. Close the Verifier before the store.
 func NewVerifier(store Store, now func() time.Time, log *slog.Logger) *Verifier {
 	return &Verifier{
-		store: store, now: now, log: log, cache: map[Hash]*cacheEntry{}, known: known{store: store, now: now},
-		pendingUses: make(chan struct{}, maxPendingUses), saving: make(chan struct{}, 1),
+		store: store, now: now, log: log, cache: map[Hash]*cacheEntry{}, known: known{store: store, now: now}, uses: uses{store: store, log: log, pending: map[string]time.Time{}},
 	}
 }
 
@@ -106,13 +102,9 @@ func (v *Verifier) VerifyKnown(ctx context.Context, secret string) (*Key, error)
 	return v.Verify(ctx, secret)
 }
 
-// Close waits until the uses so far are recorded or dropped, about 5 seconds at most. Verify still works after it, but records no
-// uses. Call Close once.
-func (v *Verifier) Close() {
-	for range maxPendingUses {
-		v.pendingUses <- struct{}{}
-	}
-}
+// Close waits until the uses so far are recorded, or the store fails: about 5 seconds at most. Verify still works after it, but records
+// no uses.
+func (v *Verifier) Close() { v.uses.close() }
 
 func (v *Verifier) cached(hash Hash) *cacheEntry {
 	v.mu.RLock()
@@ -168,21 +160,5 @@ func (v *Verifier) recordUse(entry *cacheEntry, now time.Time) {
 		!entry.recorded.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
-	select {
-	case v.pendingUses <- struct{}{}:
-		go v.saveUse(entry.key.ID, toMilliseconds(now))
-	default:
-	}
-}
-
-// saveUse writes one use at a time, so that no request has to wait for more than one of them in the store.
-func (v *Verifier) saveUse(id string, at time.Time) {
-	defer func() { <-v.pendingUses }()
-	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
-	defer cancel()
-	v.saving <- struct{}{}
-	defer func() { <-v.saving }()
-	if err := v.store.RecordKeyUse(ctx, id, at); err != nil {
-		v.log.WarnContext(ctx, "the last use of an api key was not noted", "key", id, "error", err)
-	}
+	v.uses.add(entry.key.ID, toMilliseconds(now))
 }

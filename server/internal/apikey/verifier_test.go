@@ -210,7 +210,7 @@ func (anyKey) KeyByHash(context.Context, apikey.Hash) (apikey.Key, error) {
 	return apikey.Key{ID: "key_any", ReadAt: time.Now()}, nil
 }
 
-func (anyKey) RecordKeyUse(context.Context, string, time.Time) error { return nil }
+func (anyKey) RecordKeyUses(context.Context, map[string]time.Time) error { return nil }
 
 // For the race detector: everything at once, on the real clock.
 func TestVerifyConcurrently(t *testing.T) {

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,9 +101,15 @@ func (s *Store) RevokeKey(ctx context.Context, id string, after time.Duration) e
 	return err
 }
 
-// RecordKeyUse implements [apikey.Store].
-func (s *Store) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
-	_, err := s.execute(ctx, "UPDATE api_keys SET last_used_at = greatest(coalesce(last_used_at, $2), $2) WHERE id = $1", id, wholeMilliseconds(at))
+// RecordKeyUses implements [apikey.Store]. Every server locks the keys in the order of their IDs.
+func (s *Store) RecordKeyUses(ctx context.Context, uses map[string]time.Time) error {
+	ids := slices.Sorted(maps.Keys(uses))
+	times := make([]time.Time, len(ids))
+	for i, id := range ids {
+		times[i] = wholeMilliseconds(uses[id])
+	}
+	_, err := s.execute(ctx, `UPDATE api_keys SET last_used_at = greatest(coalesce(last_used_at, used.at), used.at)
+		FROM unnest($1::text[], $2::timestamptz[]) AS used (id, at) WHERE api_keys.id = used.id`, ids, times)
 	return err
 }
 

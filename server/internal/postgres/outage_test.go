@@ -39,7 +39,7 @@ func TestOutage(t *testing.T) {
 			"History":     func() error { _, err := org.events(); return err },
 			"Export":      func() error { return org.Export(t.Context(), "test", nil) },
 			"KeyByHash":   func() error { _, err := org.KeyByHash(t.Context(), hash); return err },
-			"TouchKey":    func() error { return org.RecordKeyUse(t.Context(), key.ID, time.Now()) },
+			"TouchKey":    func() error { return org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}) },
 			"HistoryByID": func() error { _, err := org.HistoryByID(t.Context(), org.record.ID); return err },
 			"Ping":        func() error { return org.Ping(t.Context()) },
 		} {

@@ -94,8 +94,8 @@ func (r *replicas) RevokeKey(ctx context.Context, id string, after time.Duration
 	return r.next().RevokeKey(ctx, id, after)
 }
 
-func (r *replicas) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
-	return r.next().RecordKeyUse(ctx, id, at)
+func (r *replicas) RecordKeyUses(ctx context.Context, uses map[string]time.Time) error {
+	return r.next().RecordKeyUses(ctx, uses)
 }
 
 func (r *replicas) Ping(ctx context.Context) error { return r.next().Ping(ctx) }

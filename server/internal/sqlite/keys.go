@@ -117,11 +117,15 @@ func (s *Store) RevokeKey(ctx context.Context, id string, after time.Duration) e
 	})
 }
 
-// RecordKeyUse implements [apikey.Store].
-func (s *Store) RecordKeyUse(ctx context.Context, id string, at time.Time) error {
+// RecordKeyUses implements [apikey.Store].
+func (s *Store) RecordKeyUses(ctx context.Context, uses map[string]time.Time) error {
 	return s.write(ctx, func(c *sqlite.Conn) error {
-		return sqlitex.Execute(c, "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, ?2), ?2) WHERE id = ?1",
-			&sqlitex.ExecOptions{Args: []any{id, at.UnixMilli()}})
+		for id, at := range uses {
+			if err := execute(c, "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, ?2), ?2) WHERE id = ?1", id, at.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -44,7 +44,7 @@ func testKeys(t *testing.T, s *suite) {
 			t.Fatal(err)
 		}
 		want.LastUsedAt = at.Add(7 * time.Millisecond)
-		if err := s.RecordKeyUse(t.Context(), want.ID, want.LastUsedAt.Add(999_999)); err != nil {
+		if err := s.RecordKeyUses(t.Context(), map[string]time.Time{want.ID: want.LastUsedAt.Add(999_999)}); err != nil {
 			t.Fatal(err)
 		}
 		got := s.key(t, want.ID)
@@ -66,7 +66,7 @@ func testKeys(t *testing.T, s *suite) {
 				t.Errorf("%s: error %v, want %v", name, err, apikey.ErrNotFound)
 			}
 		}
-		if err := s.RecordKeyUse(t.Context(), secret, s.clock.Now()); err != nil {
+		if err := s.RecordKeyUses(t.Context(), map[string]time.Time{secret: s.clock.Now()}); err != nil {
 			t.Errorf("TouchKey: error %v, want none", err)
 		}
 	})
@@ -159,7 +159,7 @@ func testKeys(t *testing.T, s *suite) {
 		_, key := s.createKey(t, apikey.Key{})
 		now := s.clock.Now()
 		for _, step := range []struct{ at, want time.Duration }{{0, 0}, {time.Minute, time.Minute}, {time.Second, time.Minute}, {time.Hour, time.Hour}} {
-			if err := s.RecordKeyUse(t.Context(), key.ID, now.Add(step.at)); err != nil {
+			if err := s.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: now.Add(step.at)}); err != nil {
 				t.Fatal(err)
 			}
 			key.LastUsedAt = now.Add(step.want)
@@ -174,7 +174,7 @@ func testKeys(t *testing.T, s *suite) {
 		for _, n := range rand.Perm(16) {
 			all.Go(func() {
 				at := now.Add(time.Duration(n) * time.Second)
-				if err := errors.Join(s.RecordKeyUse(t.Context(), key.ID, at), s.RevokeKey(t.Context(), key.ID, at.Sub(now))); err != nil {
+				if err := errors.Join(s.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: at}), s.RevokeKey(t.Context(), key.ID, at.Sub(now))); err != nil {
 					t.Error(err)
 				}
 			})
