@@ -140,7 +140,7 @@ func (r *report) printMain(w io.Writer, p plan) {
 	}
 	fmt.Fprint(w, `
 Every connection waits for its response before it sends again. The percentiles are of what was measured; wrk's own count
-invented requests that would have been sent while an response was slow. The raw UPDATE and pgbench change the same columns
+invented requests that would have been sent while a response was slow. The raw UPDATE and pgbench change the same columns
 of the same rows without HTTP, authentication, validation, reading the record or history; theirs are times of
 transactions. CPU and memory are the server process's; PostgreSQL's come on top.
 
