@@ -21,6 +21,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // TestCollisions raises from a trigger what another transaction's lock or write can cause.
@@ -120,7 +121,7 @@ func together(t *testing.T, dsn string, org *fixture, calls []func(context.Conte
 	})
 	watcher := connect(t, dsn)
 	await.State(t, "an update waits for the lock", func() bool {
-		return queryInt(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") > 0
+		return queryInt(t, watcher, sessionsWaiting) > 0
 	})
 	queued.Add(len(calls))
 	for _, call := range calls {
@@ -205,20 +206,96 @@ func TestALockDelaysNobodyElse(t *testing.T) {
 		waited := make(chan error)
 		go func() { waited <- c.waiting() }()
 		await.State(t, "the write waits for the lock", func() bool {
-			return queryInt(t, observer, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") == 1
+			return queryInt(t, observer, sessionsWaiting) == 1
 		})
 		for range 10 {
 			if _, err := other.update(text(uuid.NewString())); err != nil {
 				t.Errorf("%s is locked: an update of another record: %v", name, err)
 			}
 		}
-		if n := queryInt(t, observer, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"); n != 1 {
+		if n := queryInt(t, observer, sessionsWaiting); n > 1 {
 			t.Errorf("%s is locked: %d sessions wait after the updates of another record, want the one that did", name, n)
 		}
 		execute(t, holder, "COMMIT")
 		if err := <-waited; err != nil {
 			t.Errorf("%s was locked: %v", name, err)
 		}
+	}
+}
+
+// A row that stays locked delays no write to another one, however many are locked for a moment.
+func TestALongLockDelaysNoShortOnes(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	org := newFixture(t, dsn, postgres.Options{})
+	long, short := org.another(), make([]*fixture, 12)
+	for i := range short {
+		short[i] = org.another()
+	}
+	holders, observer := [2]*pgx.Conn{connect(t, dsn), connect(t, dsn)}, connect(t, dsn)
+	round := func() bool {
+		execute(t, holders[0], "BEGIN; SELECT 1 FROM providers WHERE id = '"+long.record.ID.String()+"' FOR UPDATE")
+		execute(t, holders[1], "BEGIN; SELECT 1 FROM providers WHERE id <> '"+long.record.ID.String()+"' FOR UPDATE")
+		blocked := make(chan error, 1)
+		go func() {
+			_, err := long.update(text(uuid.NewString()))
+			blocked <- err
+		}()
+		await.State(t, "the first write waits for the lock", func() bool { return queryInt(t, observer, sessionsWaiting) > 0 })
+		done := make(chan error)
+		var queued sync.WaitGroup
+		queued.Add(2 * len(short)) // each is queued again after it has found its row locked
+		for _, one := range short {
+			go func() {
+				_, err := one.Write(&announcing{t.Context(), queued.Done}, one.updateOf(text(uuid.NewString())))
+				done <- err
+			}()
+		}
+		queued.Wait()
+		execute(t, holders[1], "COMMIT")
+		ok := true
+		for range short {
+			if err := <-done; err != nil {
+				t.Logf("a write to a row that was locked for a moment: %v", err)
+				ok = false
+			}
+		}
+		ok = ok && len(blocked) == 0
+		execute(t, holders[0], "COMMIT")
+		<-blocked
+		return ok
+	}
+	for range 5 { // on a busy machine, a round can take longer than a write waits for its row
+		if round() {
+			return
+		}
+	}
+	t.Error("the writes to rows that were locked for a moment did not end before that to the row which stayed locked")
+}
+
+// A change is made after its record was locked, whoever had locked it.
+func TestTimeIsThatOfTheLock(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	org := newFixture(t, dsn, postgres.Options{})
+	holder, observer := connect(t, dsn), connect(t, dsn)
+	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
+	var released time.Time // or a little before
+	updated := make(chan time.Time)
+	go func() {
+		record, err := org.update(text("a"))
+		if err != nil {
+			t.Error(err)
+		}
+		updated <- record.UpdatedAt
+	}()
+	await.State(t, "the write waits for the lock", func() bool { return queryInt(t, observer, sessionsWaiting) == 1 })
+	if err := holder.QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&released); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, holder, "ROLLBACK") // the row is as it was
+	if at := <-updated; at.Before(released.Truncate(time.Millisecond)) {
+		t.Errorf("updated at %v, before the lock was released at %v", at, released)
 	}
 }
 
@@ -243,8 +320,7 @@ func TestListsLeaveConnections(t *testing.T) {
 			}
 		})
 	}
-	const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-	await.State(t, "lists wait for the lock", func() bool { return queryInt(t, observer, waiting) > 0 })
+	await.State(t, "lists wait for the lock", func() bool { return queryInt(t, observer, sessionsWaiting) > 0 })
 	for range 10 {
 		if _, err := org.get(); err != nil {
 			t.Errorf("a record: %v", err)
@@ -253,7 +329,7 @@ func TestListsLeaveConnections(t *testing.T) {
 			t.Errorf("a key: %v", err)
 		}
 	}
-	if n := queryInt(t, observer, waiting); n < 1 || n > 3 {
+	if n := queryInt(t, observer, sessionsWaiting); n < 1 || n > 3 {
 		t.Errorf("%d of %d lists use a connection, want at most 3", n, lists)
 	}
 	execute(t, holder, "COMMIT")
@@ -266,14 +342,13 @@ func TestAnImportWaitsForADeletion(t *testing.T) {
 	dsn := pgtest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	holder, observer := connect(t, dsn), connect(t, dsn)
+	const gate = "pg_advisory_xact_lock(1)" // which the deletion passes last
 	execute(t, holder, `CREATE SEQUENCE inserted; CREATE FUNCTION count_insert() RETURNS trigger LANGUAGE plpgsql AS
-		$$ BEGIN PERFORM nextval('inserted'); RETURN NEW; END $$;
+		$$ BEGIN PERFORM nextval('inserted'), `+gate+`; RETURN NEW; END $$;
 		CREATE TRIGGER count_insert BEFORE INSERT ON provider_events FOR EACH ROW EXECUTE FUNCTION count_insert()`)
-	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
+	execute(t, holder, "BEGIN; SELECT "+gate)
 	waiting := func(n int) {
-		await.State(t, fmt.Sprint(n, " transactions wait for the record"), func() bool {
-			return queryInt(t, observer, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == n
-		})
+		await.State(t, fmt.Sprint(n, " transactions wait"), func() bool { return queryInt(t, observer, sessionsWaiting) == n })
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
@@ -298,6 +373,9 @@ func TestAnImportWaitsForADeletion(t *testing.T) {
 		t.Errorf("%d events were inserted, want 2: one of them had to be tried again", n)
 	}
 }
+
+// sessionsWaiting counts those that wait for a lock.
+const sessionsWaiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 // wantBusy expects an error of code Unavailable with that in its cause.
 func wantBusy(t *testing.T, err error, cause string) {

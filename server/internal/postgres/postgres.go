@@ -17,7 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -33,6 +33,7 @@ const (
 	openTimeout      = 10 * time.Second // for the first responses
 	acquireTimeout   = 5 * time.Second  // for a connection, a new one or one that becomes free
 	lockTimeout      = 4 * time.Second  // for a row that another transaction holds
+	lockTurn         = lockTimeout / 16 // of it, until other waiting transactions get their turn
 	statementTimeout = 8 * time.Second
 	attemptTimeout   = 10 * time.Second // for a transaction
 )
@@ -45,7 +46,7 @@ const (
 
 const (
 	defaultInFlight = 2
-	lockedLanes     = 4  // most transactions that wait for rows which other sessions have locked
+	maxWaits        = 4  // most transactions that wait for rows which other sessions have locked
 	defaultConns    = 10 // the URL's pool_max_conns replaces it
 )
 
@@ -63,11 +64,12 @@ type Options struct {
 type Store struct {
 	now    func() time.Time // nil for the database's clock
 	pool   *pgxpool.Pool
+	batch  writes.Options
+	inUse  sync.RWMutex     // read-locked by every Write
 	writes []*writes.Writer // see writerFor
-	locked []*writes.Writer // lanes; see Write
-
-	contended contended
-	pages     chan struct{} // holds one for each list or history that is being read
+	locked queues           // of the writes that found a row locked
+	waits  chan struct{}    // holds one for each transaction that waits for a locked row
+	pages  chan struct{}    // holds one for each list or history that is being read
 }
 
 // Open connects to the database of a URL, postgres://…, and migrates its schema. If the URL has several hosts, Open uses the
@@ -79,7 +81,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	s := &Store{now: o.Now}
+	s := &Store{now: o.Now, batch: o.Batch, waits: make(chan struct{}, maxWaits)}
 	if err := s.connect(ctx, config, o.Waiting); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
 	}
@@ -88,9 +90,6 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	}
 	for range o.InFlight {
 		s.writes = append(s.writes, writes.New(s.runWrites, o.Batch))
-	}
-	for range lockedLanes {
-		s.locked = append(s.locked, writes.New(s.runLocked, o.Batch))
 	}
 	return s, nil
 }
@@ -122,9 +121,12 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config, report func
 
 // Close finishes the writes in flight and closes the connections.
 func (s *Store) Close() error {
-	for _, writer := range slices.Concat(s.writes, s.locked) {
+	s.inUse.Lock()
+	defer s.inUse.Unlock()
+	for _, writer := range s.writes {
 		writer.Close()
 	}
+	s.locked.closing.Wait()
 	s.pool.Close()
 	return nil
 }

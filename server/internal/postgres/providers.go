@@ -2,99 +2,18 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/schema"
-	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
 var _ provider.Store = (*Store)(nil)
-
-// Write implements [provider.Store]. A write to a row that another session has locked waits for it in a lane, so that it delays no
-// other write. The next writes to the same record go there directly.
-func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider, error) {
-	if !s.contended.has(w.ID) {
-		record, err := writerFor(w.ID, s.writes).Write(ctx, w)
-		if !errors.Is(err, errLocked) {
-			return record, err
-		}
-		s.contended.add(w.ID)
-	}
-	return writerFor(w.ID, s.locked).Write(ctx, w)
-}
-
-const (
-	contendedFor = time.Second // after a write that found its row locked
-	maxContended = 10_000      // records; then all are forgotten
-)
-
-// contended has the records that other sessions have locked lately.
-type contended struct {
-	mu    sync.Mutex
-	until map[uuid.UUID]time.Time
-}
-
-func (c *contended) has(id uuid.UUID) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	until, ok := c.until[id]
-	if ok && time.Now().After(until) {
-		delete(c.until, id)
-		ok = false
-	}
-	return ok
-}
-
-func (c *contended) add(id uuid.UUID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.until == nil || len(c.until) >= maxContended {
-		c.until = map[uuid.UUID]time.Time{}
-	}
-	c.until[id] = time.Now().Add(contendedFor)
-}
-
-// runWrites is the transaction of a batch. It waits for no other session.
-func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
-	return s.run(calls, transaction{clock: s.now, skipLocked: true})
-}
-
-// runLocked is runWrites for writes whose rows were locked. It waits for them.
-func (s *Store) runLocked(calls []provider.Write) ([]writes.Result, error) {
-	return s.run(calls, transaction{clock: s.now})
-}
-
-func (s *Store) run(calls []provider.Write, kind transaction) ([]writes.Result, error) {
-	results := make([]writes.Result, len(calls))
-	err := s.write(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
-		t := kind
-		for i := range calls {
-			t.deletes = t.deletes || calls[i].Action == provider.Deleted
-			t.of(calls[i].Organization).wantFor(&calls[i])
-		}
-		if err := t.begin(ctx, c); err != nil {
-			return err
-		}
-		for i := range calls {
-			next, err := t.of(calls[i].Organization).apply(&calls[i], t.now)
-			if err != nil && err != errLocked && provider.CodeOf(err) == "" {
-				return err
-			}
-			results[i] = writes.Result{Value: next, Err: err}
-		}
-		return t.commit(ctx, c)
-	})
-	return results, err
-}
 
 // Import implements [provider.Store], in one transaction.
 func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {

@@ -23,6 +23,7 @@ import (
 type transaction struct {
 	organizations []*records
 	skipLocked    bool          // do not wait for rows that other sessions have locked
+	lockTimeout   time.Duration // for each of those rows otherwise; 0 means the session's
 	deletes       bool          // a record
 	columns       []tableColumn // of the table, if it deletes
 	clock         func() time.Time
@@ -71,14 +72,21 @@ func (r *records) want(id uuid.UUID) {
 // wantFor wants the rows that a write depends on.
 func (r *records) wantFor(w *provider.Write) {
 	r.want(w.ID)
+	r.wanted[w.ID].exists = r.wanted[w.ID].exists || w.Action != provider.Created
+	if customer, needed := customerOf(w); needed {
+		r.customers[customer] = false
+	}
+}
+
+// customerOf returns the customer that must exist for a write: one to create a record for, or to move it to.
+func customerOf(w *provider.Write) (customer uuid.UUID, needed bool) {
 	if w.Action == provider.Created {
-		r.customers[w.CustomerID] = false
-		return
+		return w.CustomerID, true
 	}
-	r.wanted[w.ID].exists = true
 	if to := w.Patch.CustomerID; to != nil && *to != w.CustomerID {
-		r.customers[*to] = false
+		return *to, true
 	}
+	return uuid.UUID{}, false
 }
 
 // errLocked is the error of a write to a row that another session has locked.
@@ -121,21 +129,22 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 	}
 	b := new(pgx.Batch)
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED") // the locks do the rest
+	if t.lockTimeout > 0 {
+		b.Queue("SELECT set_config('lock_timeout', $1, true)", milliseconds(t.lockTimeout))
+	}
 	for _, r := range t.organizations {
 		if len(r.created) > 0 {
 			b.Queue(insertCustomers, r.organization, inOrder(r.created))
 		}
 		if len(r.wanted) > 0 {
-			b.Queue(lockProviders, r.organization, inOrder(r.wanted)).Query(func(rows pgx.Rows) error { return r.scanProviders(rows, &t.now) })
+			b.Queue(lockProviders, r.organization, inOrder(r.wanted)).Query(r.scanProviders)
 		}
 		if len(r.customers) > 0 {
 			b.Queue(lockCustomers, r.organization, inOrder(r.customers)).Query(r.scanCustomers)
 		}
 	}
-	if t.creates() { // the other rows come with the time
-		b.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) })
-	}
-	if t.deletes { // after the locks, so that nobody adds or drops a column until the end
+	b.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) }) // after the locks
+	if t.deletes {                                                                                    // after the locks, so that nobody adds or drops a column until the end
 		b.Queue(selectColumns).Query(into(&t.columns, pgx.RowToStructByPos[tableColumn]))
 	}
 	if err := c.SendBatch(ctx, b).Close(); err != nil {
@@ -148,18 +157,6 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 		return nil
 	}
 	return t.findLocked(ctx, c)
-}
-
-// creates reports whether the transaction may create a record.
-func (t *transaction) creates() bool {
-	for _, r := range t.organizations {
-		for _, one := range r.wanted {
-			if !one.exists {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // findLocked finds out which of the rows that begin did not get exist.
@@ -226,8 +223,8 @@ func inOrder[V any](m map[uuid.UUID]V) [][16]byte {
 // In these statements the inner query leaves the planner no choice but to look for one key after another, in the order given;
 // id = ANY makes it read all of an organization if it was planned when there was little to read.
 var (
-	lockProviders     = forEachID("clock_timestamp(), "+columns, "providers", "FOR UPDATE")
-	lockFreeProviders = forEachID("clock_timestamp(), "+columns, "providers", "FOR UPDATE SKIP LOCKED")
+	lockProviders     = forEachID(columns, "providers", "FOR UPDATE")
+	lockFreeProviders = forEachID(columns, "providers", "FOR UPDATE SKIP LOCKED")
 	lockCustomers     = forEachID("id", "customers", "FOR KEY SHARE")
 	lockFreeCustomers = forEachID("id", "customers", "FOR KEY SHARE SKIP LOCKED")
 	selectProviderIDs = forEachID("id", "providers", "LIMIT 1")
@@ -269,10 +266,10 @@ const (
 
 // The scans leave the rows' own error to pgx, which looks at it.
 
-func (r *records) scanProviders(rows pgx.Rows, now *time.Time) error {
+func (r *records) scanProviders(rows pgx.Rows) error {
 	for rows.Next() {
 		p := new(provider.Provider)
-		if err := scan(rows, p, now); err != nil {
+		if err := scan(rows, p); err != nil {
 			return err
 		}
 		r.wanted[p.ID].current = p
