@@ -34,18 +34,22 @@ func TestStarting(t *testing.T) {
 		}
 	}
 	hold("pg_advisory_lock")
-	p := start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	p := start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
+		"--trusted-proxies", "127.0.0.0/8")
 	s := &server{t: t, database: database, log: p.stderr, transport: newTransport(t), asked: &sync.Map{}}
 	s.url, _ = p.stderr.addresses(t, "another process that migrates the database")
 	for path, want := range map[string]int{"/livez": http.StatusOK, "/readyz": http.StatusServiceUnavailable, pathOf(exampleID, exampleID): http.StatusServiceUnavailable} {
-		if got := s.send(request{Method: http.MethodGet, Path: path}); got.Status != want {
+		got := s.send(request{Method: http.MethodGet, Path: path, Header: http.Header{"X-Forwarded-For": {"203.0.113.9"}}})
+		if got.Status != want {
 			t.Errorf("%s: %d %s, want %d", path, got.Status, got.Body, want)
 		}
 	}
+	await.State(t, "all requests are logged with the address that the proxy named", func() bool {
+		return strings.Count(p.stderr.String(), `"remote":"203.0.113.9"`) == 3
+	})
 	hold("pg_advisory_unlock")
 	awaitStatus(t, http.StatusOK, func() response { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
 	p.end(t, syscall.SIGTERM)
-
 }
 
 // TestReplacedDatabase deletes or replaces the file of a running server. Nothing more is acknowledged, as it would be lost.
@@ -99,18 +103,18 @@ func TestStopUnderLoad(t *testing.T) {
 			transport := newTransport(t)
 			callers.Go(func() {
 				for {
-					early := false // whether the request was sent before the signal
+					var early atomic.Bool // the request was sent before the signal
 					request, err := http.NewRequest(http.MethodPatch, url+pathOf(exampleID, exampleID), strings.NewReader(`{}`))
 					if err != nil {
 						t.Error(err)
 						return
 					}
 					request = request.WithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-						WroteRequest: func(httptrace.WroteRequestInfo) { early = !signalled.Load() },
+						WroteRequest: func(httptrace.WroteRequestInfo) { early.Store(!signalled.Load()) },
 					}))
 					response, err := transport.RoundTrip(request)
 					if err != nil {
-						if early {
+						if early.Load() {
 							t.Errorf("a request before the signal: %v", err)
 						}
 						return

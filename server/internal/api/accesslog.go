@@ -78,7 +78,7 @@ func (s *summary) add(address string) {
 	defer s.mu.Unlock()
 	if s.requests == 0 {
 		s.addresses = map[string]bool{}
-		time.AfterFunc(summaryInterval, s.write)
+		time.AfterFunc(summaryInterval, s.write) // unless Close is first
 	}
 	s.requests++
 	s.addresses[address] = true
@@ -87,6 +87,9 @@ func (s *summary) add(address string) {
 func (s *summary) write() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.requests == 0 {
+		return
+	}
 	s.log.Warn("requests with wrong keys were rejected", "requests", s.requests, "addresses", len(s.addresses))
 	s.requests = 0
 }

@@ -47,9 +47,10 @@ type Config struct {
 	Proxies  []*net.IPNet // whose X-Forwarded-For is trusted; nil for none
 }
 
-// API implements the operations of the contract.
+// API implements the operations of the contract. Its handler is that of the public listener.
 type API struct {
 	Config
+	http.Handler
 	bodies     *semaphore.Weighted // bytes; see maxBodies
 	wrongKeys  summary
 	patchTypes map[string][]string // the media types of a PATCH, by Echo's path
@@ -57,15 +58,14 @@ type API struct {
 
 var _ gen.StrictServerInterface = (*API)(nil)
 
-// New returns the handler of the public listener: the contract's paths, the documentation, /livez and /readyz.
-func New(config Config) (http.Handler, error) {
+// New returns an API whose handler serves the contract's paths, the documentation, /livez and /readyz. Close it when it serves
+// no more.
+func New(config Config) (*API, error) {
 	a := &API{Config: config, bodies: semaphore.NewWeighted(maxBodies), wrongKeys: summary{log: config.Log}, patchTypes: map[string][]string{}}
-	e := echo.New()
+	e := a.newEcho()
 	e.Binder = binder{}
-	e.HTTPErrorHandler = a.handleError
-	e.IPExtractor = callerIP(config.Proxies)
 	e.Pre(decodePath, closeChunked)
-	e.Use(a.assignRequestID, a.accessLog, recoverPanics, a.acceptPatch)
+	e.Use(a.acceptPatch)
 	middlewares, err := a.operationMiddlewares()
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
@@ -79,17 +79,27 @@ func New(config Config) (http.Handler, error) {
 	}
 	e.Match(read, "/livez", handleLive)
 	e.Match(read, "/readyz", a.handleReady)
-	return e, nil
+	a.Handler = e
+	return a, nil
+}
+
+// Close logs what has not been logged yet.
+func (a *API) Close() { a.wrongKeys.write() }
+
+// newEcho returns an Echo with what every request gets.
+func (a *API) newEcho() *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = a.handleError
+	e.IPExtractor = callerIP(a.Proxies)
+	e.Use(a.assignRequestID, a.accessLog, recoverPanics)
+	return e
 }
 
 // Starting returns the handler of the public listener until the store is open: /livez responds, and everything else is
-// unavailable.
-func Starting(log *slog.Logger, metrics *metrics.Metrics) http.Handler {
-	a := &API{Config: Config{Log: log, Metrics: metrics}}
-	e := echo.New()
-	e.HTTPErrorHandler = a.handleError
-	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(a.assignRequestID, a.accessLog)
+// unavailable. It uses the Log, the Metrics and the Proxies of the configuration.
+func Starting(config Config) http.Handler {
+	a := &API{Config: config}
+	e := a.newEcho()
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/livez", handleLive)
 	e.RouteNotFound("/*", func(echo.Context) error { return provider.Unavailable(5*time.Second, errStarting) })
 	return e

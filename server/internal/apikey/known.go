@@ -26,6 +26,7 @@ type known struct {
 	hashes map[uint64]struct{} // the first bytes of each
 	asked  time.Time           // when the store was last asked, on this machine's clock
 	since  time.Time           // the store's time then
+	err    error               // of that query
 }
 
 // has reports whether the store has a key of that hash. It can be wrong about a key that is younger than knownInterval, and, with
@@ -38,14 +39,15 @@ func (k *known) has(ctx context.Context, hash Hash) (bool, error) {
 	}
 	now := k.now()
 	if !k.asked.IsZero() && now.Sub(k.asked) < knownInterval {
-		return false, nil
+		return false, k.err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CacheTTL) // others wait for this too
 	defer cancel()
 	hashes, read, err := k.store.KeyHashes(ctx, k.since)
-	k.asked = now
+	k.asked, k.err = now, nil
 	if err != nil {
-		return false, fmt.Errorf("look up new api keys: %w", err)
+		k.err = fmt.Errorf("look up new api keys: %w", err)
+		return false, k.err
 	}
 	if k.hashes == nil {
 		k.hashes = make(map[uint64]struct{}, len(hashes))

@@ -131,8 +131,14 @@ func TestVerifyKnown(t *testing.T) {
 		}
 		store.down = errDown
 		time.Sleep(time.Second)
-		if _, err := v.VerifyKnown(t.Context(), apikey.Generate()); !errors.Is(err, errDown) {
-			t.Errorf("with the store down: %v", err)
+		queries := store.queries
+		for range 3 {
+			if _, err := v.VerifyKnown(t.Context(), apikey.Generate()); !errors.Is(err, errDown) {
+				t.Errorf("with the store down: %v", err)
+			}
+		}
+		if store.queries != queries+1 {
+			t.Errorf("%d queries of a store that is down, want 1", store.queries-queries)
 		}
 	})
 }

@@ -43,8 +43,10 @@ func TestStop(t *testing.T) {
 				public, admin := newPipes(), newPipes()
 				stopped := make(chan error)
 				go func() {
-					stopped <- startServers(log, &stopping,
-						endpoint{public, httpServer(closeWhen(&stopping, response), log)}, endpoint{admin, httpServer(response, log)}).serveUntilDone(ctx)
+					servers := newServers(log, &stopping, endpoint{public, httpServer(closeWhen(&stopping, response), log)})
+					servers.admin = &endpoint{admin, httpServer(response, log)}
+					servers.start()
+					stopped <- servers.serveUntilDone(ctx)
 				}()
 				var c *caller
 				if test.caller != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -86,9 +87,9 @@ func parseError(parts *url.URL, parameters url.Values) error {
 	if _, err := pgxpool.ParseConfig(bare.String()); err != nil {
 		return fmt.Errorf("an environment variable has no valid value for a connection: one of %s", strings.Join(environment(), ", "))
 	}
-	for name, values := range parameters {
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		alone := bare
-		pair := url.Values{name: values}
+		pair := url.Values{name: parameters[name]}
 		if name == "sslcert" || name == "sslkey" {
 			pair = url.Values{"sslcert": parameters["sslcert"], "sslkey": parameters["sslkey"], "sslpassword": parameters["sslpassword"]}
 		}
