@@ -152,7 +152,7 @@ func TestFailure(t *testing.T) {
 		lines    = file("lines.ndjson", "")
 		inUse    = taken.Addr().String() + " is in use by another program; stop that, or choose another address, port 0 for any free port"
 		noKey    = "there is no key of that ID; IDs begin with key_ and are listed by keys list"
-		noFolder = "open database: the directory " + filepath.Dir(missing) + " does not exist; create it, or name another file with --database"
+		noDirectory = "open database: the directory " + filepath.Dir(missing) + " does not exist; create it, or name another file with --database"
 		notOne   = "open database " + text + ": it is not a SQLite database; name another file with --database"
 		tooNew   = "open database " + newer + ": its schema, version 99, was made by a newer version of this program, which knows up to "
 	)
@@ -160,9 +160,9 @@ func TestFailure(t *testing.T) {
 		name, database, message string
 		args                    []string
 	}{
-		{"migrate/no directory", missing, noFolder, []string{"migrate"}},
-		{"serve/no directory", missing, noFolder, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}},
-		{"import/no directory", missing, noFolder, []string{"import", lines, "--organization", "acme"}},
+		{"migrate/no directory", missing, noDirectory, []string{"migrate"}},
+		{"serve/no directory", missing, noDirectory, []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}},
+		{"import/no directory", missing, noDirectory, []string{"import", lines, "--organization", "acme"}},
 		{"migrate/not a database", text, notOne, []string{"migrate"}},
 		{"keys/not a database", text, notOne, []string{"keys", "list"}},
 		{"migrate/a newer schema", newer, tooNew, []string{"migrate"}},

@@ -26,8 +26,8 @@ type memory struct {
 	touches []time.Time
 
 	lookingUp func(context.Context)       // called by KeyByHash once it has its response
-	touching  func(context.Context) error // called by TouchKey before it writes
-	down      error                       // every method's error, but TouchKey's
+	touching  func(context.Context) error // called by RecordKeyUses before it writes
+	down      error                       // every method's error, but RecordKeyUses's
 	noRevoke  error                       // RevokeKey's error
 	clock     func() time.Time            // nil for time.Now
 }

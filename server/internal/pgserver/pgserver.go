@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/child"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -39,7 +40,7 @@ type Server struct {
 	programs  string // the directory of initdb and postgres
 	directory string // holds the data, the socket and the log
 	settings  []string
-	owner     *owner
+	owner     child.User
 
 	databases atomic.Int64
 	process   *process // nil while it is stopped

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/carecycle/provider-api/server/internal/child"
 )
 
 // Start creates a server and starts it. Remove it in the end.
@@ -22,7 +24,7 @@ func Start(o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, err := newOwner()
+	owner, err := child.Unprivileged()
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +39,7 @@ func Start(o Options) (_ *Server, err error) {
 			s.Remove()
 		}
 	}()
-	if err := owner.give(directory); err != nil {
+	if err := owner.Own(directory); err != nil {
 		return nil, err
 	}
 	s.settings = []string{"listen_addresses=", "unix_socket_directories=" + directory, "max_connections=200"}
@@ -76,15 +78,14 @@ func find() (string, error) {
 }
 
 func (s *Server) command(program string, arguments ...string) *exec.Cmd {
-	c := exec.Command(filepath.Join(s.programs, program), arguments...)
+	c := s.owner.Command(filepath.Join(s.programs, program), arguments...)
 	c.Dir = s.directory
 	c.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH")} // without PGHOST and the like
-	c.SysProcAttr = s.owner.attributes()
 	return c
 }
 
 func (s *Server) initialize() error {
-	runtime.LockOSThread() // the program ends with the thread that started it
+	runtime.LockOSThread() // see child.Start
 	defer runtime.UnlockOSThread()
 	output, err := s.command("initdb", "--pgdata=data", "--username="+superuser, "--auth=trust", "--encoding=UTF8", "--no-sync").CombinedOutput()
 	if err != nil {
@@ -96,7 +97,7 @@ func (s *Server) initialize() error {
 // process is a server's main process.
 type process struct {
 	*os.Process
-	exited chan struct{}
+	exited <-chan struct{}
 }
 
 // Restart starts the server after Stop, and returns when it can be used.
@@ -112,22 +113,11 @@ func (s *Server) Restart() error {
 	}
 	defer log.Close()
 	c.Stdout, c.Stderr = log, log // a file: who waits for the end of this process's output does not wait for the server
-	started := make(chan error)
-	p := &process{exited: make(chan struct{})}
-	go func() {
-		defer close(p.exited)
-		runtime.LockOSThread() // as in initialize
-		defer runtime.UnlockOSThread()
-		err := c.Start()
-		started <- err
-		if err == nil {
-			c.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	exited, err := child.Start(c)
+	if err != nil {
 		return err
 	}
-	p.Process, s.process = c.Process, p
+	s.process = &process{c.Process, exited}
 	return s.waitUntilReady()
 }
 

@@ -25,6 +25,7 @@ type sqlState string
 // The codes with a case of their own. The others are handled by class, their first two characters.
 const (
 	outcomeUnknown        sqlState = "08007"
+	protocolViolation     sqlState = "08P01"
 	featureNotSupported   sqlState = "0A000"
 	uniqueViolation       sqlState = "23505"
 	readOnly              sqlState = "25006"

@@ -32,16 +32,16 @@ func TestOutage(t *testing.T) {
 	for round := range 2 {
 		server.Stop(t)
 		for name, call := range map[string]func() error{
-			"Write":       func() error { _, err := org.update(text("lost")); return err },
-			"Import":      func() error { _, err := org.Import(t.Context(), org.organization, nil, nil); return err },
-			"Get":         func() error { _, err := org.get(); return err },
-			"List":        func() error { _, err := org.list(); return err },
-			"History":     func() error { _, err := org.events(); return err },
-			"Export":      func() error { return org.Export(t.Context(), "test", nil) },
-			"KeyByHash":   func() error { _, err := org.KeyByHash(t.Context(), hash); return err },
-			"TouchKey":    func() error { return org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}) },
-			"HistoryByID": func() error { _, err := org.HistoryByID(t.Context(), org.record.ID); return err },
-			"Ping":        func() error { return org.Ping(t.Context()) },
+			"Write":         func() error { _, err := org.update(text("lost")); return err },
+			"Import":        func() error { _, err := org.Import(t.Context(), org.organization, nil, nil); return err },
+			"Get":           func() error { _, err := org.get(); return err },
+			"List":          func() error { _, err := org.list(); return err },
+			"History":       func() error { _, err := org.events(); return err },
+			"Export":        func() error { return org.Export(t.Context(), "test", nil) },
+			"KeyByHash":     func() error { _, err := org.KeyByHash(t.Context(), hash); return err },
+			"RecordKeyUses": func() error { return org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}) },
+			"HistoryByID":   func() error { _, err := org.HistoryByID(t.Context(), org.record.ID); return err },
+			"Ping":          func() error { return org.Ping(t.Context()) },
 		} {
 			err := call()
 			var domain *provider.Error
@@ -111,7 +111,7 @@ func TestUnknownOutcome(t *testing.T) {
 		if _, err := org.update(text("before")); err != nil { // prepares the statements
 			t.Fatal(err)
 		}
-		p.loseAnswer(2) // to the second round trip, which commits
+		p.loseResponse(2) // to the second round trip, which commits
 		unknown(t, org)
 		if record, err := org.update(text("lost")); err != nil || record.Version != 3 {
 			t.Errorf("sent again: version %d, error %v; want 3, as it was saved the first time", record.Version, err)
@@ -121,7 +121,7 @@ func TestUnknownOutcome(t *testing.T) {
 	t.Run("the response before the commit is lost", func(t *testing.T) {
 		p := newProxy(t, pgtest.New(t))
 		org := newFixture(t, p.dsn, postgres.Options{})
-		p.loseAnswer(1)
+		p.loseResponse(1)
 		if record, err := org.update(text("not lost")); err != nil || record.Version != 2 {
 			t.Errorf("version %d, error %v; want 2", record.Version, err)
 		}

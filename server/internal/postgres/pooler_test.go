@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +53,21 @@ func TestOtherPooling(t *testing.T) {
 			dsn := pgtest.New(t)
 			pooled := proxytest.PgBouncer(t, dsn, mode)
 			open(t, dsn, postgres.Options{}).Close()
+			busy, stop := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			defer all.Wait()
+			defer stop()
+			for range 4 {
+				other := connect(t, with(t, pooled, func(u *url.URL) { u.RawQuery += "&default_query_exec_mode=simple_protocol" }))
+				all.Go(func() {
+					for busy.Err() == nil {
+						if _, err := other.Exec(t.Context(), "SELECT pg_sleep(0.001)"); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
 			for range 3 {
 				s, err := postgres.Open(t.Context(), pooled, postgres.Options{})
 				if err == nil {

@@ -52,8 +52,8 @@ func newProxy(t *testing.T, dsn string) *proxy {
 	return p
 }
 
-// loseAnswer has the response to the n-th round trip from now on be lost, with its connection, once the server has given it.
-func (p *proxy) loseAnswer(n int64) { p.lost.Store(p.roundTrips.Load() + n) }
+// loseResponse has the response to the n-th round trip from now on be lost, with its connection, once the server has given it.
+func (p *proxy) loseResponse(n int64) { p.lost.Store(p.roundTrips.Load() + n) }
 
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // required are the parameters of a session on which the meaning or the durability of data depends. They are verified on every
@@ -148,9 +146,10 @@ func checkPooling(ctx context.Context, one *pgx.Conn, config *pgx.ConnConfig) er
 	}
 	defer other.Close(ctx)
 	for range 5 { // other sessions can be quicker
-		if _, err := other.PgConn().Exec(ctx, "BEGIN").ReadAll(); errors.As(err, new(*pgconn.PgError)) {
-			return errPooling
-		} else if err != nil {
+		if _, err := other.PgConn().Exec(ctx, "BEGIN").ReadAll(); err != nil {
+			if causeOf(err) == protocolViolation { // PgBouncer's response to BEGIN when it lends connections for a statement
+				return errPooling
+			}
 			return err
 		}
 		second, err := backend(ctx, other)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/carecycle/provider-api/server/internal/child"
 )
 
 // Nginx starts nginx in front of a server with these directives of a location, and returns a client whose requests to any
@@ -72,9 +73,6 @@ listen_port = 5432
 auth_type = any
 pool_mode = %s
 `, behind.Query().Get("host"), behind.User.Username(), directory, mode)
-	if os.Getuid() == 0 { // it does not serve as root; this user can reach the server's socket
-		configuration += "user = postgres\n"
-	}
 	write(t, filepath.Join(directory, "pgbouncer.ini"), configuration)
 	run(t, program, filepath.Join(directory, ".s.PGSQL.5432"), filepath.Join(directory, "pgbouncer.ini"))
 	query := behind.Query()
@@ -122,22 +120,22 @@ func write(t testing.TB, path, text string) {
 // run starts a program and returns when it listens on the socket. The program ends with the test.
 func run(t testing.TB, program, socket string, arguments ...string) {
 	t.Helper()
+	user, err := child.Unprivileged()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := user.Command(program, arguments...)
 	log := filepath.Join(filepath.Dir(socket), "log")
 	output, err := os.Create(log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer output.Close()
-	c := exec.Command(program, arguments...)
 	c.Stdout, c.Stderr = output, output
-	if err := c.Start(); err != nil {
+	exited, err := child.Start(c)
+	if err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() {
-		c.Wait()
-		close(exited)
-	}()
 	t.Cleanup(func() {
 		c.Process.Signal(syscall.SIGTERM)
 		<-exited

@@ -67,7 +67,7 @@ func testKeys(t *testing.T, s *suite) {
 			}
 		}
 		if err := s.RecordKeyUses(t.Context(), map[string]time.Time{secret: s.clock.Now()}); err != nil {
-			t.Errorf("TouchKey: error %v, want none", err)
+			t.Errorf("RecordKeyUses: error %v, want none", err)
 		}
 	})
 
