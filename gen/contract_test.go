@@ -35,6 +35,7 @@ func TestContract(t *testing.T) {
 		{"has the order of the page", hasOrderOfThePage},
 		{"creates a whole record", createsWholeRecord},
 		{"gives each page a size", givesPageSizes},
+		{"describes patterns in a sentence", describesPatterns},
 		{"has the examples of the page", hasExamplesOfThePage},
 		{"has what belongs to the page", hasNeighbours},
 		{"marks extensions", marksExtensions},
@@ -267,6 +268,15 @@ func createsWholeRecord(t *testing.T) {
 }
 
 // givesPageSizes: a list has a limit with a default, which the handlers rely on, and a maximum, which the client does.
+// describesPatterns holds for schemas whose description an error repeats: "must be entity tags in double quotes, …".
+func describesPatterns(t *testing.T) {
+	for name, schema := range contract(t).Components.Schemas {
+		if s := schema.Value; s.Pattern != "" && (strings.Index(s.Description, ".") != len(s.Description)-1) {
+			t.Errorf("the description of %s, which has a pattern, must be one sentence: an error repeats it", name)
+		}
+	}
+}
+
 func givesPageSizes(t *testing.T) {
 	for _, o := range operations(t, contract(t)) {
 		for _, p := range o.parameters() {

@@ -143,18 +143,18 @@ func TestFailure(t *testing.T) {
 	}
 	defer taken.Close()
 	var (
-		missing  = filepath.Join(directory, "missing", "test.db")
-		text     = file("text.db", strings.Repeat("This is not a database. ", 1000))
-		newer    = newerSchema(t, filepath.Join(directory, "newer.db"))
-		fine     = migrated(t, filepath.Join(directory, "fine.db"))
-		none     = filepath.Join(directory, "none.db")
-		foreign  = foreignDatabase(t, filepath.Join(directory, "foreign.db"))
-		lines    = file("lines.ndjson", "")
-		inUse    = taken.Addr().String() + " is in use by another program; stop that, or choose another address, port 0 for any free port"
-		noKey    = "there is no key of that ID; IDs begin with key_ and are listed by keys list"
+		missing     = filepath.Join(directory, "missing", "test.db")
+		text        = file("text.db", strings.Repeat("This is not a database. ", 1000))
+		newer       = newerSchema(t, filepath.Join(directory, "newer.db"))
+		fine        = migrated(t, filepath.Join(directory, "fine.db"))
+		none        = filepath.Join(directory, "none.db")
+		foreign     = foreignDatabase(t, filepath.Join(directory, "foreign.db"))
+		lines       = file("lines.ndjson", "")
+		inUse       = taken.Addr().String() + " is in use by another program; stop that, or choose another address, port 0 for any free port"
+		noKey       = "there is no key of that ID; IDs begin with key_ and are listed by keys list"
 		noDirectory = "open database: the directory " + filepath.Dir(missing) + " does not exist; create it, or name another file with --database"
-		notOne   = "open database " + text + ": it is not a SQLite database; name another file with --database"
-		tooNew   = "open database " + newer + ": its schema, version 99, was made by a newer version of this program, which knows up to "
+		notOne      = "open database " + text + ": it is not a SQLite database; name another file with --database"
+		tooNew      = "open database " + newer + ": its schema, version 99, was made by a newer version of this program, which knows up to "
 	)
 	for _, tt := range []struct {
 		name, database, message string

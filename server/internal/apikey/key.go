@@ -67,6 +67,23 @@ func ParsePermission(name string) (Permission, error) {
 	return "", ErrUnknownPermission
 }
 
+// JoinPermissions returns the names of permissions, separated by spaces, as stores keep them.
+func JoinPermissions(permissions []Permission) string {
+	names := make([]string, len(permissions))
+	for i, p := range permissions {
+		names[i] = string(p)
+	}
+	return strings.Join(names, " ")
+}
+
+// SplitPermissions is the reverse of JoinPermissions. It keeps names that are unknown.
+func SplitPermissions(names string) (permissions []Permission) {
+	for name := range strings.FieldsSeq(names) {
+		permissions = append(permissions, Permission(name))
+	}
+	return permissions
+}
+
 // A secret is secretPrefix, random characters and the checksum of both, all of them ASCII.
 const (
 	secretPrefix = "cc_"

@@ -37,8 +37,9 @@ func (l *Limiter) Allow(key *Key) (retryAfter time.Duration, ok bool) {
 	return l.keys.take(key.ID, key.RateLimit, l.now())
 }
 
-// Failed counts a request with a wrong key and reports whether it is within the limit: 10 at once, then one every 6 seconds. If not, it is to come back after retryAfter, in whole seconds, at least one. A valid key does not come
-// here: it is good whatever else its sender tries.
+// Failed counts a request with a wrong key and reports whether it is within the limit: 10 at once, then one every 6 seconds.
+// If not, it is to come back after retryAfter, in whole seconds, at least one. A valid key does not come here: it is good
+// whatever else its sender tries.
 //
 // addr is an IP address without port. An IPv6 network of 64 bits counts as one sender, who can use all of it; so does
 // everything that is not an address. When more than some thousand senders fail within a minute, those longest silent

@@ -13,8 +13,8 @@ var ErrNotFound = errors.New("there is no such key")
 // ErrInactive says that a key is expired or revoked, and so cannot be replaced.
 var ErrInactive = errors.New("the key is expired or revoked; make a new one with keys create")
 
-// Store keeps keys. It is safe for concurrent use. Its clock is the one that every process with the same store has. Its errors do not repeat the ID they were given: it may be a secret
-// that was pasted in the wrong place.
+// Store keeps keys. It is safe for concurrent use. Its clock is the one that every process with the same store has. Its errors
+// do not repeat the ID they were given: it may be a secret that was pasted in the wrong place.
 type Store interface {
 	// CreateKey saves a new key, to be found by its ID and its hash.
 	CreateKey(ctx context.Context, key Key, hash Hash) error

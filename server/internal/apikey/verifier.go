@@ -52,14 +52,17 @@ type cacheEntry struct {
 // fresh reports whether the entry can still be used.
 func (e *cacheEntry) fresh(now time.Time) bool { return now.Sub(e.lookedUp) < CacheTTL }
 
-// storeTime returns the time of the store's clock, late by as long as the store took to respond.
+// storeTime returns the time of the store's clock. It can be ahead by the time between asking the store and its response, so a
+// key never works too long.
 func (e *cacheEntry) storeTime(now time.Time) time.Time { return e.key.ReadAt.Add(now.Sub(e.lookedUp)) }
 
 // NewVerifier returns a Verifier of the keys in the store. now is the clock, time.Now outside of tests. The log gets
 // a warning for each use that could not be recorded. Close the Verifier before the store.
 func NewVerifier(store Store, now func() time.Time, log *slog.Logger) *Verifier {
 	return &Verifier{
-		store: store, now: now, log: log, cache: map[Hash]*cacheEntry{}, known: known{store: store, now: now}, uses: uses{store: store, log: log, pending: map[string]time.Time{}},
+		store: store, now: now, log: log, cache: map[Hash]*cacheEntry{},
+		known: known{store: store, now: now},
+		uses:  uses{store: store, log: log, pending: map[string]time.Time{}},
 	}
 }
 

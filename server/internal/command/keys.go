@@ -99,11 +99,7 @@ func formatKey(key apikey.Key) string {
 }
 
 func joinPermissions(permissions []apikey.Permission) string {
-	names := make([]string, len(permissions))
-	for i, p := range permissions {
-		names[i] = string(p)
-	}
-	return strings.Join(names, ",")
+	return strings.ReplaceAll(apikey.JoinPermissions(permissions), " ", ",")
 }
 
 func formatTime(t time.Time) string {

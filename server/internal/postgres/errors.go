@@ -163,6 +163,12 @@ func innermost(err error) error {
 	}
 }
 
+// startError says why a connection, or the database, cannot be used. It holds no value of the URL but its user.
+type startError string
+
+// Error returns the text.
+func (e startError) Error() string { return string(e) }
+
 // explain puts an error at the start into words that say what the operator can do about it.
 func explain(err error) error {
 	cause := causeOf(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -15,13 +14,9 @@ var _ apikey.Store = (*Store)(nil)
 
 // CreateKey implements [apikey.Store].
 func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
-	permissions := make([]string, len(key.Permissions))
-	for i, p := range key.Permissions {
-		permissions[i] = string(p)
-	}
 	_, err := s.execute(ctx, `INSERT INTO api_keys (id, organization_id, name, prefix, hash, permissions, rate_limit, created_at, expires_at, revoked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		key.ID, key.Organization, key.Name, key.Prefix, hash[:], strings.Join(permissions, " "), key.RateLimit,
+		key.ID, key.Organization, key.Name, key.Prefix, hash[:], apikey.JoinPermissions(key.Permissions), key.RateLimit,
 		wholeMilliseconds(key.CreatedAt), timeOrNull(key.ExpiresAt), timeOrNull(key.RevokedAt))
 	return err
 }
@@ -81,9 +76,7 @@ func (s *Store) scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
 	}
 	key.CreatedAt, key.ReadAt = key.CreatedAt.UTC(), wholeMilliseconds(key.ReadAt)
 	key.ExpiresAt, key.RevokedAt, key.LastUsedAt = timeOrZero(expiresAt), timeOrZero(revokedAt), timeOrZero(usedAt)
-	for name := range strings.FieldsSeq(permissions) {
-		key.Permissions = append(key.Permissions, apikey.Permission(name))
-	}
+	key.Permissions = apikey.SplitPermissions(permissions)
 	return key, err
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sync/atomic"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/schema"
@@ -28,8 +27,8 @@ const migrationTimeout = 2 * time.Minute
 var errMigrating = startError("another process has been migrating this database for " + migrationTimeout.String() +
 	"; wait for it, or end it: pg_locks has its advisory lock, and pg_stat_activity what it does")
 
-// migrate brings the schema up to date, and returns the name of the schema that has the tables, quoted. Of several processes that start at once, one applies each migration while the
-// others wait.
+// migrate brings the schema up to date, and returns the name of the schema that has the tables, quoted. Of several processes
+// that start at once, one applies each migration while the others wait.
 func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) (tables string, _ error) {
 	config = config.Copy()
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
@@ -87,41 +86,6 @@ func (l migrationLock) SessionLock(ctx context.Context, c *sql.Conn) error {
 	l.waiting.set("locks on the tables that it migrates")
 	return err
 }
-
-// waiting reports every few seconds what a process waits for.
-type waiting struct {
-	report func(reason string)
-	reason atomic.Pointer[string]
-	done   chan struct{}
-}
-
-const waitingInterval = 2 * time.Second
-
-// newWaiting returns a waiting that calls report, which may be nil, until end is called.
-func newWaiting(report func(reason string)) *waiting {
-	w := &waiting{report: report, done: make(chan struct{})}
-	if report != nil {
-		go w.run()
-	}
-	return w
-}
-
-func (w *waiting) run() {
-	ticker := time.NewTicker(waitingInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			w.report(*w.reason.Load())
-		case <-w.done:
-			return
-		}
-	}
-}
-
-func (w *waiting) set(reason string) { w.reason.Store(&reason) }
-
-func (w *waiting) end() { close(w.done) }
 
 // renameVersionTable renames the table of versions of databases that had it under goose's own name. That of another program is
 // next to tables that are not this program's.

@@ -6,8 +6,9 @@
 // one write to the disk. A transaction takes two round trips: the first begins it, locks and reads; Go decides what the records
 // become; the second saves and commits. A read takes one.
 //
-// Transactions lock rows in the order of organization and ID, so they never deadlock. Every key begins with the organization,
-// and every statement of a request names it, as databases need that speak PostgreSQL's protocol and shard rows.
+// Transactions lock rows in the order of organization and ID, so they never deadlock. The keys of customers, records and events
+// begin with the organization, and every statement of a request on them names it, as databases need that speak PostgreSQL's
+// protocol and shard rows.
 package postgres
 
 import (

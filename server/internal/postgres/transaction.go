@@ -120,8 +120,8 @@ func (r *records) change(next provider.Provider, event *provider.Event) {
 	}
 }
 
-// begin begins the transaction, locks the wanted records and reads them: one round trip, and another one if something is
-// not there.
+// begin begins the transaction, locks the wanted rows and reads the records: one round trip. If it skips locked rows and some are
+// missing, it needs another one to find out whether they exist.
 func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 	lockProviders, lockCustomers := lockProviders, lockCustomers
 	if t.skipLocked {

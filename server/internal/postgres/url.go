@@ -110,7 +110,7 @@ func isPort(text string) bool {
 	return text == "" || err == nil && port > 0
 }
 
-// environment returns the names of the environment variables that the driver reads.
+// environment returns the names of the environment variables that can be the driver's.
 func environment() (names []string) {
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {

@@ -21,7 +21,8 @@ type Store interface {
 	// happen one after the other: none is lost, and the versions have no gaps. A caller that leaves after the write began
 	// does not undo it.
 	//
-	// Errors: CodeNotFound, CodeNoCustomer for a new record, CodePreconditionFailed, CodeUnknownCustomer, and CodeInternal for a new record whose ID is taken.
+	// Errors: CodeNotFound, CodeNoCustomer for a new record, CodePreconditionFailed, CodeUnknownCustomer, and CodeInternal for
+	// a new record whose ID is taken.
 	Write(ctx context.Context, w Write) (Provider, error)
 
 	// Get returns the record that a customer has under an ID.

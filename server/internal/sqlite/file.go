@@ -1,17 +1,12 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/carecycle/provider-api/server/internal/schema"
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // resolve returns the path of a file without symbolic links: SQLite keeps the log next to the file, not next to a link to it.
@@ -49,27 +44,6 @@ func create(path string, mustExist bool) error {
 	return file.Close()
 }
 
-// applicationID marks a database as this program's in the file's header; "care" in ASCII.
-const applicationID = 0x63617265
-
-// checkOwner fails if the file is another program's database. It changes nothing.
-func checkOwner(c *sqlite.Conn) error {
-	c.SetBusyTimeout(busyTimeout)
-	var id, tables, ours int64
-	err := sqlitex.ExecuteTransient(c, "SELECT (SELECT application_id FROM pragma_application_id), count(*), count(*) FILTER (WHERE name IN ('"+schema.VersionTable+"', 'provider_events')) FROM sqlite_schema",
-		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
-			id, tables, ours = s.ColumnInt64(0), s.ColumnInt64(1), s.ColumnInt64(2)
-			return nil
-		}})
-	if err != nil {
-		return err
-	}
-	if id != applicationID && (id != 0 || tables > 0 && ours == 0) {
-		return errors.New("it is the database of another program, and was left as it is; name another file with --database")
-	}
-	return nil
-}
-
 // files are the database and its log, as they were opened.
 type files struct {
 	all     [2]openedFile
@@ -79,7 +53,7 @@ type files struct {
 type openedFile struct {
 	path string
 	info os.FileInfo
-	names
+	inode
 }
 
 func openFiles(path string) (f files, err error) {
@@ -89,7 +63,7 @@ func openFiles(path string) (f files, err error) {
 		if one.info, err = os.Stat(path); err != nil {
 			return f, err
 		}
-		if one.names, err = openNames(path); err != nil {
+		if one.inode, err = openInode(path); err != nil {
 			return f, err
 		}
 	}
@@ -121,15 +95,7 @@ func (f *files) check(now time.Time) error {
 
 func (f *files) close() {
 	for i := range f.all {
-		f.all[i].names.close()
-		f.all[i].names = names{}
+		f.all[i].inode.close()
+		f.all[i].inode = inode{}
 	}
 }
-
-// Ping reports whether a change could be saved now. It makes one, which no reader sees.
-func (s *Store) Ping(ctx context.Context) error {
-	return s.write(ctx, probe)
-}
-
-// probe writes a page of the file.
-func probe(c *sqlite.Conn) error { return pragmas(c, "user_version = 1") }

@@ -41,8 +41,11 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 		if err != nil {
 			return err
 		}
-		events, err = readEvents(c, id, selectEvents, record.lastEvent, before, limit)
-		return err
+		return sqlitex.Execute(c, selectEvents, &sqlitex.ExecOptions{Args: []any{record.lastEvent, before, limit}, ResultFunc: func(s *sqlite.Stmt) error {
+			event, err := scanEvent(s, id)
+			events = append(events, event)
+			return err
+		}})
 	})
 	return events, err
 }
@@ -50,22 +53,12 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 // HistoryByID implements [provider.Store].
 func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) (events []provider.OrganizationEvent, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		events = nil
 		return sqlitex.Execute(c, selectHistory, &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(s *sqlite.Stmt) error {
 			event, err := scanEvent(s, id)
 			events = append(events, provider.OrganizationEvent{Organization: s.ColumnText(6), Event: event})
 			return err
 		}})
 	})
-	return events, err
-}
-
-func readEvents(c *sqlite.Conn, id uuid.UUID, query string, arguments ...any) (events []provider.Event, err error) {
-	err = sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
-		event, err := scanEvent(s, id)
-		events = append(events, event)
-		return err
-	}})
 	return events, err
 }
 

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -14,14 +13,10 @@ var _ apikey.Store = (*Store)(nil)
 
 // CreateKey implements [apikey.Store].
 func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
-	permissions := make([]string, len(key.Permissions))
-	for i, p := range key.Permissions {
-		permissions[i] = string(p)
-	}
 	return s.write(ctx, func(c *sqlite.Conn) error {
 		return sqlitex.Execute(c, `INSERT INTO api_keys (id, organization_id, name, prefix, hash, permissions, rate_limit, created_at, expires_at, revoked_at)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`, &sqlitex.ExecOptions{Args: []any{
-			key.ID, key.Organization, key.Name, key.Prefix, hash[:], strings.Join(permissions, " "), key.RateLimit,
+			key.ID, key.Organization, key.Name, key.Prefix, hash[:], apikey.JoinPermissions(key.Permissions), key.RateLimit,
 			key.CreatedAt.UnixMilli(), milliseconds(key.ExpiresAt), milliseconds(key.RevokedAt),
 		}})
 	})
@@ -68,6 +63,7 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 				OrganizationName: s.ColumnText(2),
 				Name:             s.ColumnText(3),
 				Prefix:           s.ColumnText(4),
+				Permissions:      apikey.SplitPermissions(s.ColumnText(5)),
 				RateLimit:        s.ColumnInt(6),
 				CreatedAt:        time.UnixMilli(s.ColumnInt64(7)).UTC(),
 				ExpiresAt:        columnTime(s, 8),
@@ -75,9 +71,6 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 				RevokedAt:        columnTime(s, 10),
 				LastUsedAt:       columnTime(s, 11),
 				ReadAt:           now,
-			}
-			for name := range strings.FieldsSeq(s.ColumnText(5)) {
-				key.Permissions = append(key.Permissions, apikey.Permission(name))
 			}
 			keys = append(keys, key)
 			return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -98,4 +99,25 @@ func schemaVersion(c *sqlite.Conn) (version int64, err error) {
 	}
 	err = get("SELECT max(version_id) FROM " + schema.VersionTable + " WHERE is_applied")
 	return version, err
+}
+
+// applicationID marks a database as this program's in the file's header; "care" in ASCII.
+const applicationID = 0x63617265
+
+// checkOwner fails if the file is another program's database. It changes nothing.
+func checkOwner(c *sqlite.Conn) error {
+	c.SetBusyTimeout(busyTimeout)
+	var id, tables, ours int64
+	err := sqlitex.ExecuteTransient(c, "SELECT (SELECT application_id FROM pragma_application_id), count(*), count(*) FILTER (WHERE name IN ('"+schema.VersionTable+"', 'provider_events')) FROM sqlite_schema",
+		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+			id, tables, ours = s.ColumnInt64(0), s.ColumnInt64(1), s.ColumnInt64(2)
+			return nil
+		}})
+	if err != nil {
+		return err
+	}
+	if id != applicationID && (id != 0 || tables > 0 && ours == 0) {
+		return errors.New("it is the database of another program, and was left as it is; name another file with --database")
+	}
+	return nil
 }

@@ -171,6 +171,14 @@ func execute(c *sqlite.Conn, statement string, arguments ...any) error {
 	return sqlitex.Execute(c, statement, &sqlitex.ExecOptions{Args: arguments})
 }
 
+// Ping reports whether a change could be saved now. It makes one, which no reader sees.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.write(ctx, probe)
+}
+
+// probe writes a page of the file.
+func probe(c *sqlite.Conn) error { return pragmas(c, "user_version = 1") }
+
 // Close finishes the writes in flight and closes the file.
 func (s *Store) Close() error {
 	s.writes.Close()

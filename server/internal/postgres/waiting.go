@@ -1,0 +1,41 @@
+package postgres
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// waiting reports every few seconds what a process waits for.
+type waiting struct {
+	report func(reason string)
+	reason atomic.Pointer[string]
+	done   chan struct{}
+}
+
+const waitingInterval = 2 * time.Second
+
+// newWaiting returns a waiting that calls report, which may be nil, until end is called.
+func newWaiting(report func(reason string)) *waiting {
+	w := &waiting{report: report, done: make(chan struct{})}
+	if report != nil {
+		go w.run()
+	}
+	return w
+}
+
+func (w *waiting) run() {
+	ticker := time.NewTicker(waitingInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			w.report(*w.reason.Load())
+		case <-w.done:
+			return
+		}
+	}
+}
+
+func (w *waiting) set(reason string) { w.reason.Store(&reason) }
+
+func (w *waiting) end() { close(w.done) }
