@@ -14,6 +14,7 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
@@ -215,7 +216,7 @@ func (a account) history(r record) []provider.Event {
 		a.t.Fatal(err)
 	}
 	defer store.Close()
-	found, err := store.HistoryByID(a.t.Context(), uuid.MustParse(r.id))
+	found, err := storetest.HistoryByID(a.t.Context(), store, uuid.MustParse(r.id))
 	if err != nil {
 		a.t.Fatal(err)
 	}

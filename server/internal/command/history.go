@@ -1,8 +1,10 @@
 package command
 
 import (
+	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -23,50 +25,86 @@ type historyCommand struct {
 
 func (h historyCommand) Run(ctx context.Context, c *commands, std streams) error {
 	return c.withStore(ctx, func(s store) error {
-		events, err := s.HistoryByID(ctx, h.ID)
+		buffered := bufio.NewWriter(std.out)
+		var out eventWriter = &eventTable{out: buffered}
+		if h.JSON {
+			out = &eventLines{out: buffered}
+		}
+		events := 0
+		err := provider.HistoryByID(ctx, s, h.ID, func(event *provider.OrganizationEvent) error {
+			events++
+			return out.write(event)
+		})
+		if err == nil {
+			err = errors.Join(out.end(), buffered.Flush())
+		}
 		if err != nil {
 			return fmt.Errorf("history: %w", err)
 		}
-		if len(events) == 0 {
+		if events == 0 {
 			return fmt.Errorf("history: no provider has or had the ID %s in this database; check the ID and --database", h.ID)
 		}
-		if h.JSON {
-			return writeEvents(std.out, events)
-		}
-		return writeTable(std.out, events)
+		return nil
 	})
 }
 
-func writeEvents(out io.Writer, events []provider.OrganizationEvent) error {
-	var line []byte
-	for i := range events {
-		var err error
-		if line, err = wire.AppendOrganizationEvent(line[:0], &events[i]); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(out, "%s\n", escapeForTerminal(line)); err != nil {
-			return err
-		}
+// eventWriter is a form of the history.
+type eventWriter interface {
+	write(*provider.OrganizationEvent) error
+	end() error
+}
+
+// eventLines writes events as JSON, one on each line.
+type eventLines struct {
+	out  io.Writer
+	line []byte
+}
+
+func (l *eventLines) write(event *provider.OrganizationEvent) (err error) {
+	if l.line, err = wire.AppendOrganizationEvent(l.line[:0], event); err == nil {
+		_, err = fmt.Fprintf(l.out, "%s\n", escapeForTerminal(l.line))
 	}
+	return err
+}
+
+func (l *eventLines) end() error { return nil }
+
+// tableSection is how many events have columns of the same width.
+const tableSection = 1000
+
+// eventTable writes an event a line, and a further line for each further property that it changed.
+type eventTable struct {
+	out    io.Writer
+	table  *tabwriter.Writer
+	events int // so far
+}
+
+func (t *eventTable) write(event *provider.OrganizationEvent) error {
+	if t.events%tableSection == 0 {
+		if err := t.end(); err != nil {
+			return err
+		}
+		t.table = tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t.table, "TIME\tORGANIZATION\tVERSION\tACTION\tBY\tREQUEST\tCHANGES")
+	}
+	t.events++
+	fmt.Fprintf(t.table, "%s\t%q\t%d\t%s\t%s\t%s\t", event.At.Format(wire.TimeFormat), event.Organization, event.Version, event.Action,
+		cmp.Or(event.By.KeyID, "operator"), cmp.Or(event.By.RequestID, "-"))
+	for n, change := range event.Changes {
+		if n > 0 {
+			fmt.Fprint(t.table, "\n\t\t\t\t\t\t")
+		}
+		fmt.Fprintf(t.table, "%s: %s → %s", change.Field, formatValue(change.From), formatValue(change.To))
+	}
+	fmt.Fprintln(t.table)
 	return nil
 }
 
-// writeTable writes an event a line, and a further line for each further property that it changed.
-func writeTable(out io.Writer, events []provider.OrganizationEvent) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "TIME\tORGANIZATION\tVERSION\tACTION\tBY\tREQUEST\tCHANGES")
-	for _, event := range events {
-		fmt.Fprintf(table, "%s\t%q\t%d\t%s\t%s\t%s\t", event.At.Format(wire.TimeFormat), event.Organization, event.Version, event.Action,
-			cmp.Or(event.By.KeyID, "operator"), cmp.Or(event.By.RequestID, "-"))
-		for n, change := range event.Changes {
-			if n > 0 {
-				fmt.Fprint(table, "\n\t\t\t\t\t\t")
-			}
-			fmt.Fprintf(table, "%s: %s → %s", change.Field, formatValue(change.From), formatValue(change.To))
-		}
-		fmt.Fprintln(table)
+func (t *eventTable) end() error {
+	if t.table == nil {
+		return nil
 	}
-	return table.Flush()
+	return t.table.Flush()
 }
 
 // formatValue quotes text, so that no value reaches the terminal as a command to it.

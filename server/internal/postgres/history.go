@@ -14,12 +14,10 @@ const (
 	selectEvents = `SELECT version, at, action, key_id, request_id, changes FROM provider_events
 		WHERE organization_id = $1 AND provider_id = $2 AND version < $3 ORDER BY version DESC LIMIT $4`
 
-	// The inner query looks in one organization after another; the key of an event begins with it.
-	selectHistory = `SELECT found.*, organizations.name FROM organizations CROSS JOIN LATERAL (
-			SELECT version, at, action, key_id, request_id, changes FROM provider_events
-			WHERE organization_id = organizations.id AND provider_id = $1 ORDER BY version
-		) AS found
-		ORDER BY at, organizations.id, version`
+	// The inner query looks in one organization after another, as the key of a record begins with it.
+	selectOwners = `SELECT organizations.id, name, version FROM organizations CROSS JOIN LATERAL (
+			SELECT version FROM providers WHERE organization_id = organizations.id AND providers.id = $1 LIMIT 1
+		) AS found ORDER BY organizations.id`
 )
 
 // History implements [provider.Store].
@@ -44,26 +42,25 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 	return events, nil
 }
 
-// HistoryByID implements [provider.Store].
-func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.OrganizationEvent, error) {
-	return read(ctx, s, func(row pgx.CollectableRow) (event provider.OrganizationEvent, err error) {
-		event.Event, err = scanEvent(row, id, &event.Organization)
-		return event, err
-	}, selectHistory, [16]byte(id))
+// Events implements [provider.Store].
+func (s *Store) Events(ctx context.Context, organization int64, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
+	return read(ctx, s, scanEventOf(id), selectEvents, organization, [16]byte(id), before, limit)
+}
+
+// Owners implements [provider.Store].
+func (s *Store) Owners(ctx context.Context, id uuid.UUID) ([]provider.Owner, error) {
+	return read(ctx, s, pgx.RowToStructByPos[provider.Owner], selectOwners, [16]byte(id))
 }
 
 func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
-	return func(row pgx.CollectableRow) (provider.Event, error) { return scanEvent(row, id) }
-}
-
-// scanEvent reads the columns of an event. Those after them have the given destinations.
-func scanEvent(row pgx.CollectableRow, id uuid.UUID, after ...any) (provider.Event, error) {
-	event := provider.Event{ProviderID: id}
-	var text []byte
-	err := row.Scan(append([]any{&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &text}, after...)...)
-	if err == nil {
-		event.At = event.At.UTC()
-		event.Changes, err = wire.ParseChanges(text)
+	return func(row pgx.CollectableRow) (provider.Event, error) {
+		event := provider.Event{ProviderID: id}
+		var text []byte
+		err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &text)
+		if err == nil {
+			event.At = event.At.UTC()
+			event.Changes, err = wire.ParseChanges(text)
+		}
+		return event, err
 	}
-	return event, err
 }

@@ -40,7 +40,8 @@ func TestOutage(t *testing.T) {
 			"Export":        func() error { return org.Export(t.Context(), "test", nil) },
 			"KeyByHash":     func() error { _, err := org.KeyByHash(t.Context(), hash); return err },
 			"RecordKeyUses": func() error { return org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}) },
-			"HistoryByID":   func() error { _, err := org.HistoryByID(t.Context(), org.record.ID); return err },
+			"Owners":        func() error { _, err := org.Owners(t.Context(), org.record.ID); return err },
+			"Events":        func() error { _, err := org.Events(t.Context(), org.organization, org.record.ID, 1, 1); return err },
 			"Ping":          func() error { return org.Ping(t.Context()) },
 		} {
 			err := call()

@@ -65,17 +65,33 @@ func selectList(l *provider.List) (string, []any) {
 		after, id = pgtype.Timestamptz{Time: l.After.CreatedAt, Valid: true}, l.After.ID
 	}
 	arguments := []any{l.Organization, [16]byte(l.CustomerID), after, [16]byte(id), l.Limit}
-	statement := "SELECT " + columns + " FROM providers WHERE organization_id = $1 AND customer_id = $2 AND NOT deleted AND (created_at, id) < ($3, $4)"
 	for _, f := range l.Filters {
-		if flag, ok := f.Value.Boolean(); ok {
-			arguments = append(arguments, flag)
-		} else {
-			text, _ := f.Value.Text()
+		if text, ok := f.Value.Text(); ok {
 			arguments = append(arguments, text)
 		}
-		statement += " AND " + schema.Quote(schema.Column(&property.Table[f.Property])) + " = $" + strconv.Itoa(len(arguments))
 	}
-	return statement + " ORDER BY created_at DESC, id DESC LIMIT $5", arguments
+	const newestFirst = " ORDER BY created_at DESC, id DESC LIMIT $5"
+	var branches []string
+	for _, branch := range schema.Branches(l.Filters) {
+		conditions, parameter := "", 5
+		for _, f := range branch {
+			conditions += " AND " + schema.Quote(schema.Column(&property.Table[f.Property]))
+			if flag, ok := f.Value.Boolean(); ok {
+				conditions += " = " + strconv.FormatBool(flag)
+			} else if f.Value.IsNull() {
+				conditions += " IS NULL"
+			} else {
+				parameter++
+				conditions += " = $" + strconv.Itoa(parameter)
+			}
+		}
+		branches = append(branches, "SELECT "+columns+" FROM providers WHERE organization_id = $1 AND customer_id = $2 AND NOT deleted AND (created_at, id) < ($3, $4)"+
+			conditions+newestFirst)
+	}
+	if len(branches) == 1 {
+		return branches[0], arguments
+	}
+	return "(" + strings.Join(branches, ") UNION ALL (") + ")" + newestFirst, arguments
 }
 
 // Get implements [provider.Store].

@@ -62,8 +62,12 @@ func (r *replicas) Export(ctx context.Context, organization string, f func(uuid.
 	return r.next().Export(ctx, organization, f)
 }
 
-func (r *replicas) HistoryByID(ctx context.Context, id uuid.UUID) ([]provider.OrganizationEvent, error) {
-	return r.next().HistoryByID(ctx, id)
+func (r *replicas) Owners(ctx context.Context, id uuid.UUID) ([]provider.Owner, error) {
+	return r.next().Owners(ctx, id)
+}
+
+func (r *replicas) Events(ctx context.Context, organization int64, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
+	return r.next().Events(ctx, organization, id, before, limit)
 }
 
 func (r *replicas) EnsureOrganization(ctx context.Context, name string) (int64, bool, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
 )
 
@@ -92,7 +93,7 @@ func TestPlansHoldWhenTablesGrow(t *testing.T) {
 		_, got := elsewhere.get()
 		_, listed := elsewhere.list()
 		_, told := elsewhere.events()
-		_, history := elsewhere.HistoryByID(t.Context(), elsewhere.record.ID)
+		_, history := storetest.HistoryByID(t.Context(), elsewhere, elsewhere.record.ID)
 		if err := errors.Join(updated, created, got, listed, told, history); err != nil {
 			t.Fatal(err)
 		}

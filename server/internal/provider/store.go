@@ -47,24 +47,24 @@ type Store interface {
 	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) (ImportCount, error)
 
 	// Export calls f for every customer of an organization, in the order of their IDs: once for each record, or with a nil
-	// record if there is none. All records are of one moment. Export stops at f's first error and returns it.
+	// record if there is none. Each record is as it was at one moment, but they are read in pieces, so that a slow f keeps
+	// nothing from being written: a record that is changed meanwhile is in its old or its new state, and one that moves to
+	// another customer can be missed or come twice. Export stops at f's first error and returns it.
 	//
 	// Errors: CodeNoOrganization; f's.
 	Export(ctx context.Context, organization string, f func(customer uuid.UUID, record *Provider) error) error
 
-	// HistoryByID returns the events of every record that has or had the ID, in any organization, the oldest first. It is for
-	// the operator. The history of an unknown ID is empty.
-	HistoryByID(ctx context.Context, id uuid.UUID) ([]OrganizationEvent, error)
+	// Owners returns the organizations that have or had a record with the ID, in the order of their numbers. It is for the
+	// operator.
+	Owners(ctx context.Context, id uuid.UUID) ([]Owner, error)
+
+	// Events returns events of a record, deleted or not, the latest first: up to limit events with a version below before. An
+	// unknown record has none.
+	Events(ctx context.Context, organization int64, id uuid.UUID, before int64, limit int) ([]Event, error)
 
 	// EnsureOrganization returns the number of the organization of that name. It creates the organization if there is none, and
 	// reports whether it did.
 	EnsureOrganization(ctx context.Context, name string) (number int64, created bool, err error)
-}
-
-// OrganizationEvent is an event and the name of the organization that its record belongs to.
-type OrganizationEvent struct {
-	Organization string
-	Event
 }
 
 // List selects records of one customer.

@@ -224,7 +224,7 @@ func TestDiskFull(t *testing.T) {
 	if rejected.Code != provider.CodeUnavailable || rejected.RetryAfter <= 0 {
 		t.Errorf("a change on a full disk: %+v", rejected)
 	}
-	events, err := s.HistoryByID(t.Context(), id)
+	events, err := storetest.HistoryByID(t.Context(), s, id)
 	if err != nil || len(events) != saved {
 		t.Errorf("%d events and error %v, want %d", len(events), err, saved)
 	}

@@ -13,53 +13,84 @@ import (
 )
 
 const (
-	insertEvent = `INSERT INTO provider_events (previous, version, at, action, key_id, request_id, changes)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`
-	selectEvents = `WITH RECURSIVE history AS (
+	insertEvent = `INSERT INTO provider_events (previous, version, at, action, key_id, request_id, changes, organization_id, provider_id)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
+
+	// One event in eventInterval names its record, so that a page of a long history is found without a walk from its end. To name
+	// the record in each would cost every change a page of an index.
+	eventInterval = 64
+	selectNamed   = "SELECT row FROM provider_events WHERE organization_id = ?1 AND provider_id = ?2 AND version >= ?3 ORDER BY version LIMIT 1"
+	selectEvents  = `WITH RECURSIVE history AS (
 			SELECT * FROM provider_events WHERE row = ?1
 			UNION ALL
 			SELECT provider_events.* FROM history JOIN provider_events ON provider_events.row = history.previous
 		)
 		SELECT version, at, action, key_id, request_id, changes FROM history WHERE version < ?2 LIMIT ?3`
-	selectHistory = `WITH RECURSIVE history AS (
-			SELECT provider_events.*, organization_id FROM providers JOIN provider_events ON provider_events.row = last_event
-			WHERE organization_id IN (SELECT id FROM organizations) AND providers.id = ?1
-			UNION ALL
-			SELECT provider_events.*, organization_id FROM history JOIN provider_events ON provider_events.row = history.previous
-		)
-		SELECT version, at, action, key_id, request_id, changes, name FROM history JOIN organizations ON organizations.id = organization_id
-		ORDER BY at, organization_id, version`
+	selectOwners = `SELECT organization_id, name, version FROM providers JOIN organizations ON organizations.id = organization_id
+		WHERE organization_id IN (SELECT id FROM organizations) AND providers.id = ?1 ORDER BY organization_id`
 )
 
-// History implements [provider.Store]. Its two statements need no transaction: the events before another never change.
+// History implements [provider.Store]. Its statements need no transaction: the events before another never change.
 func (s *Store) History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) (events []provider.Event, err error) {
-	if before == 0 {
-		before = math.MaxInt64
-	}
 	err = s.readPage(ctx, func(c *sqlite.Conn) error {
 		record, err := find(c, organization, customer, id)
 		if err != nil {
 			return err
 		}
-		return sqlitex.Execute(c, selectEvents, &sqlitex.ExecOptions{Args: []any{record.lastEvent, before, limit}, ResultFunc: func(s *sqlite.Stmt) error {
-			event, err := scanEvent(s, id)
-			events = append(events, event)
-			return err
-		}})
+		events, err = readEvents(c, organization, record, before, limit)
+		return err
 	})
 	return events, err
 }
 
-// HistoryByID implements [provider.Store].
-func (s *Store) HistoryByID(ctx context.Context, id uuid.UUID) (events []provider.OrganizationEvent, err error) {
+// Events implements [provider.Store].
+func (s *Store) Events(ctx context.Context, organization int64, id uuid.UUID, before int64, limit int) (events []provider.Event, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return sqlitex.Execute(c, selectHistory, &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(s *sqlite.Stmt) error {
-			event, err := scanEvent(s, id)
-			events = append(events, provider.OrganizationEvent{Organization: s.ColumnText(6), Event: event})
+		record, err := load(c, organization, id)
+		if err != nil || record == nil {
 			return err
-		}})
+		}
+		events, err = readEvents(c, organization, record, before, limit)
+		return err
 	})
 	return events, err
+}
+
+// readEvents returns events of a record with a version below before, or the latest if that is 0.
+func readEvents(c *sqlite.Conn, organization int64, record *row, before int64, limit int) (events []provider.Event, err error) {
+	start := record.lastEvent
+	if before == 0 {
+		before = math.MaxInt64
+	} else if start, err = eventNear(c, organization, record, before-1); err != nil {
+		return nil, err
+	}
+	err = sqlitex.Execute(c, selectEvents, &sqlitex.ExecOptions{Args: []any{start, before, limit}, ResultFunc: func(s *sqlite.Stmt) error {
+		event, err := scanEvent(s, record.ID)
+		events = append(events, event)
+		return err
+	}})
+	return events, err
+}
+
+// eventNear returns the row of an event of that version, or of one that is soon after it.
+func eventNear(c *sqlite.Conn, organization int64, record *row, version int64) (int64, error) {
+	near := record.lastEvent
+	err := sqlitex.Execute(c, selectNamed, &sqlitex.ExecOptions{Args: []any{organization, record.ID[:], version}, ResultFunc: func(s *sqlite.Stmt) error {
+		near = s.ColumnInt64(0)
+		return nil
+	}})
+	return near, err
+}
+
+// Owners implements [provider.Store].
+func (s *Store) Owners(ctx context.Context, id uuid.UUID) (owners []provider.Owner, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, selectOwners, &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(s *sqlite.Stmt) error {
+			owners = append(owners, provider.Owner{Organization: s.ColumnInt64(0), Name: s.ColumnText(1), Version: s.ColumnInt64(2)})
+			return nil
+		}})
+	})
+	return owners, err
 }
 
 // scanEvent reads the columns of an event.
@@ -76,7 +107,7 @@ func scanEvent(s *sqlite.Stmt, id uuid.UUID) (provider.Event, error) {
 	return event, err
 }
 
-func saveEvent(c *sqlite.Conn, current *row, event *provider.Event) (int64, error) {
+func saveEvent(c *sqlite.Conn, organization int64, current *row, event *provider.Event) (int64, error) {
 	var scratch [512]byte
 	changes, err := wire.AppendChanges(scratch[:0], event.Changes)
 	if err != nil {
@@ -97,6 +128,13 @@ func saveEvent(c *sqlite.Conn, current *row, event *provider.Event) (int64, erro
 	statement.BindText(5, event.By.KeyID)
 	statement.BindText(6, event.By.RequestID)
 	statement.BindText(7, string(changes))
+	if event.Version%eventInterval == 0 {
+		statement.BindInt64(8, organization)
+		statement.BindBytes(9, event.ProviderID[:])
+	} else {
+		statement.BindNull(8)
+		statement.BindNull(9)
+	}
 	if err := run(statement); err != nil {
 		return 0, err
 	}

@@ -13,16 +13,20 @@ import (
 // by their organization alone, with or without statistics on the tables.
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	filters := []property.Filter{{Property: property.ProviderType, Value: property.Text("Hospital")}, {Property: property.IsActive, Value: property.Boolean(true)}}
+	byType := property.Filter{Property: property.ProviderType, Value: property.Text("Hospital")}
+	byActivity := property.Filter{Property: property.IsActive, Value: property.Boolean(true)}
 	statements := map[string]string{
 		"a customer":          selectCustomer,
 		"a new customer":      insertCustomer,
 		"a record":            selectProvider,
 		"a changed record":    updateProvider,
 		"a list":              selectList(nil),
-		"a filtered list":     selectList(filters),
+		"a list by type":      selectList([]property.Filter{byType}),
+		"a list by activity":  selectList([]property.Filter{byActivity}),
+		"a list by both":      selectList([]property.Filter{byType, byActivity}),
 		"a page of a history": selectEvents,
-		"a history":           selectHistory,
+		"a place in it":       selectNamed,
+		"owners of an ID":     selectOwners,
 		"a key":               selectKeys + "WHERE hash = ?1",
 		"a key by its ID":     selectKeys + "WHERE api_keys.id = ?1",
 		"the new keys":        selectNewKeys,
@@ -30,9 +34,14 @@ func TestPlans(t *testing.T) {
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{
-		"a page of a history": {"SCAN history"},                                                                               // from the latest event of one record back to the page
-		"a history":           {"SCAN history", "SEARCH organizations", "SCAN organizations", "USE TEMP B-TREE FOR ORDER BY"}, // of one record
-		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"},                                     // all of an organization
+		"a page of a history": {"SCAN history"},                                           // from the latest event of one record back to the page
+		"a list by type":      {"SCAN (subquery-", "USE TEMP B-TREE FOR ORDER BY"},        // of a page for each value of isActive
+		"owners of an ID":     {"SEARCH organizations", "SCAN organizations"},             // the key of a record begins with the organization
+		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"}, // all of an organization
+	}
+	// The index that a statement must use.
+	index := map[string]string{
+		"a list": "providers_by_customer", "a list by type": "providers_by_type", "a list by activity": "providers_by_activity", "a list by both": "providers_by_type",
 	}
 	s, _ := filled(t, 100, Options{})
 	for _, analyzed := range []bool{false, true} {
@@ -49,6 +58,9 @@ func TestPlans(t *testing.T) {
 				expensive := strings.HasPrefix(step, "SCAN") && !strings.HasSuffix(step, "CONSTANT ROW") || strings.Contains(step, "TEMP B-TREE") || strings.Contains(step, "(organization_id=?)")
 				for _, prefix := range allowed[name] {
 					expensive = expensive && !strings.HasPrefix(step, prefix)
+				}
+				if strings.HasPrefix(step, "SEARCH providers USING") && index[name] != "" && !strings.Contains(step, "INDEX "+index[name]+" ") && !strings.Contains(step, "rowid=?") {
+					t.Errorf("%s, with statistics %v: %s, want %s", name, analyzed, step, index[name])
 				}
 				if expensive {
 					t.Errorf("%s, with statistics %v: %s", name, analyzed, step)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,14 +101,16 @@ func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
 		after, id = l.After.CreatedAt.UnixMilli(), l.After.ID
 	}
 	b := binder{statement: statement}
-	for i := range l.Filters {
-		b.value(l.Filters[i].Value)
-	}
 	b.int64(l.Organization)
 	b.uuid(l.CustomerID)
 	b.int64(after)
 	b.uuid(id)
 	b.int64(int64(l.Limit))
+	for i := range l.Filters {
+		if _, ok := l.Filters[i].Value.Text(); ok {
+			b.value(l.Filters[i].Value)
+		}
+	}
 	var records []provider.Provider
 	for {
 		found, err := statement.Step()
@@ -194,13 +197,32 @@ func parameters(columns string) string {
 
 // selectList returns the statement of a list with these filters.
 func selectList(filters []property.Filter) string {
-	conditions := ""
-	for _, f := range filters {
-		conditions += schema.Quote(schema.Column(&property.Table[f.Property])) + " = ? AND "
+	var branches []string
+	for _, branch := range schema.Branches(filters) {
+		conditions, parameter := "", 5
+		for _, f := range branch {
+			conditions += " AND " + schema.Quote(schema.Column(&property.Table[f.Property]))
+			if flag, ok := f.Value.Boolean(); ok && flag {
+				conditions += " = 1"
+			} else if ok {
+				conditions += " = 0"
+			} else if f.Value.IsNull() {
+				conditions += " IS NULL"
+			} else {
+				parameter++
+				conditions += " = ?" + strconv.Itoa(parameter)
+			}
+		}
+		branches = append(branches, "FROM providers WHERE organization_id = ?1 AND customer_id = ?2 AND deleted = 0 AND (created_at, id) < (?3, ?4)"+conditions+newestFirst)
 	}
-	return "SELECT " + columns + " FROM providers WHERE " + conditions + `organization_id = ? AND customer_id = ? AND deleted = 0
-		AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`
+	if len(branches) == 1 {
+		return "SELECT " + columns + " " + branches[0]
+	}
+	return "SELECT " + columns + " FROM providers WHERE row IN (SELECT row FROM (SELECT row " +
+		strings.Join(branches, ") UNION ALL SELECT row FROM (SELECT row ") + "))" + newestFirst
 }
+
+const newestFirst = " ORDER BY created_at DESC, id DESC LIMIT ?5"
 
 // row is a provider as the file has it.
 type row struct {
@@ -249,7 +271,7 @@ func find(c *sqlite.Conn, organization int64, customer, id uuid.UUID) (*row, err
 
 // save writes what Apply decided, the record and its event. current is nil for a new record.
 func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provider, event *provider.Event) error {
-	lastEvent, err := saveEvent(c, current, event)
+	lastEvent, err := saveEvent(c, organization, current, event)
 	if err != nil {
 		return err
 	}

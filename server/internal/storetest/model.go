@@ -304,7 +304,7 @@ func (m *model) compare(t *testing.T, r *rapid.T, s *suite) {
 			equal(r, "record", got, *record)
 		}
 		slices.SortStableFunc(want, func(a, b provider.Event) int { return a.At.Compare(b.At) })
-		found, err := s.HistoryByID(t.Context(), id)
+		found, err := HistoryByID(t.Context(), s, id)
 		if err != nil {
 			r.Fatalf("history: %v", err)
 		}

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -221,6 +223,32 @@ func testHistory(t *testing.T, s *suite) {
 		}
 		equal(t, "events before the first", len(events(org, record, 1, 10)), 0)
 		equal(t, "events before one to come", events(org, record, 100, 2), want[:2])
+	})
+
+	t.Run("a page anywhere in a long history", func(t *testing.T) {
+		org, other := s.tenant(t), s.tenant(t)
+		id := uuid.New()
+		record := org.createWithID(id, property.Patch{})
+		others := other.createWithID(id, property.Patch{}) // whose history is another one
+		for n := range 300 {
+			record = org.update(record, set(property.City, fmt.Sprint(n)))
+			if n%3 == 0 {
+				others = other.update(others, set(property.City, fmt.Sprint(n)))
+			}
+			if n == 150 { // its history goes on
+				org.write(org.deleteOf(record))
+				record = org.createWithID(id, property.Patch{CustomerID: &record.CustomerID})
+			}
+		}
+		all, err := org.Events(t.Context(), org.number, id, math.MaxInt64, 1000)
+		if err != nil || int64(len(all)) != record.Version || all[0].Version != record.Version {
+			t.Fatalf("%d events of %d versions, %v", len(all), record.Version, err)
+		}
+		for before := int64(1); before < record.Version+3; before++ {
+			later := max(0, record.Version+1-before) // events that are not before
+			want := all[later:]
+			equal(t, fmt.Sprint("events before ", before), events(org, record, before, 5), want[:min(5, len(want))])
+		}
 	})
 
 	t.Run("the same ID in two organizations has two histories", func(t *testing.T) {

@@ -216,7 +216,7 @@ func (org *tenant) unchanged(was provider.Provider) {
 
 func (org *tenant) history(id uuid.UUID) []provider.Event {
 	org.t.Helper()
-	found, err := org.HistoryByID(org.t.Context(), id)
+	found, err := HistoryByID(org.t.Context(), org, id)
 	if err != nil {
 		org.t.Fatalf("history: %v", err)
 	}
@@ -225,6 +225,15 @@ func (org *tenant) history(id uuid.UUID) []provider.Event {
 		events = append(events, event.Event)
 	}
 	return events
+}
+
+// HistoryByID returns what [provider.HistoryByID] calls its function with.
+func HistoryByID(ctx context.Context, s provider.Store, id uuid.UUID) (events []provider.OrganizationEvent, _ error) {
+	err := provider.HistoryByID(ctx, s, id, func(event *provider.OrganizationEvent) error {
+		events = append(events, *event)
+		return nil
+	})
+	return events, err
 }
 
 // CodeOrText returns the code of a domain error, "" if there is no error, and the text of any other.

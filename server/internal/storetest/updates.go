@@ -211,7 +211,7 @@ func testTenancy(t *testing.T, s *suite) {
 		record, others := org.createWithID(id, patch), other.createWithID(id, patch)
 		record = org.update(record, patchOfAll(false))
 		equal(t, "the other's record", other.find(customer, id), others)
-		events, err := org.HistoryByID(t.Context(), id)
+		events, err := HistoryByID(t.Context(), org, id)
 		if err != nil {
 			t.Fatal(err)
 		}

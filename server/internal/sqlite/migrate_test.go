@@ -1,0 +1,95 @@
+package sqlite
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/schema"
+	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/google/uuid"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// A history that is older than the migration which names some of its events has the same pages after it.
+func TestMigrateLongHistory(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	organization, _, err := s.EnsureOrganization(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := uuid.New()
+	one := provider.Import{ID: id, Patch: storetest.PatchOf(0)}
+	one.Patch.CustomerID = &id
+	if _, err := s.Import(t.Context(), organization, []provider.Import{one}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 200 {
+		w := provider.Write{Action: provider.Updated, Organization: organization, CustomerID: id, ID: id,
+			Patch: property.Patch{Values: property.Values{property.City: property.Text(string(rune('a' + n)))}}}
+		if _, err := s.Write(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := pagesOf(t, s, organization, id)
+	named := countNamed(t, s)
+	s.Close()
+
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = sqlitex.ExecuteScript(c, `DROP INDEX providers_by_activity; DROP INDEX providers_by_type; DROP INDEX provider_events_by_version;
+		ALTER TABLE provider_events DROP COLUMN organization_id; ALTER TABLE provider_events DROP COLUMN provider_id;
+		DELETE FROM `+schema.VersionTable+` WHERE version_id = 3;`, nil)
+	c.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(t.Context(), path, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := countNamed(t, s); got != named || named != 3 {
+		t.Errorf("%d events are named after the migration, %d before; want 3", got, named)
+	}
+	for i, page := range pagesOf(t, s, organization, id) {
+		if len(page) != len(before[i]) || page[0].Version != before[i][0].Version {
+			t.Errorf("page %d has changed", i)
+		}
+	}
+}
+
+func pagesOf(t *testing.T, s *Store, organization int64, id uuid.UUID) (pages [][]provider.Event) {
+	t.Helper()
+	for before := int64(math.MaxInt64); before > 1; {
+		page, err := s.History(context.Background(), organization, id, id, before, 10)
+		if err != nil || len(page) == 0 {
+			t.Fatalf("%d events before %d, %v", len(page), before, err)
+		}
+		pages = append(pages, page)
+		before = page[len(page)-1].Version
+	}
+	return pages
+}
+
+func countNamed(t *testing.T, s *Store) (n int) {
+	t.Helper()
+	err := s.read(t.Context(), func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, "SELECT count(*) FROM provider_events WHERE provider_id IS NOT NULL",
+			&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error { n = s.ColumnInt(0); return nil }})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
