@@ -3,7 +3,7 @@
 GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible contract-diff contract-lint build bench fuzz torture
+.PHONY: help run test check generate fresh compatible contract-diff contract-lint build bench scale fuzz torture
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ fuzz: ## run each fuzz test for FUZZTIME (60s)
 torture: TORTURE ?= 10m
 torture: ## kill the server and its database under load for TORTURE (10m), and look for lost changes
 	TORTURE=$(TORTURE) go test ./server -race -count=1 -v -timeout 0 -run '^TestCrash$$'
+
+scale: SCALE ?= 1000000
+scale: ## measure every operation with SCALE records (1000000) next to a hundredth of them
+	SCALE=$(SCALE) go test ./server/internal/scale -count=1 -v -timeout 0
 
 compatible: # compare the contract and package client with the last released tag, and check the module that does
 	@go -C client/compat run . check

@@ -12,11 +12,13 @@ import (
 // Export writes an organization's records, one on each line, and a line for each customer without any. Importing them
 // gives every property of every record the value that it has now.
 //
+// Records are read in pieces: see [provider.Export].
+//
 // Errors: the store's, and w's.
 func Export(ctx context.Context, store provider.Store, organization string, w io.Writer) error {
 	lines := bufio.NewWriterSize(w, 64<<10)
 	var line []byte
-	err := store.Export(ctx, organization, func(customer uuid.UUID, record *provider.Provider) (err error) {
+	err := provider.Export(ctx, store, organization, func(customer uuid.UUID, record *provider.Provider) (err error) {
 		if record == nil {
 			line = append(appendCustomer(line[:0], customer), '}')
 		} else if line, err = appendRecord(line[:0], record); err != nil {

@@ -146,16 +146,22 @@ func (a *announcing) Done() <-chan struct{} {
 // A caller waits for a connection if all are in use, but not forever.
 func TestNoFreeConnectionIsBusy(t *testing.T) {
 	t.Parallel()
-	dsn := with(t, pgtest.New(t), func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" })
-	org := newFixture(t, dsn, postgres.Options{})
-	err := org.Export(t.Context(), "test", func(uuid.UUID, *provider.Provider) error { // has the only one
-		_, err := org.update(text("a"))
-		wantBusy(t, err, "no connection became free in time")
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
+	direct := pgtest.New(t)
+	org := newFixture(t, with(t, direct, func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" }), postgres.Options{})
+	holder := connect(t, direct)
+	execute(t, holder, `CREATE TABLE gate (); CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN WHILE NOT EXISTS (SELECT FROM gate) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
+		CREATE TRIGGER wait BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION wait()`)
+	imported := make(chan error)
+	go func() { // has the only connection
+		_, err := org.Import(context.Background(), org.organization, nil, []uuid.UUID{uuid.New()})
+		imported <- err
+	}()
+	await.State(t, "the import is in the trigger", func() bool { return queryInt(t, holder, "SELECT count(*) "+others+" AND wait_event = 'PgSleep'") == 1 })
+	_, err := org.update(text("a"))
+	wantBusy(t, err, "no connection became free in time")
+	execute(t, holder, "INSERT INTO gate DEFAULT VALUES")
+	<-imported // an error on a busy machine, where it can take longer than a statement may
 	if _, err := org.update(text("a")); err != nil {
 		t.Error(err)
 	}

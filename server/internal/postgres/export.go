@@ -2,72 +2,50 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// exportTimeout bounds an export and its statement, which last as long as the reader needs.
-const exportTimeout = 24 * time.Hour
+var (
+	selectOthers = "SELECT customer_id, " + columns + ` FROM providers
+		WHERE organization_id = $1 AND customer_id = $2 AND NOT deleted AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5`
+	selectFirst = selectAll("$2", "")
+	selectNext  = selectAll("$3", "AND customers.id > $2")
+)
 
-// With the inner query, rows come from the start, and only one customer's are sorted.
-var selectAll = `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
-		SELECT ` + columns + ` FROM providers
-		WHERE organization_id = $1 AND customer_id = customers.id AND NOT deleted ORDER BY id
-	) AS found ON true
-	WHERE customers.organization_id = $1 ORDER BY customers.id, found.id`
-
-// Export implements [provider.Store]. It is not retried: f cannot take back what it was given.
-func (s *Store) Export(ctx context.Context, name string, f func(customer uuid.UUID, record *provider.Provider) error) error {
-	number, err := s.findOrganization(ctx, name)
-	if err != nil {
-		return err
-	}
-	if number == 0 {
-		return provider.ErrNoOrganization
-	}
-	var stopped error // f's error is the caller's, not one of the store
-	err = s.attempt(ctx, exportTimeout, func(ctx context.Context, c *pgx.Conn) error {
-		ctx, stop := context.WithCancel(ctx)
-		defer stop()
-		deadline, _ := ctx.Deadline()
-		err := inSnapshot(ctx, c, func(b *pgx.Batch) {
-			b.Queue("SET LOCAL statement_timeout = " + milliseconds(time.Until(deadline)))
-			b.Queue(selectAll, number).Query(func(rows pgx.Rows) error {
-				for rows.Next() && stopped == nil {
-					customer, record, err := scanCustomer(rows)
-					if err != nil {
-						return err
-					}
-					stopped = f(customer, record)
-				}
-				if stopped != nil {
-					stop() // the driver would read the rest
-				}
-				return stopped
-			})
-		})
-		if stopped != nil {
-			return nil
-		}
-		return err
-	})
-	if stopped != nil {
-		return stopped
-	}
-	return err
+// selectAll returns a statement that reads customers with their records. Its inner query reads no more of a customer's than needed.
+func selectAll(limit, condition string) string {
+	return `SELECT customers.id, found.* FROM customers LEFT JOIN LATERAL (
+			SELECT ` + columns + ` FROM providers
+			WHERE organization_id = $1 AND customer_id = customers.id AND NOT deleted ORDER BY created_at, id LIMIT ` + limit + `
+		) AS found ON true
+		WHERE customers.organization_id = $1 ` + condition + ` ORDER BY customers.id, found.created_at, found.id LIMIT ` + limit
 }
 
-// scanCustomer returns a customer and their record, nil if they have none.
-func scanCustomer(rows pgx.Rows) (customer uuid.UUID, _ *provider.Provider, err error) {
-	if none := rows.RawValues()[1] == nil; none {
-		others := make([]any, len(rows.RawValues())-1) // not read
-		err = rows.Scan(append([]any{(*[16]byte)(&customer)}, others...)...)
-		return customer, nil, err
+// ListAll implements [provider.Store]: first the other records of the customer of the one before, then the next customers.
+func (s *Store) ListAll(ctx context.Context, organization int64, after *provider.CustomerRecord, limit int) ([]provider.CustomerRecord, error) {
+	if after == nil {
+		return read(ctx, s, scanCustomer, selectFirst, organization, limit)
 	}
-	record := new(provider.Provider)
-	err = scan(rows, record, (*[16]byte)(&customer))
-	return customer, record, err
+	customer := [16]byte(after.CustomerID)
+	var others []provider.CustomerRecord
+	if r := after.Record; r != nil {
+		var err error
+		if others, err = read(ctx, s, scanCustomer, selectOthers, organization, customer, r.CreatedAt, [16]byte(r.ID), limit); err != nil || len(others) == limit {
+			return others, err
+		}
+	}
+	next, err := read(ctx, s, scanCustomer, selectNext, organization, customer, limit-len(others))
+	return append(others, next...), err
+}
+
+func scanCustomer(row pgx.CollectableRow) (one provider.CustomerRecord, err error) {
+	id := (*[16]byte)(&one.CustomerID)
+	if none := row.RawValues()[1] == nil; none {
+		others := make([]any, len(row.RawValues())-1) // not read
+		return one, row.Scan(append([]any{id}, others...)...)
+	}
+	one.Record = new(provider.Provider)
+	return one, scan(row, one.Record, id)
 }

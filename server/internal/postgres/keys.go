@@ -25,6 +25,12 @@ const selectKeys = `SELECT api_keys.id, organization_id, organizations.name, api
 	created_at, expires_at, revoked, revoked_at, last_used_at, clock_timestamp()
 	FROM api_keys JOIN organizations ON organizations.id = organization_id `
 
+const (
+	selectNewKeys = "SELECT hash FROM api_keys WHERE created_at >= $1"
+	updateKeyUses = `UPDATE api_keys SET last_used_at = greatest(coalesce(last_used_at, used.at), used.at)
+		FROM unnest($1::text[], $2::timestamptz[]) AS used (id, at) WHERE api_keys.id = used.id`
+)
+
 // KeyByHash implements [apikey.Store].
 func (s *Store) KeyByHash(ctx context.Context, hash apikey.Hash) (apikey.Key, error) {
 	return s.key(ctx, selectKeys+"WHERE hash = $1", hash[:])
@@ -60,7 +66,7 @@ func (s *Store) KeyHashes(ctx context.Context, since time.Time) ([]apikey.Hash, 
 	hashes, err := read(ctx, s, func(row pgx.CollectableRow) (hash apikey.Hash, err error) {
 		copy(hash[:], row.RawValues()[0])
 		return hash, nil
-	}, "SELECT hash FROM api_keys WHERE created_at >= $1", wholeMilliseconds(since))
+	}, selectNewKeys, wholeMilliseconds(since))
 	return hashes, now, err
 }
 
@@ -101,8 +107,7 @@ func (s *Store) RecordKeyUses(ctx context.Context, uses map[string]time.Time) er
 	for i, id := range ids {
 		times[i] = wholeMilliseconds(uses[id])
 	}
-	_, err := s.execute(ctx, `UPDATE api_keys SET last_used_at = greatest(coalesce(last_used_at, used.at), used.at)
-		FROM unnest($1::text[], $2::timestamptz[]) AS used (id, at) WHERE api_keys.id = used.id`, ids, times)
+	_, err := s.execute(ctx, updateKeyUses, ids, times)
 	return err
 }
 

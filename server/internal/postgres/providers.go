@@ -70,28 +70,37 @@ func selectList(l *provider.List) (string, []any) {
 			arguments = append(arguments, text)
 		}
 	}
-	const newestFirst = " ORDER BY created_at DESC, id DESC LIMIT $5"
+	present := "NOT deleted" // as in the index to use
+	switch {
+	case len(arguments) > 5: // a text
+		present = "deleted < true"
+	case len(l.Filters) > 0:
+		present = "deleted <= false"
+	}
+	const newestFirst = "created_at DESC, id DESC LIMIT $5"
 	var branches []string
 	for _, branch := range schema.Branches(l.Filters) {
-		conditions, parameter := "", 5
+		conditions, order, parameter := "", " ORDER BY ", 5
 		for _, f := range branch {
-			conditions += " AND " + schema.Quote(schema.Column(&property.Table[f.Property]))
+			column := schema.Quote(schema.Column(&property.Table[f.Property]))
+			conditions += " AND " + column
 			if flag, ok := f.Value.Boolean(); ok {
 				conditions += " = " + strconv.FormatBool(flag)
 			} else if f.Value.IsNull() {
 				conditions += " IS NULL"
+				order += column + ", " // otherwise PostgreSQL does not see that the index has the order
 			} else {
 				parameter++
 				conditions += " = $" + strconv.Itoa(parameter)
 			}
 		}
-		branches = append(branches, "SELECT "+columns+" FROM providers WHERE organization_id = $1 AND customer_id = $2 AND NOT deleted AND (created_at, id) < ($3, $4)"+
-			conditions+newestFirst)
+		branches = append(branches, "SELECT "+columns+" FROM providers WHERE organization_id = $1 AND customer_id = $2 AND "+present+" AND (created_at, id) < ($3, $4)"+
+			conditions+order+newestFirst)
 	}
 	if len(branches) == 1 {
 		return branches[0], arguments
 	}
-	return "(" + strings.Join(branches, ") UNION ALL (") + ")" + newestFirst, arguments
+	return "(" + strings.Join(branches, ") UNION ALL (") + ") ORDER BY " + newestFirst, arguments
 }
 
 // Get implements [provider.Store].
@@ -165,19 +174,19 @@ func scan(row pgx.CollectableRow, p *provider.Provider, before ...any) error {
 
 // EnsureOrganization implements [provider.Store].
 func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, created bool, _ error) {
-	if number, err := s.findOrganization(ctx, name); err != nil || number != 0 {
+	if number, err := s.FindOrganization(ctx, name); err != nil || number != 0 {
 		return number, false, err
 	}
 	inserted, err := s.execute(ctx, "INSERT INTO organizations (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
 	if err != nil {
 		return 0, false, err
 	}
-	number, err = s.findOrganization(ctx, name)
+	number, err = s.FindOrganization(ctx, name)
 	return number, inserted > 0, err
 }
 
-// findOrganization returns the number of the organization of that name, 0 if there is none.
-func (s *Store) findOrganization(ctx context.Context, name string) (int64, error) {
+// FindOrganization implements [provider.Store].
+func (s *Store) FindOrganization(ctx context.Context, name string) (int64, error) {
 	numbers, err := read(ctx, s, pgx.RowTo[int64], "SELECT id FROM organizations WHERE name = $1", name)
 	if err != nil || len(numbers) == 0 {
 		return 0, err

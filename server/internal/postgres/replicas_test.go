@@ -58,8 +58,12 @@ func (r *replicas) Import(ctx context.Context, organization int64, imports []pro
 	return r.next().Import(ctx, organization, imports, customers)
 }
 
-func (r *replicas) Export(ctx context.Context, organization string, f func(uuid.UUID, *provider.Provider) error) error {
-	return r.next().Export(ctx, organization, f)
+func (r *replicas) ListAll(ctx context.Context, organization int64, after *provider.CustomerRecord, limit int) ([]provider.CustomerRecord, error) {
+	return r.next().ListAll(ctx, organization, after, limit)
+}
+
+func (r *replicas) FindOrganization(ctx context.Context, name string) (int64, error) {
+	return r.next().FindOrganization(ctx, name)
 }
 
 func (r *replicas) Owners(ctx context.Context, id uuid.UUID) ([]provider.Owner, error) {

@@ -30,7 +30,8 @@ var tuning = map[string]string{
 	// the tables were empty.
 	"plan_cache_mode": "force_generic_plan",
 	"enable_seqscan":  "off",
-	"jit":             "off", // the cost of an unavoidable scan would trigger it
+	"enable_sort":     "off", // of more than a page; an incremental sort is another thing
+	"jit":             "off", // the cost of an unavoidable scan or sort would trigger it
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -46,13 +46,9 @@ type Store interface {
 	// left as they were.
 	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) (ImportCount, error)
 
-	// Export calls f for every customer of an organization, in the order of their IDs: once for each record, or with a nil
-	// record if there is none. Each record is as it was at one moment, but they are read in pieces, so that a slow f keeps
-	// nothing from being written: a record that is changed meanwhile is in its old or its new state, and one that moves to
-	// another customer can be missed or come twice. Export stops at f's first error and returns it.
-	//
-	// Errors: CodeNoOrganization; f's.
-	Export(ctx context.Context, organization string, f func(customer uuid.UUID, record *Provider) error) error
+	// ListAll returns records of an organization for Export: at most limit, in the order of customer, time of creation and ID,
+	// and one without a record for each customer that has none. It starts after the last one before, nil for the first.
+	ListAll(ctx context.Context, organization int64, after *CustomerRecord, limit int) ([]CustomerRecord, error)
 
 	// Owners returns the organizations that have or had a record with the ID, in the order of their numbers. It is for the
 	// operator.
@@ -61,6 +57,9 @@ type Store interface {
 	// Events returns events of a record, deleted or not, the latest first: up to limit events with a version below before. An
 	// unknown record has none.
 	Events(ctx context.Context, organization int64, id uuid.UUID, before int64, limit int) ([]Event, error)
+
+	// FindOrganization returns the number of the organization of that name, 0 if there is none.
+	FindOrganization(ctx context.Context, name string) (int64, error)
 
 	// EnsureOrganization returns the number of the organization of that name. It creates the organization if there is none, and
 	// reports whether it did.

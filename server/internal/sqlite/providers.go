@@ -341,6 +341,7 @@ func (b *binder) next() int {
 
 func (b *binder) int64(v int64)     { b.statement.BindInt64(b.next(), v) }
 func (b *binder) uuid(id uuid.UUID) { b.statement.BindBytes(b.next(), id[:]) }
+func (b *binder) bytes(v []byte)    { b.statement.BindBytes(b.next(), v) }
 func (b *binder) bool(v bool)       { b.statement.BindBool(b.next(), v) }
 
 func (b *binder) value(value property.Value) {
@@ -410,6 +411,15 @@ func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int
 		return err
 	})
 	return number, created, err
+}
+
+// FindOrganization implements [provider.Store].
+func (s *Store) FindOrganization(ctx context.Context, name string) (number int64, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		number, err = findOrganization(c, name)
+		return err
+	})
+	return number, err
 }
 
 // findOrganization returns the number of the organization of that name, 0 if there is none.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -172,7 +173,7 @@ func testList(t *testing.T, s *suite) {
 func (org *tenant) export() map[uuid.UUID][]provider.Provider {
 	org.t.Helper()
 	all := map[uuid.UUID][]provider.Provider{}
-	err := org.Export(org.t.Context(), org.name, func(customer uuid.UUID, record *provider.Provider) error {
+	err := provider.Export(org.t.Context(), org, org.name, func(customer uuid.UUID, record *provider.Provider) error {
 		records, seen := all[customer]
 		switch {
 		case record != nil:
@@ -215,7 +216,39 @@ func testExport(t *testing.T, s *suite) {
 		equal(t, "export", org.export(), want)
 	})
 
-	t.Run("it is the state of one moment", func(t *testing.T) {
+	t.Run("it is read in pieces", func(t *testing.T) {
+		org := s.tenant(t)
+		for n := range 5 { // org.customer has no record
+			customer := org.customerElsewhere()
+			for range n * 2 {
+				if n != 3 {
+					s.clock.Move(time.Millisecond)
+				}
+				org.write(org.createOf(customer, patchOfAll(n%2 == 0)))
+			}
+		}
+		all, err := s.ListAll(t.Context(), org.number, nil, 100)
+		if err != nil || len(all) != 2+20 {
+			t.Fatalf("%d records, %v", len(all), err)
+		}
+		for limit := 1; limit <= len(all)+1; limit++ {
+			var got []provider.CustomerRecord
+			var after *provider.CustomerRecord
+			for {
+				piece, err := s.ListAll(t.Context(), org.number, after, limit)
+				if err != nil || len(piece) > limit {
+					t.Fatalf("%d records of at most %d, %v", len(piece), limit, err)
+				}
+				if got = append(got, piece...); len(piece) < limit {
+					break
+				}
+				after = &got[len(got)-1]
+			}
+			equal(t, fmt.Sprint("pieces of ", limit), got, all)
+		}
+	})
+
+	t.Run("a piece is the state of one moment", func(t *testing.T) {
 		org := s.tenant(t)
 		customers := []uuid.UUID{org.customer, org.customerElsewhere(), org.customerElsewhere()}
 		var records []provider.Provider
@@ -225,7 +258,7 @@ func testExport(t *testing.T, s *suite) {
 		want := org.export()
 		got := map[uuid.UUID][]provider.Provider{}
 		calls := 0
-		err := s.Export(t.Context(), org.name, func(customer uuid.UUID, record *provider.Provider) error {
+		err := provider.Export(t.Context(), s, org.name, func(customer uuid.UUID, record *provider.Provider) error {
 			if calls++; calls == 1 {
 				for n, r := range records {
 					moved := org.update(r, property.Patch{CustomerID: new(customers[(n+1)%3]), Values: property.Values{property.Notes: property.Text("moved")}})
@@ -252,7 +285,7 @@ func testExport(t *testing.T, s *suite) {
 		org.create(property.Patch{})
 		org.customerElsewhere()
 		full, calls := errors.New("the disk is full"), 0
-		err := s.Export(t.Context(), org.name, func(uuid.UUID, *provider.Provider) error { calls++; return full })
+		err := provider.Export(t.Context(), s, org.name, func(uuid.UUID, *provider.Provider) error { calls++; return full })
 		if err != full || calls != 1 {
 			t.Errorf("error %v after %d calls, want %v after 1", err, calls, full)
 		}
@@ -269,7 +302,7 @@ func testExport(t *testing.T, s *suite) {
 
 	t.Run("an unknown organization is not found, and not made", func(t *testing.T) {
 		for range 2 {
-			err := s.Export(t.Context(), "nobody", func(uuid.UUID, *provider.Provider) error { return nil })
+			err := provider.Export(t.Context(), s, "nobody", func(uuid.UUID, *provider.Provider) error { return nil })
 			if err != provider.ErrNoOrganization {
 				t.Errorf("error %v, want %v", err, provider.ErrNoOrganization)
 			}

@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// TestPlans looks at how PostgreSQL would run each statement of a request or a command, in a new database and in one with a large
+// customer, with and without statistics. None may read a whole table, sort, or find rows by their organization alone.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), pgtest.New(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	list := func(filters ...property.Filter) string {
+		statement, _ := selectList(&provider.List{Filters: filters})
+		return statement
+	}
+	byType := property.Filter{Property: property.ProviderType, Value: property.Text("Hospital")}
+	byActivity := property.Filter{Property: property.IsActive, Value: property.Boolean(true)}
+	statements := map[string]string{
+		"a customer":               selectCustomer,
+		"a record":                 selectProvider,
+		"records to change":        lockProviders,
+		"free records to change":   lockFreeProviders,
+		"locked records":           selectProviderIDs,
+		"customers to write for":   lockCustomers,
+		"free customers":           lockFreeCustomers,
+		"locked customers":         selectCustomerIDs,
+		"changed records":          saveProviders,
+		"new customers":            insertCustomers,
+		"new events":               insertEvents,
+		"a list":                   list(),
+		"a list by type":           list(byType),
+		"a list by activity":       list(byActivity),
+		"a list by both":           list(byType, byActivity),
+		"a page of a history":      selectEvents,
+		"owners of an ID":          selectOwners,
+		"a key":                    selectKeys + "WHERE hash = $1",
+		"a key by its ID":          selectKeys + "WHERE api_keys.id = $1",
+		"the new keys":             selectNewKeys,
+		"uses of keys":             updateKeyUses,
+		"the first of an export":   selectFirst,
+		"the next of an export":    selectNext,
+		"the others of a customer": selectOthers,
+	}
+	// What a statement may do although it looks expensive.
+	allowed := map[string][]string{
+		"a list by type":         {"Sort Key"},                                // pages
+		"owners of an ID":        {"Index Scan", "Seq Scan on organizations"}, // of the organizations
+		"a key":                  {"Seq Scan on organizations"},               // one row, if the table is small
+		"a key by its ID":        {"Seq Scan on organizations"},
+		"the first of an export": {"Incremental Sort", "Sort Key", "Presorted Key", "Index Cond: (organization_id = $1)"}, // the customers of an organization
+		"the next of an export":  {"Incremental Sort", "Sort Key", "Presorted Key"},
+	}
+	index := map[string]string{
+		"a list": "providers_by_customer", "a list by type": "providers_by_type", "a list by activity": "providers_by_activity", "a list by both": "providers_by_type",
+		"the others of a customer": "providers_by_customer",
+	}
+	check := func(state string) {
+		t.Helper()
+		for name, statement := range statements {
+			text := genericPlan(t, s, statement)
+			if index[name] != "" && strings.Count(text, "Index Scan") != strings.Count(text, " using "+index[name]+" ") {
+				t.Errorf("%s, %s: want the index %s:\n%s", name, state, index[name], text)
+			}
+			lines := strings.Split(text, "\n")
+			for i, line := range lines {
+				line = strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "->"))
+				if strings.HasPrefix(line, "Sort ") && strings.Contains(lines[i+2], "Limit ") { // of a page
+					continue
+				}
+				expensive := strings.HasPrefix(line, "Seq Scan") || strings.Contains(line, "Sort") || strings.HasSuffix(line, "Cond: (organization_id = $1)")
+				for _, prefix := range allowed[name] {
+					expensive = expensive && !strings.HasPrefix(line, prefix)
+				}
+				if expensive {
+					t.Errorf("%s, %s: %s:\n%s", name, state, line, text)
+				}
+			}
+		}
+	}
+	check("new")
+	organization, _, err := s.EnsureOrganization(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const crowd = 2000
+	customer := uuid.New()
+	for range 3 {
+		imports := make([]provider.Import, crowd)
+		for i := range imports {
+			imports[i] = provider.Import{ID: uuid.New(), Patch: storetest.PatchOf(i)}
+			imports[i].Patch.CustomerID = &customer
+		}
+		if _, err := s.Import(t.Context(), organization, imports, nil); err != nil {
+			t.Fatal(err)
+		}
+		customer = imports[0].ID
+	}
+	check("filled")
+	if _, err := s.execute(t.Context(), "ANALYZE"); err != nil {
+		t.Fatal(err)
+	}
+	check("with statistics")
+}
+
+// genericPlan returns the plan of a statement for any parameters, which is the one that the store's connections use.
+func genericPlan(t *testing.T, s *Store, statement string) string {
+	t.Helper()
+	var lines []string
+	err := s.attempt(t.Context(), attemptTimeout, func(ctx context.Context, c *pgx.Conn) error {
+		prepared, err := c.Prepare(ctx, "plan", statement)
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, statement)
+		}
+		nulls := strings.TrimSuffix(strings.Repeat("NULL, ", len(prepared.ParamOIDs)), ", ")
+		explain := "EXPLAIN EXECUTE plan"
+		if nulls != "" {
+			explain += " (" + nulls + ")"
+		}
+		rows, err := c.Query(ctx, explain, pgx.QueryExecModeSimpleProtocol)
+		if err == nil {
+			lines, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		}
+		return errors.Join(err, c.Deallocate(ctx, "plan"))
+	})
+	if err != nil {
+		t.Fatalf("%v: %s", err, statement)
+	}
+	return strings.Join(lines, "\n")
+}

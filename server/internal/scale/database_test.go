@@ -1,0 +1,294 @@
+package scale
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// database is a store with records of every kind that may matter:
+//
+//   - an organization with size records, two for each customer
+//   - a tenth as many in organizations of 100 each
+//   - a customer with a fifth as many, of whom one in a thousand is not active, and one in a thousand is a pharmacy
+//   - a record with a tenth as many events
+//   - a fiftieth as many keys
+//   - a tenth as many records that are deleted
+type database struct {
+	storetest.Store
+	t    testing.TB
+	size int
+
+	organization int64
+	records      []provider.Provider // of it; IDs only
+	small        []provider.Provider // each of another organization
+	smaller      []int64             // those organizations
+	crowd        uuid.UUID           // the customer with many records
+	middle       *provider.Position  // of them
+	busy         provider.Provider   // the record with many events
+	events       int64
+	hashes       []apikey.Hash
+	keys         []apikey.Key
+	deleted      []provider.Provider
+}
+
+const (
+	organizationName = "large"
+	chunk            = 1000 // records of an import
+	smallSize        = 100
+)
+
+func fill(t testing.TB, s storetest.Store, size int) *database {
+	d := &database{Store: s, t: t, size: size}
+	d.organization = d.newOrganization(organizationName)
+	d.records = d.create(d.organization, size, 2, nil)
+	for n := range max(1, size/10/smallSize) {
+		organization := d.newOrganization(fmt.Sprint("small ", n))
+		d.smaller = append(d.smaller, organization)
+		d.small = append(d.small, d.create(organization, smallSize, 2, nil)[0])
+	}
+	crowd := d.create(d.organization, size/5, size/5, func(n int, patch *property.Patch) {
+		patch.Values[property.ProviderType] = property.Text("Hospital")
+		patch.Values[property.IsActive] = property.Boolean(n%1000 != 7)
+		if n%1000 == 3 {
+			patch.Values[property.ProviderType] = property.Text("Pharmacy")
+		}
+	})
+	d.crowd = crowd[0].CustomerID
+	middle, err := s.Get(t.Context(), d.organization, d.crowd, crowd[len(crowd)/2].ID)
+	d.check(err)
+	d.middle = &provider.Position{CreatedAt: middle.CreatedAt, ID: middle.ID}
+
+	d.busy = d.create(d.organization, 1, 1, nil)[0]
+	d.events = int64(size / 10)
+	d.concurrently(int(d.events), func(n int) error {
+		_, err := s.Write(context.Background(), d.update(d.organization, d.busy, fmt.Sprint(n)))
+		return err
+	})
+	d.deleted = d.create(d.organization, size/10, 2, nil)
+	d.concurrently(len(d.deleted), func(n int) error {
+		r := d.deleted[n]
+		_, err := s.Write(context.Background(), provider.Write{Action: provider.Deleted, Organization: d.organization, CustomerID: r.CustomerID, ID: r.ID})
+		return err
+	})
+	for range max(1, size/50) {
+		secret, key, err := apikey.Create(t.Context(), s, apikey.Key{Organization: d.organization, Permissions: apikey.Permissions()}, 0)
+		d.check(err)
+		hash, _ := apikey.HashOf(secret)
+		d.hashes, d.keys = append(d.hashes, hash), append(d.keys, key)
+	}
+	return d
+}
+
+func (d *database) check(err error) {
+	d.t.Helper()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *database) newOrganization(name string) int64 {
+	d.t.Helper()
+	number, _, err := d.EnsureOrganization(d.t.Context(), name)
+	d.check(err)
+	return number
+}
+
+// create imports records with random IDs.
+func (d *database) create(organization int64, n, perCustomer int, change func(int, *property.Patch)) (records []provider.Provider) {
+	d.t.Helper()
+	var customer uuid.UUID
+	for len(records) < n {
+		imports := make([]provider.Import, min(chunk, n-len(records)))
+		for i := range imports {
+			if len(records)%perCustomer == 0 {
+				customer = uuid.New()
+			}
+			r := provider.Provider{ID: uuid.New(), CustomerID: customer}
+			imports[i] = provider.Import{ID: r.ID, Patch: storetest.PatchOf(len(records))}
+			imports[i].Patch.CustomerID = &r.CustomerID
+			if change != nil {
+				change(len(records), &imports[i].Patch)
+			}
+			records = append(records, r)
+		}
+		_, err := d.Import(d.t.Context(), organization, imports, nil)
+		d.check(err)
+	}
+	return records
+}
+
+// concurrently calls f with the numbers below n, as many at a time as share a transaction.
+func (d *database) concurrently(n int, f func(int) error) {
+	d.t.Helper()
+	const callers = 64
+	failed := make(chan error, callers)
+	for caller := range callers {
+		go func() {
+			var err error
+			for i := caller; i < n && err == nil; i += callers {
+				err = f(i)
+			}
+			failed <- err
+		}()
+	}
+	for range callers {
+		d.check(<-failed)
+	}
+}
+
+func (d *database) update(organization int64, r provider.Provider, city string) provider.Write {
+	return provider.Write{Action: provider.Updated, Organization: organization, CustomerID: r.CustomerID, ID: r.ID,
+		Patch: property.Patch{Values: property.Values{property.City: property.Text(city)}}}
+}
+
+// bytesPerRecord is what the database takes, for each record.
+func (d *database) bytesPerRecord(bytes func() int64) int64 {
+	return bytes() / int64(len(d.records)+len(d.smaller)*smallSize+d.size/5+len(d.deleted))
+}
+
+func (d *database) record() provider.Provider { return d.records[rand.IntN(len(d.records))] }
+
+func databaseSize(t testing.TB, dsn string) (size int64) {
+	c, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	if err := c.QueryRow(t.Context(), "SELECT pg_database_size(current_database())").Scan(&size); err != nil {
+		t.Fatal(err)
+	}
+	return size
+}
+
+// operation is what a request or a command does once.
+type operation struct {
+	name string
+	run  func(*database) error
+}
+
+var operations = []operation{
+	{"get a record", func(d *database) error {
+		r := d.record()
+		_, err := d.Get(context.Background(), d.organization, r.CustomerID, r.ID)
+		return err
+	}},
+	{"update a record", func(d *database) error {
+		_, err := d.Write(context.Background(), d.update(d.organization, d.record(), uuid.NewString()))
+		return err
+	}},
+	{"update without a change", func(d *database) error {
+		r := d.record()
+		_, err := d.Write(context.Background(), provider.Write{Action: provider.Updated, Organization: d.organization, CustomerID: r.CustomerID, ID: r.ID})
+		return err
+	}},
+	{"update a record of a small organization", func(d *database) error {
+		n := rand.IntN(len(d.small))
+		_, err := d.Write(context.Background(), d.update(d.smaller[n], d.small[n], uuid.NewString()))
+		return err
+	}},
+	{"update the record with many events", func(d *database) error {
+		_, err := d.Write(context.Background(), d.update(d.organization, d.busy, uuid.NewString()))
+		return err
+	}},
+	{"create a record, move it, delete it and make it again", func(d *database) error {
+		r, to, patch := provider.Provider{ID: uuid.New(), CustomerID: d.crowd}, d.record().CustomerID, storetest.PatchOf(0)
+		for _, w := range []provider.Write{
+			{Action: provider.Created, CustomerID: r.CustomerID, Patch: patch},
+			{Action: provider.Updated, CustomerID: r.CustomerID, Patch: property.Patch{CustomerID: &to}},
+			{Action: provider.Deleted, CustomerID: to},
+		} {
+			w.Organization, w.ID = d.organization, r.ID
+			if _, err := d.Write(context.Background(), w); err != nil {
+				return err
+			}
+		}
+		patch.CustomerID = &to
+		_, err := d.Import(context.Background(), d.organization, []provider.Import{{ID: r.ID, Patch: patch}}, nil)
+		return err
+	}},
+	{"list a customer", func(d *database) error { return d.list(d.record().CustomerID, nil) }},
+	{"list a large customer", func(d *database) error { return d.list(d.crowd, nil) }},
+	{"list a large customer, from the middle", func(d *database) error { return d.list(d.crowd, d.middle) }},
+	{"list a large customer by a rare type", func(d *database) error { return d.list(d.crowd, nil, pharmacy) }},
+	{"list a large customer by a common type", func(d *database) error { return d.list(d.crowd, nil, hospital) }},
+	{"list a large customer's inactive", func(d *database) error { return d.list(d.crowd, nil, inactive) }},
+	{"list a large customer's active", func(d *database) error { return d.list(d.crowd, d.middle, active) }},
+	{"list a large customer by type and activity", func(d *database) error { return d.list(d.crowd, nil, hospital, inactive) }},
+	{"list a large customer by what nobody has", func(d *database) error { return d.list(d.crowd, nil, pharmacy, inactive) }},
+	{"a history, the latest", func(d *database) error { return d.history(0) }},
+	{"a history, the middle", func(d *database) error { return d.history(d.events/2 + rand.Int64N(100)) }},
+	{"a history, the oldest", func(d *database) error { return d.history(20) }},
+	{"look up a key", func(d *database) error {
+		_, err := d.KeyByHash(context.Background(), d.hashes[rand.IntN(len(d.hashes))])
+		return err
+	}},
+	{"look up new keys", func(d *database) error {
+		_, _, err := d.KeyHashes(context.Background(), time.Now().Add(time.Hour))
+		return err
+	}},
+	{"note the use of 20 keys", func(d *database) error {
+		uses := map[string]time.Time{}
+		for range 20 {
+			uses[d.keys[rand.IntN(len(d.keys))].ID] = time.Now()
+		}
+		return d.RecordKeyUses(context.Background(), uses)
+	}},
+	{"import 100 records", func(d *database) error {
+		d.create(d.organization, 100, 2, nil)
+		return nil
+	}},
+	{"owners of an ID", func(d *database) error {
+		_, err := d.Owners(context.Background(), d.record().ID)
+		return err
+	}},
+	{"a probe", func(d *database) error { return d.Ping(context.Background()) }},
+}
+
+var (
+	hospital = property.Filter{Property: property.ProviderType, Value: property.Text("Hospital")}
+	pharmacy = property.Filter{Property: property.ProviderType, Value: property.Text("Pharmacy")}
+	active   = property.Filter{Property: property.IsActive, Value: property.Boolean(true)}
+	inactive = property.Filter{Property: property.IsActive, Value: property.Boolean(false)}
+)
+
+func (d *database) list(customer uuid.UUID, after *provider.Position, filters ...property.Filter) error {
+	_, err := d.List(context.Background(), provider.List{Organization: d.organization, CustomerID: customer, After: after, Limit: 20, Filters: filters})
+	return err
+}
+
+func (d *database) history(before int64) error {
+	_, err := d.History(context.Background(), d.organization, d.busy.CustomerID, d.busy.ID, before, 20)
+	return err
+}
+
+// scan reads all that there is of something, and calls f for each.
+type scan struct {
+	name string
+	run  func(ctx context.Context, d *database, f func()) error
+}
+
+var scans = []scan{
+	{"export", func(ctx context.Context, d *database, f func()) error {
+		return provider.Export(ctx, d, organizationName, func(uuid.UUID, *provider.Provider) error { f(); return nil })
+	}},
+	{"history of a record", func(ctx context.Context, d *database, f func()) error {
+		return provider.HistoryByID(ctx, d, d.busy.ID, func(*provider.OrganizationEvent) error { f(); return nil })
+	}},
+	{"list of keys", func(ctx context.Context, d *database, f func()) error {
+		keys, err := d.ListKeys(ctx)
+		for range keys {
+			f()
+		}
+		return err
+	}},
+}

@@ -1,0 +1,174 @@
+// Package scale measures every operation of both stores in a small database and in a large one. What an operation costs may grow with
+// what it returns, but not with what is stored.
+//
+//	make scale                # 10,000 records next to 1,000,000, a quarter of an hour
+//	make scale SCALE=100000   # another size
+//
+// `go test` alone compares 1,000 records with 20,000.
+package scale
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/pgserver"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/storetest"
+)
+
+// maxRatio is how much longer the median of an operation may take in the large database. A machine that is busy with other things
+// adds to it; an operation that reads all that is stored takes 20 times as long, and 100 times in the long form.
+const maxRatio = 5
+
+// TestScale measures, prints a table, and fails if an operation depends on the size of the database.
+func TestScale(t *testing.T) {
+	small, large, rounds := 1_000, 20_000, 60
+	if size := os.Getenv("SCALE"); size != "" {
+		var err error
+		if large, err = strconv.Atoi(size); err != nil || large < 1_000 {
+			t.Fatalf("SCALE=%s is not a number from 1000", size)
+		}
+		small, rounds = large/100, 400
+	}
+	for _, kind := range []struct {
+		name string
+		open func(*testing.T) (storetest.Store, func() int64)
+	}{
+		{"SQLite", openSQLite},
+		{"PostgreSQL", openPostgreSQL},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			databases := [2]*database{}
+			for i, size := range []int{small, large} {
+				begin := time.Now()
+				s, bytes := kind.open(t)
+				databases[i] = fill(t, s, size)
+				t.Logf("%d records in %.1f s, %d bytes a record with its first event", size, time.Since(begin).Seconds(), databases[i].bytesPerRecord(bytes))
+			}
+			report(t, databases, rounds)
+		})
+	}
+}
+
+func openSQLite(t *testing.T) (storetest.Store, func() int64) {
+	path := filepath.Join(t.TempDir(), "scale.db")
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, func() int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+}
+
+func openPostgreSQL(t *testing.T) (storetest.Store, func() int64) {
+	dsn := pgtest.Start(t, pgserver.Options{Durable: os.Getenv("SCALE") != ""}).Database(t)
+	s, err := postgres.Open(t.Context(), dsn, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, func() int64 { return databaseSize(t, dsn) }
+}
+
+// report measures each operation in both databases, in turn, and prints what it took.
+func report(t *testing.T, databases [2]*database, rounds int) {
+	var table strings.Builder
+	fmt.Fprintf(&table, "\n| operation | p50 of %d | p50 of %d | ratio | p99 | longest |\n| --- | --: | --: | --: | --: | --: |\n", databases[0].size, databases[1].size)
+	for _, o := range operations {
+		var times [2][]time.Duration
+		for n := range rounds + 3 {
+			for i, d := range databases {
+				begin := time.Now()
+				if err := o.run(d); err != nil {
+					t.Fatalf("%s: %v", o.name, err)
+				}
+				if took := time.Since(begin); n >= 3 { // the first ones prepare statements
+					times[i] = append(times[i], took)
+				}
+			}
+			if time.Duration(n)*sum(times) > 0 && sum(times) > 20*time.Second {
+				break
+			}
+		}
+		slices.Sort(times[0])
+		slices.Sort(times[1])
+		ratio := float64(median(times[1])) / float64(median(times[0]))
+		fmt.Fprintf(&table, "| %s | %s | %s | %.2f | %s | %s |\n", o.name, milliseconds(median(times[0])), milliseconds(median(times[1])), ratio,
+			milliseconds(times[1][len(times[1])*99/100]), milliseconds(times[1][len(times[1])-1]))
+		if ratio > maxRatio {
+			t.Errorf("%s takes %.1f times as long with %d records as with %d, want at most %d times", o.name, ratio, databases[1].size, databases[0].size, maxRatio)
+		}
+	}
+	table.WriteString("\n| all of it | items | items a second | first after | memory |\n| --- | --: | --: | --: | --: |\n")
+	for _, o := range scans {
+		items, first := 0, time.Duration(0)
+		begin := time.Now()
+		memory := peak(func() {
+			err := o.run(context.Background(), databases[1], func() {
+				if items++; items == 1 {
+					first = time.Since(begin)
+				}
+			})
+			if err != nil {
+				t.Fatalf("%s: %v", o.name, err)
+			}
+		})
+		fmt.Fprintf(&table, "| %s | %d | %.0f | %s | %d MB |\n", o.name, items, float64(items)/time.Since(begin).Seconds(), milliseconds(first), memory>>20)
+	}
+	t.Log(table.String())
+}
+
+func median(sorted []time.Duration) time.Duration { return sorted[len(sorted)/2] }
+
+func sum(times [2][]time.Duration) (all time.Duration) {
+	for _, one := range append(slices.Clone(times[0]), times[1]...) {
+		all += one
+	}
+	return all
+}
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000)
+}
+
+// peak returns by how many bytes the heap grows, at most, while f runs.
+func peak(f func()) uint64 {
+	runtime.GC()
+	var before, now runtime.MemStats
+	runtime.ReadMemStats(&before)
+	done, top := make(chan struct{}), make(chan uint64)
+	go func() {
+		highest := before.HeapAlloc
+		for {
+			select {
+			case <-done:
+				top <- highest - before.HeapAlloc
+				return
+			case <-time.After(10 * time.Millisecond):
+				runtime.ReadMemStats(&now)
+				highest = max(highest, now.HeapAlloc)
+			}
+		}
+	}()
+	f()
+	close(done)
+	return <-top
+}
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
