@@ -15,6 +15,7 @@ test: ## run every test, with the race detector
 	@go test ./gen/... # a broken contract fails here, once, and nothing else runs
 	@go test ./server/internal/schema # likewise a column that the contract needs and the stores lack
 	go test -race ./...
+	go test ./server/internal/scale # measures, which the race detector would disturb
 	go -C client/compat test -count=1 ./...
 
 check: fresh compatible ## check format, vet, lint, module files, generated code, and the promise to consumers

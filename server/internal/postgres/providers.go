@@ -70,38 +70,62 @@ func selectList(l *provider.List) (string, []any) {
 			arguments = append(arguments, text)
 		}
 	}
-	present := "NOT deleted" // as in the index to use
+	const newestFirst = " ORDER BY created_at DESC, id DESC LIMIT $5"
+	values := "" // a statement for those of the text that no filter is about
+	branches, _ := schema.Branches(l.Filters, func(id property.ID) ([]property.Value, error) {
+		values = selectValues(quotedColumn(id))
+		return []property.Value{{}}, nil
+	})
 	switch {
-	case len(arguments) > 5: // a text
-		present = "deleted < true"
-	case len(l.Filters) > 0:
-		present = "deleted <= false"
+	case branches == nil:
+		return selectBranch(l.Filters, "NOT deleted"), arguments
+	case values != "":
+		return values + " SELECT found.* FROM found_values CROSS JOIN LATERAL (" + selectBranch(branches[0], present) + ") AS found" + newestFirst, arguments
+	case len(branches) == 1:
+		return selectBranch(branches[0], present), arguments
 	}
-	const newestFirst = "created_at DESC, id DESC LIMIT $5"
-	var branches []string
-	for _, branch := range schema.Branches(l.Filters) {
-		conditions, order, parameter := "", " ORDER BY ", 5
-		for _, f := range branch {
-			column := schema.Quote(schema.Column(&property.Table[f.Property]))
-			conditions += " AND " + column
-			if flag, ok := f.Value.Boolean(); ok {
-				conditions += " = " + strconv.FormatBool(flag)
-			} else if f.Value.IsNull() {
-				conditions += " IS NULL"
-				order += column + ", " // otherwise PostgreSQL does not see that the index has the order
-			} else {
-				parameter++
-				conditions += " = $" + strconv.Itoa(parameter)
-			}
-		}
-		branches = append(branches, "SELECT "+columns+" FROM providers WHERE organization_id = $1 AND customer_id = $2 AND "+present+" AND (created_at, id) < ($3, $4)"+
-			conditions+order+newestFirst)
+	statements := make([]string, len(branches))
+	for i, branch := range branches {
+		statements[i] = selectBranch(branch, present)
 	}
-	if len(branches) == 1 {
-		return branches[0], arguments
-	}
-	return "(" + strings.Join(branches, ") UNION ALL (") + ") ORDER BY " + newestFirst, arguments
+	return "(" + strings.Join(statements, ") UNION ALL (") + ")" + newestFirst, arguments
 }
+
+// present is the condition of the index providers_by_filter; it keeps PostgreSQL from using another one.
+const present = "deleted < true"
+
+// selectBranch returns the statement of a list with these filters. The one with an absent value is about found_values.
+func selectBranch(filters []property.Filter, present string) string {
+	conditions, order, parameter := "", " ORDER BY ", 5
+	for _, f := range filters {
+		column := quotedColumn(f.Property)
+		conditions += " AND " + column
+		if flag, ok := f.Value.Boolean(); ok {
+			conditions += " = " + strconv.FormatBool(flag)
+		} else if f.Value.IsNull() {
+			conditions += " IS NULL"
+			order += column + ", " // otherwise PostgreSQL does not see that the index has the order
+		} else if f.Value.IsAbsent() {
+			conditions += " = value"
+		} else {
+			parameter++
+			conditions += " = $" + strconv.Itoa(parameter)
+		}
+	}
+	return "SELECT " + columns + " FROM providers WHERE organization_id = $1 AND customer_id = $2 AND " + present + " AND (created_at, id) < ($3, $4)" +
+		conditions + order + "created_at DESC, id DESC LIMIT $5"
+}
+
+// selectValues returns the start of a statement that finds the values that a customer's records have of a text. It looks for the next
+// one in the index providers_by_filter, again and again.
+func selectValues(column string) string {
+	next := "SELECT " + column + " FROM providers WHERE organization_id = $1 AND customer_id = $2 AND " + present
+	end := " ORDER BY " + column + " LIMIT 1"
+	return "WITH RECURSIVE found_values (value) AS ((" + next + end + ") UNION ALL SELECT (" + next + " AND " + column + " > value" + end +
+		") FROM found_values WHERE value IS NOT NULL)"
+}
+
+func quotedColumn(id property.ID) string { return schema.Quote(schema.Column(&property.Table[id])) }
 
 // Get implements [provider.Store].
 func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.UUID) (provider.Provider, error) {

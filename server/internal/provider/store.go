@@ -42,8 +42,8 @@ type Store interface {
 	History(ctx context.Context, organization int64, customer, id uuid.UUID, before int64, limit int) ([]Event, error)
 
 	// Import creates or changes records of one organization, in order, and creates their customers and the others that are
-	// listed if they do not exist: all of it durably, or none of it. It returns how many records were created, changed and
-	// left as they were.
+	// listed if they do not exist. It returns how many records were created, changed and left as they were. After an error, the
+	// first of them may have been imported; the count is theirs.
 	Import(ctx context.Context, organization int64, imports []Import, customers []uuid.UUID) (ImportCount, error)
 
 	// ListAll returns records of an organization for Export: at most limit, in the order of customer, time of creation and ID,

@@ -1,9 +1,14 @@
+//go:build !race
+
 package scale
 
 import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,7 +48,7 @@ type database struct {
 
 const (
 	organizationName = "large"
-	chunk            = 1000 // records of an import
+	chunk            = 2000 // records of an import
 	smallSize        = 100
 )
 
@@ -127,10 +132,42 @@ func (d *database) create(organization int64, n, perCustomer int, change func(in
 	return records
 }
 
+const callers = 64
+
+// callers changes random records until f has returned, and returns how long each change took, sorted.
+func (d *database) callers(f func()) (times []time.Duration) {
+	d.t.Helper()
+	var (
+		over atomic.Bool
+		all  sync.WaitGroup
+		mu   sync.Mutex
+	)
+	for range callers {
+		all.Go(func() {
+			for !over.Load() {
+				begin := time.Now()
+				_, err := d.Write(context.Background(), d.update(d.organization, d.record(), uuid.NewString()))
+				took := time.Since(begin)
+				if err != nil {
+					d.t.Error(err)
+				}
+				mu.Lock()
+				times = append(times, took)
+				mu.Unlock()
+				time.Sleep(20 * time.Millisecond) // a thousand or three in a second
+			}
+		})
+	}
+	f()
+	over.Store(true)
+	all.Wait()
+	slices.Sort(times)
+	return times
+}
+
 // concurrently calls f with the numbers below n, as many at a time as share a transaction.
 func (d *database) concurrently(n int, f func(int) error) {
 	d.t.Helper()
-	const callers = 64
 	failed := make(chan error, callers)
 	for caller := range callers {
 		go func() {

@@ -6,58 +6,46 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 )
 
-// filterIndexes are the indexes of lists with filters, which the migrations create: the properties that each has between the
-// customer and the time. A list with filters on other properties reads all records of its customer.
-var filterIndexes = [][]string{
-	{"isActive"},
-	{"providerType", "isActive"},
-}
+// filterIndex has the properties that the index providers_by_filter has between the customer and the time: one that is a text, and
+// booleans. It holds the records of a customer that have the same values of them in the order of a list.
+var filterIndex = []string{"providerType", "isActive"}
 
-// Branches returns the filters of a list as one or more sets of filters. An index holds the records of each set in the order of
-// the list, and the list has those of all sets. Where an index has a boolean that the list does not ask for, there is a set for
-// each of its values; null then stands for a property without a value.
-func Branches(filters []property.Filter) [][]property.Filter {
+// Branches returns the filters of a list as sets of filters that have a value for each property of the index providers_by_filter: the
+// list has the records of all sets. A boolean that the list does not ask for has each of its values in turn; null then stands for
+// a property without a value. values returns those that the customer's records have of the text. It is not called if the list asks
+// for one.
+//
+// If the list does not need that index, or the index does not help, the result is nil.
+func Branches(filters []property.Filter, values func(property.ID) ([]property.Value, error)) ([][]property.Filter, error) {
 	var missing []property.ID
-	found := false
-	for _, names := range filterIndexes {
-		rest, ok := without(names, filters)
-		if ok && (!found || len(rest) < len(missing)) {
-			missing, found = rest, true
+	for _, name := range filterIndex {
+		id, known := property.ByName(name)
+		if !known {
+			return nil, nil
+		}
+		if !slices.ContainsFunc(filters, func(f property.Filter) bool { return f.Property == id }) {
+			missing = append(missing, id)
 		}
 	}
-	branches := [][]property.Filter{filters}
-	if len(filters) == 0 || !found {
-		return branches
+	if len(filters) == 0 || len(filters)+len(missing) > len(filterIndex) {
+		return nil, nil
 	}
+	branches := [][]property.Filter{filters}
 	for _, id := range missing {
+		all := []property.Value{property.Boolean(true), property.Boolean(false), property.Null}
+		if property.Table[id].Kind != property.BooleanKind {
+			var err error
+			if all, err = values(id); err != nil {
+				return nil, err
+			}
+		}
 		var next [][]property.Filter
 		for _, branch := range branches {
-			for _, value := range []property.Value{property.Boolean(true), property.Boolean(false), property.Null} {
+			for _, value := range all {
 				next = append(next, append(slices.Clip(branch), property.Filter{Property: id, Value: value}))
 			}
 		}
 		branches = next
 	}
-	return branches
-}
-
-// without returns the properties of an index that no filter is about. It returns false if the index lacks a filter's property, or
-// if one of those properties has more values than can be tried.
-func without(names []string, filters []property.Filter) (rest []property.ID, ok bool) {
-	used := 0
-	for _, name := range names {
-		id, known := property.ByName(name)
-		if !known {
-			return nil, false
-		}
-		if slices.ContainsFunc(filters, func(f property.Filter) bool { return f.Property == id }) {
-			used++
-			continue
-		}
-		if property.Table[id].Kind != property.BooleanKind {
-			return nil, false
-		}
-		rest = append(rest, id)
-	}
-	return rest, used == len(filters)
+	return branches, nil
 }

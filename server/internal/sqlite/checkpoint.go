@@ -14,18 +14,23 @@ import (
 // a file system journals the size of its files.
 const (
 	checkpointInterval = time.Second
-	longLog            = 2 << 10 // pages, 8 MiB
-	littleLeft         = 1 << 10 // pages
-	maxPasses          = 5       // consecutive copies, each of the pages written during the one before
+	longLog            = 2 << 10               // pages, 8 MiB
+	littleLeft         = 1 << 10               // pages
+	maxImported        = 1000                  // records; see wait
+	lockTimeout        = 50 * time.Millisecond // for the writer to stop
+	maxPasses          = 5                     // consecutive copies, each of the pages written during the one before
 )
 
 // checkpointer copies the log into the database file until it is closed.
 type checkpointer struct {
 	store   *Store
 	conn    *sqlite.Conn
-	written atomic.Bool // something was committed since the last checkpoint
-	stop    chan struct{}
-	stopped chan struct{}
+	written atomic.Bool   // something was committed since the last checkpoint
+	much    chan struct{} // maxImported records were imported
+
+	imported atomic.Int64 // records since then
+	stop     chan struct{}
+	stopped  chan struct{}
 }
 
 func newCheckpointer(s *Store, path string) (*checkpointer, error) {
@@ -33,7 +38,8 @@ func newCheckpointer(s *Store, path string) (*checkpointer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checkpointer{store: s, conn: conn, stop: make(chan struct{}), stopped: make(chan struct{})}
+	conn.SetBusyTimeout(lockInterval)
+	c := &checkpointer{store: s, conn: conn, much: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go c.run()
 	return c, nil
 }
@@ -46,11 +52,26 @@ func (c *checkpointer) run() {
 		select {
 		case <-c.stop:
 			return
+		case <-c.much:
 		case <-ticker.C:
-			if c.written.Swap(false) {
-				c.checkpointOnce()
+			if !c.written.Load() {
+				continue
 			}
 		}
+		c.written.Store(false)
+		c.checkpointOnce()
+	}
+}
+
+// wait is called after an import of so many records. Sooner or later it waits until those before are copied, so that the log is short.
+func (c *checkpointer) wait(records int) {
+	if c.imported.Add(int64(records)) < maxImported {
+		return
+	}
+	c.imported.Store(0)
+	select {
+	case c.much <- struct{}{}:
+	case <-c.stop:
 	}
 }
 
@@ -59,7 +80,7 @@ func (c *checkpointer) run() {
 // copied; nothing waits for it.
 func (c *checkpointer) checkpointOnce() {
 	for range maxPasses {
-		inLog, left, err := c.checkpoint()
+		inLog, left, err := c.checkpoint("PASSIVE")
 		if err != nil || inLog < longLog {
 			return
 		}
@@ -69,12 +90,16 @@ func (c *checkpointer) checkpointOnce() {
 	}
 	c.store.mu.Lock()
 	defer c.store.mu.Unlock()
-	c.checkpoint()
+	for deadline := time.Now().Add(lockTimeout); ; { // other processes write, too
+		if _, _, err := c.checkpoint("FULL"); sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || time.Now().After(deadline) {
+			return
+		}
+	}
 }
 
 // checkpoint returns how many pages the log has and how many of them are not copied yet.
-func (c *checkpointer) checkpoint() (inLog, left int, err error) {
-	err = sqlitex.Execute(c.conn, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+func (c *checkpointer) checkpoint(mode string) (inLog, left int, err error) {
+	err = sqlitex.Execute(c.conn, "PRAGMA wal_checkpoint("+mode+")", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
 		inLog = s.ColumnInt(1)
 		left = inLog - s.ColumnInt(2)
 		return nil

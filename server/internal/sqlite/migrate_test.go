@@ -48,7 +48,7 @@ func TestMigrateLongHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = sqlitex.ExecuteScript(c, `DROP INDEX providers_by_activity; DROP INDEX providers_by_type; DROP INDEX provider_events_by_version;
+	err = sqlitex.ExecuteScript(c, `DROP INDEX providers_by_filter; DROP INDEX provider_events_by_version;
 		ALTER TABLE provider_events DROP COLUMN organization_id; ALTER TABLE provider_events DROP COLUMN provider_id;
 		DELETE FROM `+schema.VersionTable+` WHERE version_id = 3;`, nil)
 	c.Close()

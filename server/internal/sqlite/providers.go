@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"math"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,23 +76,52 @@ func (s *Store) Get(ctx context.Context, organization int64, customer, id uuid.U
 	return record, err
 }
 
-// List implements [provider.Store]. Its two statements need no transaction: customers are never removed.
+// List implements [provider.Store].
 func (s *Store) List(ctx context.Context, l provider.List) (records []provider.Provider, err error) {
 	err = s.readPage(ctx, func(c *sqlite.Conn) error {
 		known, err := customerExists(c, l.Organization, l.CustomerID)
 		if err != nil {
 			return err
 		}
-		if !known {
+		if !known { // and never will be removed
 			return provider.ErrNoCustomer
 		}
-		records, err = list(c, &l)
-		return err
+		if len(l.Filters) == 0 {
+			records, err = listBranch(c, nil, &l)
+			return err
+		}
+		return inSnapshot(c, func() error {
+			records, err = list(c, l)
+			return err
+		})
 	})
 	return records, err
 }
 
-func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
+// list reads a page of a list with filters: that of each branch, and of those the first records.
+func list(c *sqlite.Conn, l provider.List) (records []provider.Provider, _ error) {
+	branches, err := schema.Branches(l.Filters, func(id property.ID) ([]property.Value, error) { return valuesOf(c, &l, id) })
+	if err != nil {
+		return nil, err
+	}
+	if branches == nil {
+		return listBranch(c, nil, &l)
+	}
+	for _, l.Filters = range branches {
+		if records, err = listBranch(c, records, &l); err != nil {
+			return nil, err
+		}
+	}
+	if len(branches) > 1 {
+		slices.SortFunc(records, func(a, b provider.Provider) int {
+			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(b.ID[:], a.ID[:]))
+		})
+	}
+	return records[:min(l.Limit, len(records))], nil
+}
+
+// listBranch appends a page to records.
+func listBranch(c *sqlite.Conn, records []provider.Provider, l *provider.List) ([]provider.Provider, error) {
 	statement, err := c.Prepare(selectList(l.Filters))
 	if err != nil {
 		return nil, err
@@ -101,17 +132,16 @@ func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
 		after, id = l.After.CreatedAt.UnixMilli(), l.After.ID
 	}
 	b := binder{statement: statement}
+	for i := range l.Filters {
+		if !l.Filters[i].Value.IsNull() {
+			b.value(l.Filters[i].Value)
+		}
+	}
 	b.int64(l.Organization)
 	b.uuid(l.CustomerID)
 	b.int64(after)
 	b.uuid(id)
 	b.int64(int64(l.Limit))
-	for i := range l.Filters {
-		if _, ok := l.Filters[i].Value.Text(); ok {
-			b.value(l.Filters[i].Value)
-		}
-	}
-	var records []provider.Provider
 	for {
 		found, err := statement.Step()
 		if err != nil || !found {
@@ -123,8 +153,50 @@ func list(c *sqlite.Conn, l *provider.List) ([]provider.Provider, error) {
 	}
 }
 
-// Import implements [provider.Store], in one transaction.
+// valuesOf returns the values that a customer's records have of the text in the index providers_by_filter. It looks for the next one in
+// the index, again and again.
+func valuesOf(c *sqlite.Conn, l *provider.List, id property.ID) (values []property.Value, _ error) {
+	last := ""
+	for {
+		found := false
+		err := sqlitex.Execute(c, selectNextValue(id), &sqlitex.ExecOptions{Args: []any{l.Organization, l.CustomerID[:], last}, ResultFunc: func(s *sqlite.Stmt) error {
+			last, found = s.ColumnText(0), true
+			return nil
+		}})
+		if err != nil || !found {
+			return values, err
+		}
+		values = append(values, property.Text(last))
+	}
+}
+
+// Import implements [provider.Store]. While another process writes, such as a server, it takes several transactions, with pauses.
 func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
+	for {
+		shared, err := s.letOthersWrite()
+		if err != nil {
+			return count, err
+		}
+		part := imports
+		if shared {
+			part = imports[:min(len(imports), sharedImports)]
+		}
+		imported, err := s.importPart(ctx, organization, part, customers)
+		if err != nil {
+			return count, err
+		}
+		count, imports, customers = count.Plus(imported), imports[len(part):], nil
+		if shared {
+			s.checks.wait(len(part))
+		}
+		if len(imports) == 0 {
+			return count, nil
+		}
+	}
+}
+
+// importPart imports in one transaction.
+func (s *Store) importPart(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
 	err := s.write(ctx, func(c *sqlite.Conn) error {
 		count = provider.ImportCount{}
 		now := s.now()
@@ -197,32 +269,25 @@ func parameters(columns string) string {
 
 // selectList returns the statement of a list with these filters.
 func selectList(filters []property.Filter) string {
-	var branches []string
-	for _, branch := range schema.Branches(filters) {
-		conditions, parameter := "", 5
-		for _, f := range branch {
-			conditions += " AND " + schema.Quote(schema.Column(&property.Table[f.Property]))
-			if flag, ok := f.Value.Boolean(); ok && flag {
-				conditions += " = 1"
-			} else if ok {
-				conditions += " = 0"
-			} else if f.Value.IsNull() {
-				conditions += " IS NULL"
-			} else {
-				parameter++
-				conditions += " = ?" + strconv.Itoa(parameter)
-			}
+	conditions := ""
+	for _, f := range filters {
+		condition := " = ? AND "
+		if f.Value.IsNull() {
+			condition = " IS NULL AND "
 		}
-		branches = append(branches, "FROM providers WHERE organization_id = ?1 AND customer_id = ?2 AND deleted = 0 AND (created_at, id) < (?3, ?4)"+conditions+newestFirst)
+		conditions += quotedColumn(f.Property) + condition
 	}
-	if len(branches) == 1 {
-		return "SELECT " + columns + " " + branches[0]
-	}
-	return "SELECT " + columns + " FROM providers WHERE row IN (SELECT row FROM (SELECT row " +
-		strings.Join(branches, ") UNION ALL SELECT row FROM (SELECT row ") + "))" + newestFirst
+	return "SELECT " + columns + " FROM providers WHERE " + conditions + `organization_id = ? AND customer_id = ? AND deleted = 0
+		AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`
 }
 
-const newestFirst = " ORDER BY created_at DESC, id DESC LIMIT ?5"
+// selectNextValue returns the statement that finds the next value of a text that a customer's records have.
+func selectNextValue(id property.ID) string {
+	column := quotedColumn(id)
+	return "SELECT " + column + " FROM providers WHERE organization_id = ?1 AND customer_id = ?2 AND deleted = 0 AND " + column + " > ?3 ORDER BY " + column + " LIMIT 1"
+}
+
+func quotedColumn(id property.ID) string { return schema.Quote(schema.Column(&property.Table[id])) }
 
 // row is a provider as the file has it.
 type row struct {

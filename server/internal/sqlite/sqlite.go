@@ -20,7 +20,13 @@ import (
 )
 
 // busyTimeout limits how long a write waits for the transaction of another process, such as an import.
-const busyTimeout = 5 * time.Second
+const (
+	busyTimeout  = 5 * time.Second
+	lockInterval = time.Millisecond // between two attempts
+
+	sharedFor     = 4 * time.Second // after another process has written
+	sharedImports = 250             // records of a transaction then
+)
 
 // Options configure a Store. The zero value has the defaults.
 type Options struct {
@@ -43,6 +49,9 @@ type Store struct {
 	mu     sync.Mutex // held for the length of a transaction
 	writer *sqlite.Conn
 	broken bool // writer had an input or output error
+
+	dataVersion int64     // of the file, for writer; changes when another process writes
+	sharedUntil time.Time // see letOthersWrite
 }
 
 // Open opens the file at path, creates it if there is none, and migrates its schema. The directory must exist. Only its owner
@@ -132,12 +141,12 @@ func configureWriter(c *sqlite.Conn) error {
 		return err
 	}
 	return pragmas(c,
-		"synchronous = FULL",             // a commit is on disk before it is acknowledged
-		"foreign_keys = ON",              // per connection, off by default
-		"temp_store = MEMORY",            // no record leaves the database's own files
-		"cache_size = -65536",            // KiB
-		"wal_autocheckpoint = 0",         // see checkpoint.go
-		"journal_size_limit = 268435456", // bytes; a log that a slow reader has made longer is cut when it starts over
+		"synchronous = FULL",            // a commit is on disk before it is acknowledged
+		"foreign_keys = ON",             // per connection, off by default
+		"temp_store = MEMORY",           // no record leaves the database's own files
+		"cache_size = -65536",           // KiB
+		"wal_autocheckpoint = 0",        // see checkpoint.go
+		"journal_size_limit = 67108864", // bytes; a log that a slow reader has made longer is cut when it starts over
 	)
 }
 
@@ -214,7 +223,7 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 	if err := s.repairWriter(); err != nil {
 		return toDomainError(err)
 	}
-	if err := execute(s.writer, "BEGIN IMMEDIATE"); err != nil {
+	if err := s.begin(); err != nil {
 		s.broken = sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr
 		return toDomainError(err)
 	}
@@ -237,6 +246,42 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 	}
 	s.checks.written.Store(true)
 	return nil
+}
+
+// begin begins a transaction. It asks for the lock every millisecond while another process has it: SQLite itself would soon ask so
+// seldom that an import, which pauses between its transactions, always has the lock.
+func (s *Store) begin() error {
+	for deadline := time.Now().Add(busyTimeout); ; {
+		s.writer.SetBusyTimeout(lockInterval)
+		err := execute(s.writer, "BEGIN IMMEDIATE")
+		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// letOthersWrite reports whether another process has written lately. Then it pauses for as long as that needs to notice that the
+// file is not locked.
+func (s *Store) letOthersWrite() (shared bool, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.repairWriter(); err != nil {
+		return false, toDomainError(err)
+	}
+	before := s.dataVersion
+	err := sqlitex.Execute(s.writer, "PRAGMA data_version", &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+		s.dataVersion = row.ColumnInt64(0)
+		return nil
+	}})
+	if now := time.Now(); before == 0 { // until it is known
+		s.sharedUntil = now.Add(sharedFor / 4)
+	} else if s.dataVersion != before {
+		s.sharedUntil = now.Add(sharedFor)
+	}
+	if shared = time.Now().Before(s.sharedUntil); shared {
+		time.Sleep(3 * lockInterval)
+	}
+	return shared, toDomainError(err)
 }
 
 var errClosed = errors.New("sqlite: the store is closed")
@@ -275,6 +320,15 @@ func (s *Store) readPage(ctx context.Context, f func(*sqlite.Conn) error) error 
 	}
 	defer func() { <-s.pages }()
 	return s.read(ctx, f)
+}
+
+// inSnapshot runs f, whose statements all see the state of one moment.
+func inSnapshot(c *sqlite.Conn, f func() error) error {
+	if err := execute(c, "BEGIN"); err != nil {
+		return err
+	}
+	err := f()
+	return cmp.Or(err, execute(c, "COMMIT"))
 }
 
 // read runs f with a connection for reading. Each statement sees the state of one moment, but not all of them the same.

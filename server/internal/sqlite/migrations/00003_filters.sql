@@ -1,8 +1,7 @@
 -- +goose Up
 
 -- For lists with filters: see package schema.
-CREATE INDEX providers_by_activity ON providers (organization_id, customer_id, is_active, created_at, id) WHERE deleted = 0;
-CREATE INDEX providers_by_type ON providers (organization_id, customer_id, provider_type, is_active, created_at, id) WHERE deleted = 0;
+CREATE INDEX providers_by_filter ON providers (organization_id, customer_id, provider_type, is_active, created_at, id) WHERE deleted = 0;
 
 -- One event in 64 names its record, so that a page of a long history is found without a walk from its end.
 ALTER TABLE provider_events ADD COLUMN organization_id INTEGER;
