@@ -59,7 +59,7 @@ func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
 		err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &text)
 		if err == nil {
 			event.At = event.At.UTC()
-			event.Changes, err = wire.ParseChanges(text)
+			event.Changes, err = wire.ParseStoredChanges(text)
 		}
 		return event, err
 	}

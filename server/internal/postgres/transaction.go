@@ -331,7 +331,7 @@ func (r *records) appending() ([]any, error) {
 	var text []byte // used again for each
 	for i, event := range r.events {
 		var err error
-		if text, err = wire.AppendChanges(text[:0], event.Changes); err != nil {
+		if text, err = wire.AppendStoredChanges(text[:0], event.Changes); err != nil {
 			return nil, err
 		}
 		texts[i] = string(text)

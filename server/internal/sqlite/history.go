@@ -103,13 +103,13 @@ func scanEvent(s *sqlite.Stmt, id uuid.UUID) (provider.Event, error) {
 		By:         provider.Actor{KeyID: s.ColumnText(3), RequestID: s.ColumnText(4)},
 	}
 	var err error
-	event.Changes, err = wire.ParseChanges([]byte(s.ColumnText(5)))
+	event.Changes, err = wire.ParseStoredChanges([]byte(s.ColumnText(5)))
 	return event, err
 }
 
 func saveEvent(c *sqlite.Conn, organization int64, current *row, event *provider.Event) (int64, error) {
 	var scratch [512]byte
-	changes, err := wire.AppendChanges(scratch[:0], event.Changes)
+	changes, err := wire.AppendStoredChanges(scratch[:0], event.Changes)
 	if err != nil {
 		return 0, err
 	}

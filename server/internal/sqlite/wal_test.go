@@ -55,7 +55,7 @@ func TestLogIsBounded(t *testing.T) {
 	close(checks.stopped)
 	s.checks = checks
 	pages := one(t, s, "PRAGMA page_count", (*sqlite.Stmt).ColumnInt64)
-	for n := range 12 {
+	for n := range 20 {
 		imports := make([]provider.Import, len(ids))
 		for i, id := range ids {
 			imports[i] = provider.Import{ID: id, Patch: storetest.PatchOf(-n*len(ids) - i)}

@@ -6,8 +6,6 @@
 package wire
 
 import (
-	"encoding/json"
-	"errors"
 	"strconv"
 	"time"
 
@@ -108,8 +106,7 @@ func AppendHistoryEntry(b []byte, e *provider.Event) ([]byte, error) {
 	return append(b, '}'), err
 }
 
-// AppendChanges appends changes to b as the contract's list of PropertyChange, which is also their form in the stores: a
-// person can read it there, and SQL can search it. It fails for text that is not valid UTF-8.
+// AppendChanges appends changes to b as the contract's list of PropertyChange. It fails for text that is not valid UTF-8.
 func AppendChanges(b []byte, changes []provider.Change) (_ []byte, err error) {
 	b = append(b, '[')
 	for i := range changes {
@@ -129,28 +126,6 @@ func AppendChanges(b []byte, changes []provider.Change) (_ []byte, err error) {
 		b = append(b, '}')
 	}
 	return append(b, ']'), nil
-}
-
-// ParseChanges reads what AppendChanges wrote, also of properties that the contract no longer has. Its errors hold
-// nothing of the text.
-func ParseChanges(text []byte) ([]provider.Change, error) {
-	var list []struct {
-		Field    string
-		From, To json.RawMessage
-	}
-	if json.Unmarshal(text, &list) != nil { // the cause quotes the text
-		return nil, errors.New("the history has a text that is not a list of changes")
-	}
-	changes := make([]provider.Change, len(list))
-	for i, one := range list {
-		from, okFrom := parseValue(string(one.From))
-		to, okTo := parseValue(string(one.To))
-		if !okFrom || !okTo {
-			return nil, errors.New("the history has a change whose value is neither text, nor a boolean, nor null")
-		}
-		changes[i] = provider.Change{Field: one.Field, From: from, To: to}
-	}
-	return changes, nil
 }
 
 func appendValue(b []byte, value property.Value) ([]byte, error) {

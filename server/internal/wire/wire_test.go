@@ -202,39 +202,58 @@ func plain(value property.Value) any {
 	return nil
 }
 
+// Changes are read as they were written, in either form.
 func TestChangesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		list := rapid.SliceOf(rapid.Custom(func(r *rapid.T) provider.Change {
 			return provider.Change{Field: rapid.StringMatching("[a-zA-Z0-9]+").Draw(r, "field"), From: anyValue.Draw(r, "from"), To: anyValue.Draw(r, "to")}
 		})).Draw(r, "list")
-		text, err := wire.AppendChanges(nil, list)
-		if err != nil || !json.Valid(text) {
-			r.Fatalf("%v is written as %s, %v", list, text, err)
-		}
-		got, err := wire.ParseChanges(text)
-		if err != nil || !slices.Equal(got, list) {
-			r.Errorf("%s is read as %v, %v; want %v", text, got, err, list)
+		for _, write := range []func([]byte, []provider.Change) ([]byte, error){wire.AppendChanges, wire.AppendStoredChanges} {
+			text, err := write(nil, list)
+			if err != nil || !json.Valid(text) {
+				r.Fatalf("%v is written as %s, %v", list, text, err)
+			}
+			got, err := wire.ParseStoredChanges(text)
+			if err != nil || !slices.Equal(got, list) {
+				r.Errorf("%s is read as %v, %v; want %v", text, got, err, list)
+			}
 		}
 	})
 }
 
 func TestChangesForm(t *testing.T) {
-	text, err := wire.AppendChanges([]byte("so far: "), []provider.Change{
+	changes := []provider.Change{
 		{Field: "city", From: property.Null, To: property.Text("Zürich <1>\n")}, {Field: "isActive", From: property.Boolean(true), To: property.Boolean(false)},
-	})
-	const want = `so far: [{"field":"city","from":null,"to":"Zürich <1>\n"},{"field":"isActive","from":true,"to":false}]`
-	if err != nil || string(text) != want {
-		t.Errorf("got %s, %v; want %s", text, err, want)
+		{Field: "notes", From: property.Text("a"), To: property.Null},
+	}
+	for _, c := range []struct {
+		write func([]byte, []provider.Change) ([]byte, error)
+		want  string
+	}{
+		{wire.AppendChanges, `so far: [{"field":"city","from":null,"to":"Zürich <1>\n"},{"field":"isActive","from":true,"to":false},{"field":"notes","from":"a","to":null}]`},
+		{wire.AppendStoredChanges, `so far: {"city":"Zürich <1>\n","isActive":[true,false],"notes":["a",null]}`},
+	} {
+		if text, err := c.write([]byte("so far: "), changes); err != nil || string(text) != c.want {
+			t.Errorf("got %s, %v; want %s", text, err, c.want)
+		}
 	}
 }
 
 func TestErrorsHoldNoValue(t *testing.T) {
-	_, badText := wire.AppendChanges(nil, []provider.Change{{Field: "city", To: property.Text("secret\xff")}})
-	_, badField := wire.ParseChanges([]byte(`[{"field": 4711, "from": "secret"}]`))
-	_, badValue := wire.ParseChanges([]byte(`[{"field": "secret", "from": 4711, "to": null}]`))
-	for _, err := range []error{badText, badField, badValue} {
+	secret := []provider.Change{{Field: "city", To: property.Text("secret\xff")}}
+	_, badText := wire.AppendChanges(nil, secret)
+	_, badStored := wire.AppendStoredChanges(nil, secret)
+	errs := []error{badText, badStored}
+	for _, text := range []string{
+		`[{"field": 4711, "from": "secret"}]`, `[{"field": "secret", "from": 4711, "to": null}]`,
+		`{"secret":4711}`, `{"secret":["secret"]}`, `{"secret":["a",4711]}`, `{"secret":{}}`, `{"secret"`, `"secret"`, `secret`, ``,
+	} {
+		_, err := wire.ParseStoredChanges([]byte(text))
+		errs = append(errs, err)
+	}
+	for i, err := range errs {
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "4711") {
-			t.Errorf("got %v", err)
+			t.Errorf("%d: got %v", i, err)
 		}
 	}
 }

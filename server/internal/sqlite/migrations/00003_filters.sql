@@ -1,5 +1,7 @@
 -- +goose Up
 
+-- From here on, provider_events.changes of a new event is an object: {"city":["from","to"]}, or {"city":"to"} where there was no value.
+
 -- For lists with filters: see package schema.
 CREATE INDEX providers_by_filter ON providers (organization_id, customer_id, provider_type, is_active, created_at, id) WHERE deleted = 0;
 
