@@ -36,7 +36,8 @@ type commands struct {
 	Keys    keysCommand    `cmd:"" help:"Create, list, rotate and revoke API keys."`
 	Import  importCommand  `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
 	Export  exportCommand  `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
-	History historyCommand `cmd:"" help:"Show what was done to a provider, also a deleted one, with the values."`
+	History historyCommand `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
+	Purge   purgeCommand   `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 

@@ -19,11 +19,16 @@ import (
 )
 
 type historyCommand struct {
+	Show    showHistory    `cmd:"" default:"withargs" help:"Show what was done to a provider, also a deleted one, with the values."`
+	Archive archiveHistory `cmd:"" help:"Move events that are older than a date from the database to a file. The latest event of each provider stays."`
+}
+
+type showHistory struct {
 	ID   uuid.UUID `arg:"" name:"provider-id" placeholder:"PROVIDER-ID" help:"The ID of a provider."`
 	JSON bool      `help:"Write a JSON object a line for each event: the name of the organization, and the event as the API has it."`
 }
 
-func (h historyCommand) Run(ctx context.Context, c *commands, std streams) error {
+func (h showHistory) Run(ctx context.Context, c *commands, std streams) error {
 	return c.withStore(ctx, func(s store) error {
 		buffered := bufio.NewWriter(std.out)
 		var out eventWriter = &eventTable{out: buffered}

@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -50,6 +52,88 @@ func (s *Store) Events(ctx context.Context, organization int64, id uuid.UUID, be
 // Owners implements [provider.Store].
 func (s *Store) Owners(ctx context.Context, id uuid.UUID) ([]provider.Owner, error) {
 	return read(ctx, s, pgx.RowToStructByPos[provider.Owner], selectOwners, [16]byte(id))
+}
+
+const (
+	// The record's row is locked, so that it gets no later event meanwhile.
+	selectVersion = "SELECT version, deleted FROM providers WHERE organization_id = $1 AND id = $2 FOR UPDATE"
+	deleteEvents  = `DELETE FROM provider_events WHERE organization_id = $1 AND provider_id = $2 AND version <= $3
+		AND version < (SELECT version FROM providers WHERE organization_id = $1 AND id = $2)`
+	clearEvent = "UPDATE provider_events SET changes = '{}' WHERE organization_id = $1 AND provider_id = $2 AND version = $3"
+
+	selectFirstVersions = "SELECT id, version FROM providers WHERE organization_id = $1 ORDER BY id LIMIT $2"
+	selectVersions      = "SELECT id, version FROM providers WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3"
+)
+
+// RemoveEvents implements [provider.Store].
+func (s *Store) RemoveEvents(ctx context.Context, organization int64, upTo []provider.RecordVersion) (int, error) {
+	var removed int64
+	err := s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		removed = 0
+		b := new(pgx.Batch)
+		b.Queue("BEGIN")
+		for _, one := range upTo {
+			b.Queue(deleteEvents, organization, [16]byte(one.ID), one.Version).Exec(func(tag pgconn.CommandTag) error {
+				removed += tag.RowsAffected()
+				return nil
+			})
+		}
+		b.Queue("COMMIT")
+		return toCommitError(c, c.SendBatch(ctx, b).Close())
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(removed), nil
+}
+
+// Purge implements [provider.Store].
+func (s *Store) Purge(ctx context.Context, organization int64, id uuid.UUID) error {
+	notDeleted := false
+	err := s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		if _, err := c.Exec(ctx, "BEGIN"); err != nil {
+			return err
+		}
+		var (
+			version int64
+			deleted bool
+		)
+		err := c.QueryRow(ctx, selectVersion, organization, [16]byte(id)).Scan(&version, &deleted)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return provider.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		b := new(pgx.Batch)
+		if notDeleted = !deleted; !notDeleted {
+			b.Queue(deleteEvents, organization, [16]byte(id), version-1)
+			b.Queue(clearEvent, organization, [16]byte(id), version)
+		}
+		b.Queue("COMMIT")
+		return toCommitError(c, c.SendBatch(ctx, b).Close())
+	})
+	if err == nil && notDeleted {
+		err = provider.ErrNotDeleted
+	}
+	return err
+}
+
+// ListOrganizations implements [provider.Store].
+func (s *Store) ListOrganizations(ctx context.Context) ([]provider.Organization, error) {
+	return read(ctx, s, pgx.RowToStructByPos[provider.Organization], "SELECT id, name FROM organizations ORDER BY id")
+}
+
+// ListVersions implements [provider.Store].
+func (s *Store) ListVersions(ctx context.Context, organization int64, after *uuid.UUID, limit int) ([]provider.RecordVersion, error) {
+	scan := func(row pgx.CollectableRow) (one provider.RecordVersion, err error) {
+		err = row.Scan((*[16]byte)(&one.ID), &one.Version)
+		return one, err
+	}
+	if after == nil {
+		return read(ctx, s, scan, selectFirstVersions, organization, limit)
+	}
+	return read(ctx, s, scan, selectVersions, organization, [16]byte(*after), limit)
 }
 
 func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {

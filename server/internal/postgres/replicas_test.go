@@ -62,6 +62,22 @@ func (r *replicas) ListAll(ctx context.Context, organization int64, after *provi
 	return r.next().ListAll(ctx, organization, after, limit)
 }
 
+func (r *replicas) ListOrganizations(ctx context.Context) ([]provider.Organization, error) {
+	return r.next().ListOrganizations(ctx)
+}
+
+func (r *replicas) ListVersions(ctx context.Context, organization int64, after *uuid.UUID, limit int) ([]provider.RecordVersion, error) {
+	return r.next().ListVersions(ctx, organization, after, limit)
+}
+
+func (r *replicas) RemoveEvents(ctx context.Context, organization int64, upTo []provider.RecordVersion) (int, error) {
+	return r.next().RemoveEvents(ctx, organization, upTo)
+}
+
+func (r *replicas) Purge(ctx context.Context, organization int64, id uuid.UUID) error {
+	return r.next().Purge(ctx, organization, id)
+}
+
 func (r *replicas) FindOrganization(ctx context.Context, name string) (int64, error) {
 	return r.next().FindOrganization(ctx, name)
 }

@@ -58,6 +58,22 @@ type Store interface {
 	// unknown record has none.
 	Events(ctx context.Context, organization int64, id uuid.UUID, before int64, limit int) ([]Event, error)
 
+	// ListOrganizations returns all organizations, in the order of their numbers.
+	ListOrganizations(ctx context.Context) ([]Organization, error)
+
+	// ListVersions returns records of an organization, deleted or not: at most limit, in the order of their IDs, after one. Nil is
+	// for the first.
+	ListVersions(ctx context.Context, organization int64, after *uuid.UUID, limit int) ([]RecordVersion, error)
+
+	// RemoveEvents removes the events of records up to a version of each, but never a record's latest. It returns how many.
+	RemoveEvents(ctx context.Context, organization int64, upTo []RecordVersion) (removed int, err error)
+
+	// Purge removes what there is of a deleted record: all of its events but the latest, of which only the values go. Its IDs, its
+	// version and its times stay.
+	//
+	// Errors: CodeNotFound; ErrNotDeleted.
+	Purge(ctx context.Context, organization int64, id uuid.UUID) error
+
 	// FindOrganization returns the number of the organization of that name, 0 if there is none.
 	FindOrganization(ctx context.Context, name string) (int64, error)
 

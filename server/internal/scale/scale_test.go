@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,15 +166,16 @@ func report(t *testing.T, databases [2]*database, rounds int) {
 		ratio := float64(median(times[1])) / float64(median(times[0]))
 		fmt.Fprintf(&table, "| %s | %s | %s | %.2f | %s | %s |\n", o.name, milliseconds(median(times[0])), milliseconds(median(times[1])), ratio,
 			milliseconds(times[1][len(times[1])*99/100]), milliseconds(times[1][len(times[1])-1]))
-		if ratio > maxRatio {
+		if ratio > maxRatio && !o.grows {
 			t.Errorf("%s takes %.1f times as long with %d records as with %d, want at most %d times", o.name, ratio, databases[1].size, databases[0].size, maxRatio)
 		}
 	}
 	table.WriteString("\n| all of it | items | items a second | first after | memory |\n| --- | --: | --: | --: | --: |\n")
 	for _, o := range scans {
 		items, first := 0, time.Duration(0)
-		begin := time.Now()
+		var begin time.Time
 		memory := peak(func() {
+			begin = time.Now()
 			err := o.run(context.Background(), databases[1], func() {
 				if items++; items == 1 {
 					first = time.Since(begin)
@@ -203,6 +205,7 @@ func milliseconds(d time.Duration) string {
 
 // peak returns by how many bytes the heap grows, at most, while f runs.
 func peak(f func()) uint64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(5)) // what is left is in use
 	runtime.GC()
 	var before, now runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -82,6 +82,107 @@ func eventNear(c *sqlite.Conn, organization int64, record *row, version int64) (
 	return near, err
 }
 
+// A chain is the rows of a record's events from one of them to the oldest.
+const (
+	chain = `WITH RECURSIVE chain AS (
+			SELECT row, previous, version FROM provider_events WHERE row = ?1
+			UNION ALL
+			SELECT provider_events.row, provider_events.previous, provider_events.version FROM chain JOIN provider_events ON provider_events.row = chain.previous
+		) `
+	deleteEvents = chain + "DELETE FROM provider_events WHERE row IN (SELECT row FROM chain WHERE version <= ?2)"
+	clearEvent   = "UPDATE provider_events SET changes = '{}' WHERE row = ?1"
+)
+
+// RemoveEvents implements [provider.Store].
+func (s *Store) RemoveEvents(ctx context.Context, organization int64, upTo []provider.RecordVersion) (removed int, _ error) {
+	err := s.write(ctx, func(c *sqlite.Conn) error {
+		removed = 0
+		for _, one := range upTo {
+			record, err := load(c, organization, one.ID)
+			if err != nil {
+				return err
+			}
+			if record == nil {
+				continue
+			}
+			n, err := removeEvents(c, organization, record, min(one.Version, record.Version-1))
+			if err != nil {
+				return err
+			}
+			removed += n
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return removed, nil
+}
+
+func removeEvents(c *sqlite.Conn, organization int64, record *row, upTo int64) (removed int, _ error) {
+	near, err := eventNear(c, organization, record, upTo)
+	if err == nil {
+		err = execute(c, deleteEvents, near, upTo)
+	}
+	return c.Changes(), err
+}
+
+// Purge implements [provider.Store]. The file keeps nothing of what is removed: SQLite overwrites it.
+func (s *Store) Purge(ctx context.Context, organization int64, id uuid.UUID) error {
+	notDeleted := false
+	err := s.write(ctx, func(c *sqlite.Conn) error {
+		record, err := load(c, organization, id)
+		if err != nil {
+			return err
+		}
+		if record == nil {
+			return provider.ErrNotFound
+		}
+		if notDeleted = !record.Deleted; notDeleted {
+			return nil
+		}
+		if _, err := removeEvents(c, organization, record, record.Version-1); err != nil {
+			return err
+		}
+		return execute(c, clearEvent, record.lastEvent)
+	})
+	if notDeleted {
+		return provider.ErrNotDeleted
+	}
+	return err
+}
+
+// ListOrganizations implements [provider.Store].
+func (s *Store) ListOrganizations(ctx context.Context) (all []provider.Organization, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, "SELECT id, name FROM organizations ORDER BY id", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+			all = append(all, provider.Organization{Number: s.ColumnInt64(0), Name: s.ColumnText(1)})
+			return nil
+		}})
+	})
+	return all, err
+}
+
+const selectVersions = "SELECT id, version FROM providers WHERE organization_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+
+// ListVersions implements [provider.Store].
+func (s *Store) ListVersions(ctx context.Context, organization int64, after *uuid.UUID, limit int) (all []provider.RecordVersion, err error) {
+	id := []byte{} // before all others
+	if after != nil {
+		id = after[:]
+	}
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, selectVersions, &sqlitex.ExecOptions{Args: []any{organization, id, limit}, ResultFunc: func(s *sqlite.Stmt) error {
+			var one provider.RecordVersion
+			s.ColumnBytes(0, one.ID[:])
+			one.Version = s.ColumnInt64(1)
+			all = append(all, one)
+			return nil
+		}})
+	})
+	return all, err
+}
+
 // Owners implements [provider.Store].
 func (s *Store) Owners(ctx context.Context, id uuid.UUID) (owners []provider.Owner, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {

@@ -27,6 +27,9 @@ func TestPlans(t *testing.T) {
 		"a page of a history": selectEvents,
 		"a place in it":       selectNamed,
 		"owners of an ID":     selectOwners,
+		"versions":            selectVersions,
+		"events to remove":    deleteEvents,
+		"an event to clear":   clearEvent,
 		"a key":               selectKeys + "WHERE hash = ?1",
 		"a key by its ID":     selectKeys + "WHERE api_keys.id = ?1",
 		"the new keys":        selectNewKeys,
@@ -34,6 +37,7 @@ func TestPlans(t *testing.T) {
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{
+		"events to remove":    {"SCAN chain"},                                             // of one record
 		"a page of a history": {"SCAN history"},                                           // from the latest event of one record back to the page
 		"owners of an ID":     {"SEARCH organizations", "SCAN organizations"},             // the key of a record begins with the organization
 		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"}, // all of an organization

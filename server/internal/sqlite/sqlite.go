@@ -143,6 +143,7 @@ func configureWriter(c *sqlite.Conn) error {
 	return pragmas(c,
 		"synchronous = FULL",            // a commit is on disk before it is acknowledged
 		"foreign_keys = ON",             // per connection, off by default
+		"secure_delete = ON",            // values that are removed or replaced are overwritten
 		"temp_store = MEMORY",           // no record leaves the database's own files
 		"cache_size = -65536",           // KiB
 		"wal_autocheckpoint = 0",        // see checkpoint.go

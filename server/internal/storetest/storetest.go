@@ -43,6 +43,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"List", testList},
 		{"History", testHistory},
 		{"HistoryByID", testHistoryByID},
+		{"Archive", testArchive},
+		{"Purge", testPurge},
 		{"Tenancy", testTenancy},
 		{"Text", testText},
 		{"Clock", testClock},
