@@ -27,7 +27,8 @@ import (
 //   - a customer with a fifth as many, of whom one in a thousand is not active, and one in a thousand is a pharmacy
 //   - a record with a tenth as many events
 //   - a fiftieth as many keys
-//   - a tenth as many records that are deleted
+//   - a tenth as many records that are deleted, and a customer of whose as many records 20 are left
+//   - a record that was moved between two customers, a hundredth as many times
 type database struct {
 	storetest.Store
 	t    testing.TB
@@ -44,6 +45,8 @@ type database struct {
 	hashes       []apikey.Hash
 	keys         []apikey.Key
 	deleted      []provider.Provider
+	emptied      uuid.UUID // the customer with 20 records
+	moved        provider.Provider
 }
 
 const (
@@ -80,11 +83,18 @@ func fill(t testing.TB, s storetest.Store, size int) *database {
 		return err
 	})
 	d.deleted = d.create(d.organization, size/10, 2, nil)
+	gone := d.create(d.organization, size/10, size/10, nil)
+	d.emptied = gone[0].CustomerID
+	d.deleted = append(d.deleted, gone[20:]...)
 	d.concurrently(len(d.deleted), func(n int) error {
 		r := d.deleted[n]
 		_, err := s.Write(context.Background(), provider.Write{Action: provider.Deleted, Organization: d.organization, CustomerID: r.CustomerID, ID: r.ID})
 		return err
 	})
+	d.moved = d.create(d.organization, 1, 1, nil)[0]
+	for n := range size / 100 {
+		d.check(d.move(d.records[n%2].CustomerID))
+	}
 	for range max(1, size/50) {
 		secret, key, err := apikey.Create(t.Context(), s, apikey.Key{Organization: d.organization, Permissions: apikey.Permissions()}, 0)
 		d.check(err)
@@ -92,6 +102,15 @@ func fill(t testing.TB, s storetest.Store, size int) *database {
 		d.hashes, d.keys = append(d.hashes, hash), append(d.keys, key)
 	}
 	return d
+}
+
+// move moves the record that is often moved.
+func (d *database) move(to uuid.UUID) error {
+	w := d.update(d.organization, d.moved, "x")
+	w.Patch.CustomerID = &to
+	_, err := d.Write(context.Background(), w)
+	d.moved.CustomerID = to
+	return err
 }
 
 func (d *database) check(err error) {
@@ -134,8 +153,8 @@ func (d *database) create(organization int64, n, perCustomer int, change func(in
 
 const callers = 64
 
-// callers changes random records until f has returned, and returns how long each change took, sorted.
-func (d *database) callers(f func()) (times []time.Duration) {
+// callers changes random records, each caller after a pause, until f has returned, and returns how long each change took, sorted.
+func (d *database) callers(pause time.Duration, f func()) (times []time.Duration) {
 	d.t.Helper()
 	var (
 		over atomic.Bool
@@ -154,7 +173,7 @@ func (d *database) callers(f func()) (times []time.Duration) {
 				mu.Lock()
 				times = append(times, took)
 				mu.Unlock()
-				time.Sleep(20 * time.Millisecond) // a thousand or three in a second
+				time.Sleep(pause)
 			}
 		})
 	}
@@ -263,6 +282,10 @@ var operations = []operation{
 	{"list a large customer's active", func(d *database) error { return d.list(d.crowd, d.middle, active) }, false},
 	{"list a large customer by type and activity", func(d *database) error { return d.list(d.crowd, nil, hospital, inactive) }, false},
 	{"list a large customer by what nobody has", func(d *database) error { return d.list(d.crowd, nil, pharmacy, inactive) }, false},
+	{"list a large customer that was emptied", func(d *database) error { return d.list(d.emptied, nil) }, false},
+	{"list its inactive", func(d *database) error { return d.list(d.emptied, nil, inactive) }, false},
+	{"list a customer after many moves", func(d *database) error { return d.list(d.records[0].CustomerID, nil) }, false},
+	{"move a record that was moved often", func(d *database) error { return d.move(d.records[rand.IntN(10)].CustomerID) }, false},
 	{"a history, the latest", func(d *database) error { return d.history(0) }, false},
 	{"a history, the middle", func(d *database) error { return d.history(d.events/2 + rand.Int64N(100)) }, false},
 	{"a history, the oldest", func(d *database) error { return d.history(20) }, false},

@@ -29,7 +29,7 @@ const maxRatio = 5
 
 // TestScale measures, prints a table, and fails if an operation depends on the size of the database.
 func TestScale(t *testing.T) {
-	small, large, rounds := 1_000, 20_000, 60
+	small, large, rounds := 1_000, 20_000, 30
 	if size := os.Getenv("SCALE"); size != "" {
 		var err error
 		if large, err = strconv.Atoi(size); err != nil || large < 1_000 {
@@ -68,8 +68,9 @@ func TestImportNextToCallers(t *testing.T) {
 			d.Store = kind.open(t, url)
 			other := *d
 			other.Store = kind.open(t, url)
-			alone := d.callers(func() { time.Sleep(2 * time.Second) })
-			next := d.callers(func() { other.create(d.organization, records, 2, nil) })
+			const pause = 20 * time.Millisecond // of a caller: a thousand or three changes in a second
+			alone := d.callers(pause, func() { time.Sleep(2 * time.Second) })
+			next := d.callers(pause, func() { other.create(d.organization, records, 2, nil) })
 			t.Logf("an update alone: p50 %s, p99 %s, longest %s; next to an import: p50 %s, p99 %s, longest %s",
 				milliseconds(median(alone)), milliseconds(alone[len(alone)*99/100]), milliseconds(alone[len(alone)-1]),
 				milliseconds(median(next)), milliseconds(next[len(next)*99/100]), milliseconds(next[len(next)-1]))
@@ -170,6 +171,18 @@ func report(t *testing.T, databases [2]*database, rounds int) {
 			t.Errorf("%s takes %.1f times as long with %d records as with %d, want at most %d times", o.name, ratio, databases[1].size, databases[0].size, maxRatio)
 		}
 	}
+	var rates [2][]float64
+	for range 2 + rounds/100 {
+		for i, d := range databases {
+			begin := time.Now()
+			changes := d.callers(0, func() { time.Sleep(time.Duration(rounds) * 10 * time.Millisecond) })
+			rates[i] = append(rates[i], float64(len(changes))/time.Since(begin).Seconds())
+		}
+	}
+	slices.Sort(rates[0])
+	slices.Sort(rates[1])
+	fmt.Fprintf(&table, "\n%d callers: %.0f and %.0f changes a second, ratio %.2f\n", callers, rates[0][len(rates[0])/2], rates[1][len(rates[1])/2],
+		rates[1][len(rates[1])/2]/rates[0][len(rates[0])/2])
 	table.WriteString("\n| all of it | items | items a second | first after | memory |\n| --- | --: | --: | --: | --: |\n")
 	for _, o := range scans {
 		items, first := 0, time.Duration(0)
