@@ -25,8 +25,9 @@ type Store interface {
 	// KeyByID returns the key of that ID, whether or not it is still active. Errors: ErrNotFound.
 	KeyByID(ctx context.Context, id string) (Key, error)
 
-	// ListKeys returns the keys of every organization, active or not, oldest first.
-	ListKeys(ctx context.Context) ([]Key, error)
+	// ListKeys returns keys of every organization, active or not: at most limit, the oldest first, after one. The zero Key is for
+	// the first.
+	ListKeys(ctx context.Context, after Key, limit int) ([]Key, error)
 
 	// KeyHashes returns the hashes of the keys that were created since then, and the time of the store's clock.
 	KeyHashes(ctx context.Context, since time.Time) ([]Hash, time.Time, error)

@@ -59,7 +59,7 @@ func (m *memory) KeyByID(_ context.Context, id string) (apikey.Key, error) {
 	return m.at(m.index(id))
 }
 
-func (m *memory) ListKeys(context.Context) ([]apikey.Key, error) {
+func (m *memory) ListKeys(context.Context, apikey.Key, int) ([]apikey.Key, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.keys), m.down
@@ -234,7 +234,7 @@ func TestRotateRefusesWhatHasEnded(t *testing.T) {
 		if _, _, err := apikey.Rotate(t.Context(), store, key.ID, time.Hour); !errors.Is(err, apikey.ErrInactive) {
 			t.Errorf("%s: error %v, want ErrInactive", name, err)
 		}
-		if keys, _ := store.ListKeys(t.Context()); len(keys) != 1 {
+		if keys, _ := store.ListKeys(t.Context(), apikey.Key{}, 10); len(keys) != 1 {
 			t.Errorf("%s: there are %d keys", name, len(keys))
 		}
 	}

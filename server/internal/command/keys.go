@@ -113,16 +113,22 @@ type listKeys struct{}
 
 func (listKeys) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
-		keys, err := s.ListKeys(ctx)
-		if err != nil {
-			return fmt.Errorf("list keys: %w", err)
-		}
-		for _, key := range keys {
-			if _, err := fmt.Fprintln(io.out, formatKey(key)); err != nil {
-				return err
+		const page = 500
+		var last apikey.Key
+		for {
+			keys, err := s.ListKeys(ctx, last, page)
+			if err != nil {
+				return fmt.Errorf("list keys: %w", err)
+			}
+			for _, last = range keys {
+				if _, err := fmt.Fprintln(io.out, formatKey(last)); err != nil {
+					return err
+				}
+			}
+			if len(keys) < page {
+				return nil
 			}
 		}
-		return nil
 	})
 }
 

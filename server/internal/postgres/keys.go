@@ -53,9 +53,11 @@ func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key
 }
 
 // ListKeys implements [apikey.Store].
-func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
-	return read(ctx, s, s.scanKey, selectKeys+"ORDER BY created_at, api_keys.id")
+func (s *Store) ListKeys(ctx context.Context, after apikey.Key, limit int) ([]apikey.Key, error) {
+	return read(ctx, s, s.scanKey, listKeys, after.CreatedAt, after.ID, limit)
 }
+
+const listKeys = selectKeys + "WHERE (created_at, api_keys.id) > ($1, $2) ORDER BY created_at, api_keys.id LIMIT $3"
 
 // KeyHashes implements [apikey.Store].
 func (s *Store) KeyHashes(ctx context.Context, since time.Time) ([]apikey.Hash, time.Time, error) {

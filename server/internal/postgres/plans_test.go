@@ -53,6 +53,7 @@ func TestPlans(t *testing.T) {
 		"an event to clear":        clearEvent,
 		"a key":                    selectKeys + "WHERE hash = $1",
 		"a key by its ID":          selectKeys + "WHERE api_keys.id = $1",
+		"the keys":                 listKeys,
 		"the new keys":             selectNewKeys,
 		"uses of keys":             updateKeyUses,
 		"the first of an export":   selectFirst,
@@ -66,6 +67,7 @@ func TestPlans(t *testing.T) {
 		"owners of an ID":        {"Index Scan", "Seq Scan on organizations"}, // of the organizations
 		"a key":                  {"Seq Scan on organizations"},               // one row, if the table is small
 		"a key by its ID":        {"Seq Scan on organizations"},
+		"the keys":               {"Incremental Sort", "Sort Key", "Presorted Key"},                                       // of one time
 		"the first of an export": {"Incremental Sort", "Sort Key", "Presorted Key", "Index Cond: (organization_id = $1)"}, // the customers of an organization
 		"the next of an export":  {"Incremental Sort", "Sort Key", "Presorted Key"},
 	}

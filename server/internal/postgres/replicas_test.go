@@ -106,7 +106,9 @@ func (r *replicas) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
 	return r.next().KeyByID(ctx, id)
 }
 
-func (r *replicas) ListKeys(ctx context.Context) ([]apikey.Key, error) { return r.next().ListKeys(ctx) }
+func (r *replicas) ListKeys(ctx context.Context, after apikey.Key, limit int) ([]apikey.Key, error) {
+	return r.next().ListKeys(ctx, after, limit)
+}
 
 func (r *replicas) KeyHashes(ctx context.Context, since time.Time) ([]apikey.Hash, time.Time, error) {
 	return r.next().KeyHashes(ctx, since)

@@ -346,10 +346,15 @@ var scans = []scan{
 		return provider.HistoryByID(ctx, d, d.busy.ID, func(*provider.OrganizationEvent) error { f(); return nil })
 	}},
 	{"list of keys", func(ctx context.Context, d *database, f func()) error {
-		keys, err := d.ListKeys(ctx)
-		for range keys {
-			f()
+		var last apikey.Key
+		for {
+			keys, err := d.ListKeys(ctx, last, 500)
+			if err != nil || len(keys) == 0 {
+				return err
+			}
+			for _, last = range keys {
+				f()
+			}
 		}
-		return err
 	}},
 }

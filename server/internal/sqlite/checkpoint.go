@@ -14,9 +14,10 @@ import (
 // a file system journals the size of its files.
 const (
 	checkpointInterval = time.Second
-	longLog            = 2 << 10               // pages, 8 MiB
+	longLog            = 2 << 10 // pages, 8 MiB
+	longestLog         = 6 * longLog
 	littleLeft         = 1 << 10               // pages
-	maxImported        = 1000                  // records; see wait
+	maxImported        = 500                   // records; see wait
 	lockTimeout        = 50 * time.Millisecond // for the writer to stop
 	maxPasses          = 5                     // consecutive copies, each of the pages written during the one before
 )
@@ -25,8 +26,8 @@ const (
 type checkpointer struct {
 	store   *Store
 	conn    *sqlite.Conn
-	written atomic.Bool   // something was committed since the last checkpoint
-	much    chan struct{} // maxImported records were imported
+	written atomic.Bool        // something was committed since the last checkpoint
+	much    chan chan struct{} // maxImported records were imported; to be closed when they are copied
 
 	imported atomic.Int64 // records since then
 	stop     chan struct{}
@@ -39,7 +40,7 @@ func newCheckpointer(s *Store, path string) (*checkpointer, error) {
 		return nil, err
 	}
 	conn.SetBusyTimeout(lockInterval)
-	c := &checkpointer{store: s, conn: conn, much: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
+	c := &checkpointer{store: s, conn: conn, much: make(chan chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go c.run()
 	return c, nil
 }
@@ -52,7 +53,10 @@ func (c *checkpointer) run() {
 		select {
 		case <-c.stop:
 			return
-		case <-c.much:
+		case copied := <-c.much:
+			c.checkpointOnce()
+			close(copied)
+			continue
 		case <-ticker.C:
 			if !c.written.Load() {
 				continue
@@ -63,14 +67,16 @@ func (c *checkpointer) run() {
 	}
 }
 
-// wait is called after an import of so many records. Sooner or later it waits until those before are copied, so that the log is short.
+// wait is called after an import of so many records. Once there are many, it waits until they are copied, so that the log is short.
 func (c *checkpointer) wait(records int) {
 	if c.imported.Add(int64(records)) < maxImported {
 		return
 	}
 	c.imported.Store(0)
+	copied := make(chan struct{})
 	select {
-	case c.much <- struct{}{}:
+	case c.much <- copied:
+		<-copied
 	case <-c.stop:
 	}
 }
@@ -79,32 +85,45 @@ func (c *checkpointer) wait(records int) {
 // and if it can no longer grow, the writer reports that. A reader keeps the pages that were committed since it began from being
 // copied; nothing waits for it.
 func (c *checkpointer) checkpointOnce() {
+	var inLog, left int
 	for range maxPasses {
-		inLog, left, err := c.checkpoint("PASSIVE")
-		if err != nil || inLog < longLog {
+		var err error
+		if inLog, left, err = c.retry("PASSIVE", checkpointInterval); err != nil || inLog < longLog {
 			return
 		}
 		if left < littleLeft {
 			break
 		}
 	}
+	if left >= littleLeft && inLog < longestLog {
+		return // callers would wait for the copy; next time less may be left
+	}
 	c.store.mu.Lock()
 	defer c.store.mu.Unlock()
-	for deadline := time.Now().Add(lockTimeout); ; { // other processes write, too
-		if _, _, err := c.checkpoint("FULL"); sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || time.Now().After(deadline) {
-			return
+	c.retry("FULL", lockTimeout)
+}
+
+// retry is checkpoint, again and again while another process does the same, writes, or reads an old state.
+func (c *checkpointer) retry(mode string, timeout time.Duration) (inLog, left int, err error) {
+	for deadline := time.Now().Add(timeout); ; {
+		busy := false
+		busy, inLog, left, err = c.checkpoint(mode)
+		if err != nil || !busy || time.Now().After(deadline) {
+			return inLog, left, err
 		}
+		time.Sleep(lockInterval)
 	}
 }
 
-// checkpoint returns how many pages the log has and how many of them are not copied yet.
-func (c *checkpointer) checkpoint(mode string) (inLog, left int, err error) {
+// checkpoint returns how many pages the log has and how many of them are not copied yet, or that it was kept from copying.
+func (c *checkpointer) checkpoint(mode string) (busy bool, inLog, left int, err error) {
 	err = sqlitex.Execute(c.conn, "PRAGMA wal_checkpoint("+mode+")", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+		busy = s.ColumnBool(0)
 		inLog = s.ColumnInt(1)
 		left = inLog - s.ColumnInt(2)
 		return nil
 	}})
-	return inLog, left, err
+	return busy, inLog, left, err
 }
 
 func (c *checkpointer) close() error {

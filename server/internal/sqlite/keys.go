@@ -48,9 +48,11 @@ func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key
 }
 
 // ListKeys implements [apikey.Store].
-func (s *Store) ListKeys(ctx context.Context) ([]apikey.Key, error) {
-	return s.keys(ctx, selectKeys+"ORDER BY created_at, api_keys.id")
+func (s *Store) ListKeys(ctx context.Context, after apikey.Key, limit int) ([]apikey.Key, error) {
+	return s.keys(ctx, listKeys, after.CreatedAt.UnixMilli(), after.ID, limit)
 }
+
+const listKeys = selectKeys + "WHERE (created_at, api_keys.id) > (?1, ?2) ORDER BY created_at, api_keys.id LIMIT ?3"
 
 func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]apikey.Key, error) {
 	var keys []apikey.Key

@@ -32,6 +32,7 @@ func TestPlans(t *testing.T) {
 		"an event to clear":   clearEvent,
 		"a key":               selectKeys + "WHERE hash = ?1",
 		"a key by its ID":     selectKeys + "WHERE api_keys.id = ?1",
+		"the keys":            listKeys,
 		"the new keys":        selectNewKeys,
 		"an export":           selectAll,
 	}

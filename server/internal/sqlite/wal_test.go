@@ -51,7 +51,7 @@ func TestLogIsBounded(t *testing.T) {
 	if err := s.checks.close(); err != nil {
 		t.Fatal(err)
 	}
-	checks := &checkpointer{store: s, conn: conn, much: make(chan struct{}, 100), stop: make(chan struct{}), stopped: make(chan struct{})} // looks when it is told to
+	checks := &checkpointer{store: s, conn: conn, stop: make(chan struct{}), stopped: make(chan struct{})} // looks when it is told to
 	close(checks.stopped)
 	s.checks = checks
 	pages := one(t, s, "PRAGMA page_count", (*sqlite.Stmt).ColumnInt64)
@@ -61,7 +61,7 @@ func TestLogIsBounded(t *testing.T) {
 			imports[i] = provider.Import{ID: id, Patch: storetest.PatchOf(-n*len(ids) - i)}
 			imports[i].Patch.CustomerID = &ids[0]
 		}
-		if _, err := s.Import(t.Context(), 1, imports, nil); err != nil {
+		if _, err := s.importPart(t.Context(), 1, imports, nil); err != nil {
 			t.Fatal(err)
 		}
 		checks.checkpointOnce()

@@ -101,10 +101,24 @@ func testKeys(t *testing.T, s *suite) {
 		if err := s.RevokeKey(t.Context(), revoked.ID, 0); err != nil {
 			t.Fatal(err)
 		}
-		listed, err := s.ListKeys(t.Context())
+		listed, err := s.ListKeys(t.Context(), apikey.Key{}, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
+		var paged []apikey.Key
+		for last := (apikey.Key{}); ; last = paged[len(paged)-1] {
+			page, err := s.ListKeys(t.Context(), last, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if paged = append(paged, page...); len(page) < 2 {
+				break
+			}
+		}
+		for i := range paged {
+			paged[i].ReadAt = listed[i].ReadAt
+		}
+		equal(t, "pages", paged, listed)
 		var got []apikey.Key
 		for _, key := range listed {
 			if mine[key.ID] {
