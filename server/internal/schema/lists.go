@@ -10,6 +10,14 @@ import (
 // booleans. It holds the records of a customer that have the same values of them in the order of a list.
 var filterIndex = []string{"providerType", "isActive"}
 
+// InFilterIndex says of each property whether it is in the index providers_by_filter.
+var InFilterIndex = func() (in [len(property.Table)]bool) {
+	for id := range property.Table {
+		in[id] = slices.Contains(filterIndex, property.Table[id].Name)
+	}
+	return in
+}()
+
 // Branches returns the filters of a list as sets of filters that have a value for each property of the index providers_by_filter: the
 // list has the records of all sets. A boolean that the list does not ask for has each of its values in turn; null then stands for
 // a property without a value. values returns those that the customer's records have of the text. It is not called if the list asks

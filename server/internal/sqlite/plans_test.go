@@ -20,6 +20,7 @@ func TestPlans(t *testing.T) {
 		"a new customer":      insertCustomer,
 		"a record":            selectProvider,
 		"a changed record":    updateProvider,
+		"changed filters":     updateFilters,
 		"a list":              selectList(nil),
 		"types of a customer": selectNextValue(property.ProviderType),
 		"a list by no flag":   selectList([]property.Filter{byType, {Property: property.IsActive, Value: property.Null}}),

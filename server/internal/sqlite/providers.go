@@ -248,19 +248,36 @@ const (
 // Each property has a column, in the order of property.Table, after those that every record has.
 var (
 	columns = "providers.id, providers.customer_id, version, created_at, updated_at, deleted, " + values // in the order of scan
-	written = "version, updated_at, last_event, " + values                                               // in the order of bind
-	created = "organization_id, id, customer_id, created_at, deleted, " + written
+	written = "version, updated_at, last_event, " + strings.Join(filterColumns(false), ", ")             // in the order of bind
+	created = "organization_id, id, customer_id, created_at, deleted, " + written + ", " + strings.Join(filterColumns(true), ", ")
 	values  = strings.Join(schema.Columns(), ", ")
 
 	selectProvider = "SELECT " + columns + ", row, last_event FROM providers WHERE organization_id = ? AND id = ?"
 	insertProvider = "INSERT INTO providers (" + created + ") VALUES (" + parameters(created) + ")"
-	updateProvider = "UPDATE providers SET (" + written + ") = (" + parameters(written) + ") WHERE row = ?"
+	updateProvider = update(written)
+
+	// SQLite writes an index whenever one of its columns is set, even to the value that it has.
+	updateFilters = update(strings.Join(filterColumns(true), ", "))
 
 	deleteProvider = "DELETE FROM providers WHERE row = ?"
 
 	// Unlike updateProvider, it has SQLite look up the customer and write the index.
 	moveProvider = "UPDATE providers SET created_at = ?, deleted = 0, customer_id = ? WHERE row = ?"
 )
+
+// filterColumns returns the columns of the properties that are in the index providers_by_filter, or of those that are not.
+func filterColumns(in bool) (columns []string) {
+	for id, column := range schema.Columns() {
+		if schema.InFilterIndex[id] == in {
+			columns = append(columns, column)
+		}
+	}
+	return columns
+}
+
+func update(columns string) string {
+	return "UPDATE providers SET (" + columns + ") = (" + parameters(columns) + ") WHERE row = ?"
+}
 
 // parameters returns a parameter for each of the columns.
 func parameters(columns string) string {
@@ -357,6 +374,7 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 		b.int64(next.CreatedAt.UnixMilli())
 		b.bool(next.Deleted)
 		b.provider(next, lastEvent)
+		b.filters(next)
 		return run(statement)
 	}
 	statement, err := c.Prepare(updateProvider)
@@ -369,10 +387,32 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 	if err := run(statement); err != nil {
 		return err
 	}
+	if err := saveFilters(c, current, next); err != nil {
+		return err
+	}
 	if next.CreatedAt.Equal(current.CreatedAt) && !current.Deleted && next.CustomerID == current.CustomerID {
 		return nil
 	}
 	return execute(c, moveProvider, next.CreatedAt.UnixMilli(), next.CustomerID[:], current.rowID)
+}
+
+// saveFilters writes the properties of the index providers_by_filter if one of them has changed.
+func saveFilters(c *sqlite.Conn, current *row, next *provider.Provider) error {
+	changed := false
+	for id := range next.Values {
+		changed = changed || schema.InFilterIndex[id] && next.Values[id] != current.Values[id]
+	}
+	if !changed {
+		return nil
+	}
+	statement, err := c.Prepare(updateFilters)
+	if err != nil {
+		return err
+	}
+	b := binder{statement: statement}
+	b.filters(next)
+	b.int64(current.rowID)
+	return run(statement)
 }
 
 // customerExists reports whether the organization has the customer.
@@ -419,13 +459,24 @@ func (b *binder) value(value property.Value) {
 	}
 }
 
-// provider binds the columns that every write of a record sets.
+// provider binds the columns that every write of a record sets. Those of filters come after them, if at all.
 func (b *binder) provider(r *provider.Provider, lastEvent int64) {
 	b.int64(r.Version)
 	b.int64(r.UpdatedAt.UnixMilli())
 	b.int64(lastEvent)
 	for p := range r.Values {
-		b.value(r.Values[p])
+		if !schema.InFilterIndex[p] {
+			b.value(r.Values[p])
+		}
+	}
+}
+
+// filters binds the properties of the index providers_by_filter.
+func (b *binder) filters(r *provider.Provider) {
+	for p := range r.Values {
+		if schema.InFilterIndex[p] {
+			b.value(r.Values[p])
+		}
 	}
 }
 
