@@ -2,9 +2,9 @@
 // `server --help` lists its commands. The packages under internal do the work:
 //
 //   - command: the command line, which connects the other packages;
-//   - api, apikey, validate, wire, docs, metrics: receive and check a request;
+//   - api, validate, apikey: receive and check a request, with wire, docs and metrics for responses;
 //   - provider: the domain, which applies every change of a record;
-//   - writes, batch, sqlite, postgres: store it;
+//   - writes, batch, sqlite, postgres, schema: store it;
 //   - ndjson: the import and the export.
 package main
 

@@ -17,10 +17,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/carecycle/provider-api/gen"
@@ -130,76 +126,6 @@ func (a *API) operationMiddlewares() (map[string][]echo.MiddlewareFunc, error) {
 	return middlewares, nil
 }
 
-// callerIP returns how to find out the IP address of a caller: the last one in X-Forwarded-For that is not a trusted proxy's, or
-// the address of the connection if that is not a trusted proxy's.
-func callerIP(proxies []*net.IPNet) echo.IPExtractor {
-	if len(proxies) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, proxy := range proxies {
-		trust = append(trust, echo.TrustIPRange(proxy))
-	}
-	return echo.ExtractIPFromXFFHeader(trust...)
-}
-
-var pathParameter = regexp.MustCompile(`{(\w+)}`)
-
-// withHead registers a HEAD for each GET. The handler is the same; net/http leaves out the body.
-type withHead struct{ *echo.Echo }
-
-// GET registers the handler for GET and HEAD.
-func (e withHead) GET(path string, handler echo.HandlerFunc, middlewares ...echo.MiddlewareFunc) *echo.Route {
-	e.Echo.HEAD(path, handler, middlewares...)
-	return e.Echo.GET(path, handler, middlewares...)
-}
-
-// acceptPatch adds to the response to OPTIONS which media types a PATCH accepts (RFC 5789, 3.1).
-func (a *API) acceptPatch(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if accepted := a.patchTypes[c.Path()]; accepted != nil && c.Request().Method == http.MethodOptions {
-			c.Response().Header().Set("Accept-Patch", strings.Join(accepted, ", "))
-		}
-		return next(c)
-	}
-}
-
-// closeParameters stops a parameter at the end of a route from matching beyond a slash, as Echo lets it where no longer route
-// exists.
-func closeParameters(e *echo.Echo) {
-	routes := e.Routes()
-	for _, route := range routes {
-		below := slices.ContainsFunc(routes, func(r *echo.Route) bool { return strings.HasPrefix(r.Path, route.Path+"/") })
-		if strings.HasPrefix(path.Base(route.Path), ":") && !below {
-			e.RouteNotFound(route.Path+"/*", echo.NotFoundHandler)
-		}
-	}
-}
-
-// decodePath makes Echo route by the decoded path: %61 is a (RFC 3986, 6.2.2.2). An encoded slash is not a slash, and no
-// parameter of the contract has one.
-func decodePath(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		url := c.Request().URL
-		if strings.Contains(strings.ToLower(url.RawPath), "%2f") {
-			url.Path = "/%2f" // which no route has
-		}
-		url.RawPath = ""
-		return next(c)
-	}
-}
-
-// closeChunked closes the connection after a request with a chunked body. A request that has a length as well, which a proxy may
-// have read differently, must be the last one on its connection (RFC 9112, 6.1), and net/http does not tell the two apart.
-func closeChunked(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if len(c.Request().TransferEncoding) > 0 {
-			c.Response().Header().Set("Connection", "close")
-		}
-		return next(c)
-	}
-}
-
 // requiredPermission returns the permission that the contract requires for an operation. An operation that names none is
 // an error, so that it is not open to every key.
 func requiredPermission(operation *openapi3.Operation) (apikey.Permission, error) {
@@ -208,15 +134,4 @@ func requiredPermission(operation *openapi3.Operation) (apikey.Permission, error
 		return "", errors.New("it lacks x-required-permission")
 	}
 	return apikey.ParsePermission(name)
-}
-
-func handleLive(c echo.Context) error {
-	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
-}
-
-func (a *API) handleReady(c echo.Context) error {
-	if err := a.Ready(c.Request().Context()); err != nil {
-		return provider.Unavailable(5*time.Second, err)
-	}
-	return handleLive(c)
 }

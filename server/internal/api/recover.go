@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"runtime"
 
-	"github.com/carecycle/provider-api/server/internal/stack"
+	"github.com/carecycle/provider-api/server/internal/panictrace"
 	"github.com/labstack/echo/v4"
 )
 
@@ -17,12 +17,12 @@ func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 			switch value := recover().(type) {
 			case nil:
 			case runtime.Error:
-				err = &panicked{value.Error(), stack.Trace()}
+				err = &panicked{value.Error(), panictrace.New()}
 			default:
 				if value == http.ErrAbortHandler {
 					panic(value)
 				}
-				err = &panicked{fmt.Sprintf("%T", value), stack.Trace()}
+				err = &panicked{fmt.Sprintf("%T", value), panictrace.New()}
 			}
 		}()
 		return next(c)

@@ -1,4 +1,4 @@
-// Package command is the program's command line: serve, keys, import, export, history, migrate, version. Each command opens the
+// Package command is the program's command line: serve, keys, import, export, history, purge, migrate, version. Each command opens the
 // store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is

@@ -48,15 +48,6 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	})
 }
 
-// ensureOrganization returns the number of an organization. It reports one that it creates, as the name may be misspelled.
-func ensureOrganization(ctx context.Context, s store, organization name, io streams) (int64, error) {
-	number, created, err := s.EnsureOrganization(ctx, string(organization))
-	if created {
-		fmt.Fprintf(io.err, "server: created the organization %q, as there was none of that name\n", organization)
-	}
-	return number, err
-}
-
 // name is the name of an organization or a key, without blanks around it.
 type name string
 

@@ -119,11 +119,6 @@ func (s *Store) Purge(ctx context.Context, organization int64, id uuid.UUID) err
 	return err
 }
 
-// ListOrganizations implements [provider.Store].
-func (s *Store) ListOrganizations(ctx context.Context) ([]provider.Organization, error) {
-	return read(ctx, s, pgx.RowToStructByPos[provider.Organization], "SELECT id, name FROM organizations ORDER BY id")
-}
-
 // ListVersions implements [provider.Store].
 func (s *Store) ListVersions(ctx context.Context, organization int64, after *uuid.UUID, limit int) ([]provider.RecordVersion, error) {
 	scan := func(row pgx.CollectableRow) (one provider.RecordVersion, err error) {

@@ -15,39 +15,6 @@ import (
 
 var _ provider.Store = (*Store)(nil)
 
-// Import implements [provider.Store], in one transaction.
-func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
-	err := s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		count = provider.ImportCount{}
-		t := transaction{clock: s.now}
-		records := t.of(organization)
-		for _, id := range customers {
-			records.created[id] = true
-		}
-		for i := range imports {
-			records.want(imports[i].ID)
-			records.created[*imports[i].Patch.CustomerID] = true
-		}
-		if err := t.begin(ctx, c); err != nil {
-			return err
-		}
-		for i := range imports {
-			next, event := imports[i].Apply(records.wanted[imports[i].ID].current, t.now)
-			count.Add(event)
-			records.change(next, event)
-		}
-		err := t.commit(ctx, c)
-		if err != nil && causeOf(err) == uniqueViolation { // another transaction created one of the records, which had no row to lock yet
-			return serializationFailure
-		}
-		return err
-	})
-	if err != nil {
-		return provider.ImportCount{}, err
-	}
-	return count, nil
-}
-
 const selectCustomer = "SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2"
 
 var (
@@ -194,26 +161,4 @@ func scan(row pgx.CollectableRow, p *provider.Provider, before ...any) error {
 		}
 	}
 	return nil
-}
-
-// EnsureOrganization implements [provider.Store].
-func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, created bool, _ error) {
-	if number, err := s.FindOrganization(ctx, name); err != nil || number != 0 {
-		return number, false, err
-	}
-	inserted, err := s.execute(ctx, "INSERT INTO organizations (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
-	if err != nil {
-		return 0, false, err
-	}
-	number, err = s.FindOrganization(ctx, name)
-	return number, inserted > 0, err
-}
-
-// FindOrganization implements [provider.Store].
-func (s *Store) FindOrganization(ctx context.Context, name string) (int64, error) {
-	numbers, err := read(ctx, s, pgx.RowTo[int64], "SELECT id FROM organizations WHERE name = $1", name)
-	if err != nil || len(numbers) == 0 {
-		return 0, err
-	}
-	return numbers[0], nil
 }

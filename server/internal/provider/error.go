@@ -66,6 +66,7 @@ func CodeOf(err error) Code {
 	return ""
 }
 
+// texts are for the log and the operator. Callers read those of package api.
 var texts = map[Code]string{
 	CodeNotFound:           "no such provider",
 	CodeNoCustomer:         "no such customer",

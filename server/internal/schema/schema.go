@@ -1,6 +1,6 @@
 // Package schema says which column of a store's table providers holds which property of the contract, and compares the two.
 // Both stores build their statements with it, and call Check when they open, after their migrations, so that a server never
-// serves a property that it cannot keep.
+// serves a property that it cannot keep. It also knows the index for lists with filters, and which parts of it such a list reads.
 package schema
 
 import (

@@ -152,17 +152,6 @@ func (s *Store) Purge(ctx context.Context, organization int64, id uuid.UUID) err
 	return err
 }
 
-// ListOrganizations implements [provider.Store].
-func (s *Store) ListOrganizations(ctx context.Context) (all []provider.Organization, err error) {
-	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return sqlitex.Execute(c, "SELECT id, name FROM organizations ORDER BY id", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
-			all = append(all, provider.Organization{Number: s.ColumnInt64(0), Name: s.ColumnText(1)})
-			return nil
-		}})
-	})
-	return all, err
-}
-
 const selectVersions = "SELECT id, version FROM providers WHERE organization_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
 
 // ListVersions implements [provider.Store].

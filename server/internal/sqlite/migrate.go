@@ -61,20 +61,6 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 	return err
 }
 
-// checkColumns fails if the table of providers lacks a property of the contract.
-func checkColumns(c *sqlite.Conn) error {
-	columns := map[string]string{}
-	err := sqlitex.ExecuteTransient(c, "SELECT name, type || iif(\"notnull\", ' NOT NULL', '') FROM pragma_table_info('providers')",
-		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
-			columns[s.ColumnText(0)] = s.ColumnText(1)
-			return nil
-		}})
-	if err != nil {
-		return err
-	}
-	return schema.SQLite.Check(columns)
-}
-
 // renameVersionTable renames the table of versions of databases that had it under goose's own name.
 func renameVersionTable(c *sqlite.Conn) error {
 	old := false

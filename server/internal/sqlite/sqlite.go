@@ -23,9 +23,6 @@ import (
 const (
 	busyTimeout  = 5 * time.Second
 	lockInterval = time.Millisecond // between two attempts
-
-	sharedFor     = 4 * time.Second // after another process has written
-	sharedImports = 250             // records of a transaction then
 )
 
 // Options configure a Store. The zero value has the defaults.
@@ -259,30 +256,6 @@ func (s *Store) begin() error {
 			return err
 		}
 	}
-}
-
-// letOthersWrite reports whether another process has written lately. Then it pauses for as long as that needs to notice that the
-// file is not locked.
-func (s *Store) letOthersWrite() (shared bool, _ error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.repairWriter(); err != nil {
-		return false, toDomainError(err)
-	}
-	before := s.dataVersion
-	err := sqlitex.Execute(s.writer, "PRAGMA data_version", &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
-		s.dataVersion = row.ColumnInt64(0)
-		return nil
-	}})
-	if now := time.Now(); before == 0 { // until it is known
-		s.sharedUntil = now.Add(sharedFor / 4)
-	} else if s.dataVersion != before {
-		s.sharedUntil = now.Add(sharedFor)
-	}
-	if shared = time.Now().Before(s.sharedUntil); shared {
-		time.Sleep(3 * lockInterval)
-	}
-	return shared, toDomainError(err)
 }
 
 var errClosed = errors.New("sqlite: the store is closed")

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/panictrace"
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/stack"
 )
 
 // Options configure the batches. The zero value has the defaults.
@@ -98,7 +98,7 @@ func (t transaction) try(writes []provider.Write) (results []Result, err error) 
 		if recover() != nil {
 			results, err = nil, provider.Internal(errPanicked)
 			if t.panicked != nil {
-				t.panicked(stack.Trace())
+				t.panicked(panictrace.New())
 			}
 		}
 	}()

@@ -7,12 +7,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// Organization is one of a store's.
-type Organization struct {
-	Number int64
-	Name   string
-}
-
 // RecordVersion is a record, deleted or not, and its version.
 type RecordVersion struct {
 	ID      uuid.UUID

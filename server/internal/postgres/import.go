@@ -1,0 +1,42 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Import implements [provider.Store], in one transaction.
+func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
+	err := s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		count = provider.ImportCount{}
+		t := transaction{clock: s.now}
+		records := t.of(organization)
+		for _, id := range customers {
+			records.created[id] = true
+		}
+		for i := range imports {
+			records.want(imports[i].ID)
+			records.created[*imports[i].Patch.CustomerID] = true
+		}
+		if err := t.begin(ctx, c); err != nil {
+			return err
+		}
+		for i := range imports {
+			next, event := imports[i].Apply(records.wanted[imports[i].ID].current, t.now)
+			count.Add(event)
+			records.change(next, event)
+		}
+		err := t.commit(ctx, c)
+		if err != nil && causeOf(err) == uniqueViolation { // another transaction created one of the records, which had no row to lock yet
+			return serializationFailure
+		}
+		return err
+	})
+	if err != nil {
+		return provider.ImportCount{}, err
+	}
+	return count, nil
+}

@@ -1,0 +1,35 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/jackc/pgx/v5"
+)
+
+// EnsureOrganization implements [provider.Store].
+func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, created bool, _ error) {
+	if number, err := s.FindOrganization(ctx, name); err != nil || number != 0 {
+		return number, false, err
+	}
+	inserted, err := s.execute(ctx, "INSERT INTO organizations (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
+	if err != nil {
+		return 0, false, err
+	}
+	number, err = s.FindOrganization(ctx, name)
+	return number, inserted > 0, err
+}
+
+// FindOrganization implements [provider.Store].
+func (s *Store) FindOrganization(ctx context.Context, name string) (int64, error) {
+	numbers, err := read(ctx, s, pgx.RowTo[int64], "SELECT id FROM organizations WHERE name = $1", name)
+	if err != nil || len(numbers) == 0 {
+		return 0, err
+	}
+	return numbers[0], nil
+}
+
+// ListOrganizations implements [provider.Store].
+func (s *Store) ListOrganizations(ctx context.Context) ([]provider.Organization, error) {
+	return read(ctx, s, pgx.RowToStructByPos[provider.Organization], "SELECT id, name FROM organizations ORDER BY id")
+}

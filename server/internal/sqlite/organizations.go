@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// EnsureOrganization implements [provider.Store].
+func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, created bool, err error) {
+	err = s.write(ctx, func(c *sqlite.Conn) error {
+		if err := execute(c, "INSERT INTO organizations (name) VALUES (?1) ON CONFLICT DO NOTHING", name); err != nil {
+			return err
+		}
+		created = c.Changes() > 0
+		number, err = findOrganization(c, name)
+		return err
+	})
+	return number, created, err
+}
+
+// FindOrganization implements [provider.Store].
+func (s *Store) FindOrganization(ctx context.Context, name string) (number int64, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		number, err = findOrganization(c, name)
+		return err
+	})
+	return number, err
+}
+
+// findOrganization returns the number of the organization of that name, 0 if there is none.
+func findOrganization(c *sqlite.Conn, name string) (number int64, err error) {
+	err = sqlitex.Execute(c, "SELECT id FROM organizations WHERE name = ?1", &sqlitex.ExecOptions{
+		Args:       []any{name},
+		ResultFunc: func(s *sqlite.Stmt) error { number = s.ColumnInt64(0); return nil },
+	})
+	return number, err
+}
+
+// ListOrganizations implements [provider.Store].
+func (s *Store) ListOrganizations(ctx context.Context) (all []provider.Organization, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, "SELECT id, name FROM organizations ORDER BY id", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+			all = append(all, provider.Organization{Number: s.ColumnInt64(0), Name: s.ColumnText(1)})
+			return nil
+		}})
+	})
+	return all, err
+}
