@@ -47,3 +47,22 @@ func TestPagesWait(t *testing.T) {
 		}
 	})
 }
+
+// A caller who leaves while a snapshot is read leaves no transaction behind: the connection would see that state for ever.
+func TestSnapshotEnds(t *testing.T) {
+	t.Parallel()
+	s, _ := filled(t, 1, Options{})
+	ctx, leave := context.WithCancel(t.Context())
+	c, err := s.readers.Take(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.readers.Put(c)
+	err = inSnapshot(c, func() error {
+		leave()
+		return execute(c, "SELECT 1 FROM organizations")
+	})
+	if err == nil || !c.AutocommitEnabled() {
+		t.Errorf("error %v, transaction ended: %v; want an error, and its end", err, c.AutocommitEnabled())
+	}
+}

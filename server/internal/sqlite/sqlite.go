@@ -297,12 +297,16 @@ func (s *Store) readPage(ctx context.Context, f func(*sqlite.Conn) error) error 
 }
 
 // inSnapshot runs f, whose statements all see the state of one moment.
-func inSnapshot(c *sqlite.Conn, f func() error) error {
+func inSnapshot(c *sqlite.Conn, f func() error) (err error) {
 	if err := execute(c, "BEGIN"); err != nil {
 		return err
 	}
-	err := f()
-	return cmp.Or(err, execute(c, "COMMIT"))
+	defer func() { // also if f panics
+		caller := c.SetInterrupt(nil) // who may have left: an interrupted connection runs nothing
+		err = cmp.Or(err, execute(c, "COMMIT"))
+		c.SetInterrupt(caller)
+	}()
+	return f()
 }
 
 // read runs f with a connection for reading. Each statement sees the state of one moment, but not all of them the same.
