@@ -63,6 +63,9 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 // summaryInterval is how often the requests that have no line of their own are logged.
 const summaryInterval = time.Second
 
+// maxAddresses bounds the addresses of a summary, and with them its memory. If there are more, the log has this number.
+const maxAddresses = 10_000
+
 // summary counts requests of callers who have sent too many wrong keys, and logs their number.
 type summary struct {
 	log *slog.Logger
@@ -81,7 +84,9 @@ func (s *summary) add(address string) {
 		time.AfterFunc(summaryInterval, s.write) // unless Close is first
 	}
 	s.requests++
-	s.addresses[address] = true
+	if len(s.addresses) < maxAddresses {
+		s.addresses[address] = true
+	}
 }
 
 func (s *summary) write() {
@@ -91,7 +96,7 @@ func (s *summary) write() {
 		return
 	}
 	s.log.Warn("requests with wrong keys were rejected", "requests", s.requests, "addresses", len(s.addresses))
-	s.requests = 0
+	s.requests, s.addresses = 0, nil
 }
 
 // statusClientClosedRequest is the status in the log and the metrics of a request whose client left before it ended, as in

@@ -3,6 +3,7 @@ package apikey_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -154,6 +155,24 @@ func TestManyUses(t *testing.T) {
 		if _, recorded := store.counts(); recorded != keys || calls > 2+keys/200+2 {
 			t.Errorf("%d of %d uses are recorded, in %d calls", recorded, keys, calls)
 		}
+	})
+}
+
+// While the store is away, the uses that wait take a bounded amount of memory.
+func TestPendingUsesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := make(chan struct{})
+		store := &memory{touching: func(context.Context) error { <-back; return nil }}
+		v := apikey.NewVerifier(store, time.Now, slog.New(slog.DiscardHandler))
+		for i := range apikey.MaxPendingUses + 1000 {
+			v.Use(fmt.Sprint("key_", i))
+		}
+		synctest.Wait()
+		if got := v.PendingUses(); got != apikey.MaxPendingUses {
+			t.Errorf("%d uses wait, want %d", got, apikey.MaxPendingUses)
+		}
+		close(back)
+		v.Close()
 	})
 }
 
