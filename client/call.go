@@ -24,7 +24,7 @@ type call struct {
 	ifMatch   *string // the condition; nil for none
 	pageSize  *int    // nil leaves it to the server
 	moves     bool    // whether the record is found under another customer after a success
-	send      func(ctx context.Context, last RequestEditorFn) (*http.Response, error)
+	send      func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error)
 	accept    func(*apiResponse) string // reads the body of a success, or returns what is wrong with it
 }
 
@@ -92,8 +92,8 @@ func (c *Client) do(ctx context.Context, call *call) error {
 		if attempt.Wait == 0 {
 			return fmt.Errorf("%s: %w", call.name, failed)
 		}
-		if err := c.clock.sleep(ctx, attempt.Wait); err != nil {
-			return fmt.Errorf("%s: %w", call.name, failed.endedBy(err))
+		if c.clock.sleep(ctx, attempt.Wait) != nil {
+			return fmt.Errorf("%s: %w", call.name, failed.endedBy(endOf(ctx)))
 		}
 	}
 }
@@ -118,12 +118,13 @@ func (c *Client) notifyHooks(ctx context.Context, attempt Attempt) {
 // attempt sends the request once and reads the response to its end. Its error is an *Error, or a request editor's.
 func (c *Client) attempt(ctx context.Context, call *call) (*apiResponse, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, &Error{Message: "nothing was sent: the call's context had ended (" + err.Error() + ")", RequestID: call.requestID, Err: err}
+		return nil, &Error{Message: "nothing was sent: the call's context had ended (" + err.Error() + ")", RequestID: call.requestID, Err: endOf(ctx)}
 	}
-	timed, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	w := &connectionTrace{ctx: ctx, timed: timed, timeout: c.timeout}
-	response, err := call.send(w.watch(timed), func(_ context.Context, request *http.Request) error {
+	w := &timedDoer{next: c.api.Client, ctx: ctx, timeout: c.timeout}
+	defer w.end()
+	api := *c.api
+	api.Client = w
+	response, err := call.send(ctx, &api, func(_ context.Context, request *http.Request) error {
 		call.requestID = setDefault(request.Header, "X-Request-Id", call.requestID)
 		setDefault(request.Header, "User-Agent", c.userAgent)
 		setDefault(request.Header, "Accept", "application/json")

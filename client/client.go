@@ -40,7 +40,7 @@ func New(apiKey string, options ...Option) (*Client, error) {
 	if err := checkKey(apiKey); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	standard := &http.Client{}
+	standard := &http.Client{Transport: newTransport()}
 	c := &Client{
 		api:       &plainClient{Server: DefaultBaseURL, Client: standard},
 		timeout:   DefaultTimeout,

@@ -89,8 +89,10 @@ func TestErrors(t *testing.T) {
 		{"half a record", respond(200, record[:200]), "200: the response is not valid JSON" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"two records", respond(200, record+record), "200: the response is not valid JSON" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"JSON that is not UTF-8", respond(200, strings.Replace(record, "Ada", "\xc4da", 1)), "200: the response is not valid JSON" + advice + unknown, []error{client.ErrOutcomeUnknown}},
-		{"null", respond(200, "null"), "200: the response is not about the provider that was asked for" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+		{"null", respond(200, "null"), "200: the response is null" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"a list", respond(200, "["+record+"]"), "200: the response is not a provider as the contract describes it" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+		{"JSON of another name", respond(200, record, "Content-Type", "text/json"), "200: the response is JSON of another content type than application/json" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+		{"JSON of a vendor", respond(200, record, "Content-Type", "application/vnd.example+json"), "200: the response is JSON of another content type than application/json" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"another type", respond(200, strings.Replace(record, `"notes":null`, `"notes":1`, 1)), "200: the response is not a provider as the contract describes it" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"another provider", respond(200, strings.Replace(record, providerID.String(), customerID.String(), 1)), "200: the response is not about the provider that was asked for" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"too much", respond(200, strings.Repeat(" ", client.MaxAnswer)+record), tooLarge + advice + unknown, []error{client.ErrOutcomeUnknown}},
@@ -109,14 +111,14 @@ func TestErrors(t *testing.T) {
 		{"another success", respond(200, record), "200: the response has another status than the contract's for a success" + advice + look, []error{client.ErrOutcomeUnknown}},
 		{"a success that looks like an error", respond(202, plain("BAD_REQUEST")), "202: the response has another status than the contract's for a success" + advice + look, []error{client.ErrOutcomeUnknown}},
 		{"another customer", respond(201, strings.Replace(record, customerID.String(), providerID.String(), 1)), "201: the response is not about the provider that was asked for" + advice + look, []error{client.ErrOutcomeUnknown}},
-		{"null", respond(201, "null"), "201: the response is not about the provider that was asked for" + advice + look, []error{client.ErrOutcomeUnknown}},
+		{"null", respond(201, "null"), "201: the response is null" + advice + look, []error{client.ErrOutcomeUnknown}},
 	}...)
 	expect(remove, []expectation{
 		{"not found", respond(404, plain("NOT_FOUND")), "404 NOT_FOUND: Why.", []error{client.ErrNotFound}},
 		{"outcome unknown", respond(503, plain("OUTCOME_UNKNOWN")), "503 OUTCOME_UNKNOWN: Why.", []error{client.ErrUnavailable, client.ErrOutcomeUnknown}},
 		{"nothing", respond(204, ""), "204: the response is empty" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 		{"no success", respond(200, `{"success":false,"message":"private"}`), "200: the response does not say that the provider is deleted" + advice + unknown, []error{client.ErrOutcomeUnknown}},
-		{"null", respond(200, "null"), "200: the response does not say that the provider is deleted" + advice + unknown, []error{client.ErrOutcomeUnknown}},
+		{"null", respond(200, "null"), "200: the response is null" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 	}...)
 	for _, read := range []operation{get, providers, history} {
 		expect(read, []expectation{
@@ -136,7 +138,7 @@ func TestErrors(t *testing.T) {
 	const noPage, strange = "200: the response is not a page as the contract describes it" + advice, "200: the response has something in it that was not asked for" + advice
 	for _, walk := range []operation{providers, history} {
 		expect(walk, []expectation{
-			{"null", respond(200, "null"), noPage, nil},
+			{"null", respond(200, "null"), "200: the response is null" + advice, nil},
 			{"a list without a page", respond(200, "["+record+"]"), noPage, nil},
 			{"a page without a list", respond(200, `{"data":null,"nextCursor":null}`), noPage, nil},
 			{"another type", respond(200, `{"data":["private"],"nextCursor":null}`), noPage, nil},

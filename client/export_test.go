@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net/http"
 	"time"
 )
 
@@ -21,3 +22,6 @@ func WithClock(now func() time.Time, sleep func(context.Context, time.Duration) 
 
 // Generated returns the generated client within c.
 func Generated(c *Client) *plainClient { return c.api }
+
+// NewTransport is newTransport.
+func NewTransport() http.RoundTripper { return newTransport() }

@@ -155,7 +155,7 @@ func TestFaults(t *testing.T) {
 		{"truncated, and its end called so", write(head + "Connection: close\r\n\r\n" + record[:100]), "200: the response is not valid JSON" + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
 		{"an endless response", withoutEnd(head+"\r\n", strings.Repeat(" ", 1<<16)), tooLarge + advice, []error{client.ErrOutcomeUnknown}, 1, nil},
 		{"an endless header", withoutEnd(head, "X-Private: private words\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
-		{"no HTTP", write("private words\r\n\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
+		{"no HTTP", write("private words\r\n\r\n"), "no response: the server does not speak HTTP; check the base URL" + unknown, []error{client.ErrOutcomeUnknown}, 1, nil},
 		{"a redirect to nowhere", write("HTTP/1.1 302 Found\r\nLocation: ://private\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), "no response: " + hidden + unknown, lost, 2, nil},
 		{"a slow server", thenHang(""), "no response: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},
 		{"a slow response", thenHang(head + "Content-Length: 1000\r\n\r\n{\"id\":"), "200: the response ended early after 6 bytes: 500ms were not enough; WithTimeout gives an attempt more time" + unknown, lost, 2, os.ErrDeadlineExceeded},

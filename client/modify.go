@@ -66,8 +66,8 @@ func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, m
 		if wait == 0 {
 			return nil, err
 		}
-		if err := c.clock.sleep(ctx, wait); err != nil {
-			return nil, fmt.Errorf("%s: %w", updateProvider.name, failed.endedBy(err))
+		if c.clock.sleep(ctx, wait) != nil {
+			return nil, fmt.Errorf("%s: %w", updateProvider.name, failed.endedBy(endOf(ctx)))
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 // gets the key and must not follow redirects either.
 //
 // WithRequestEditorFn sets a function that gets each request, without the key, before it is sent, and may set headers. It must not
-// change the host. Its error ends the call.
+// change the host. It may wait: that is no part of the attempt's timeout. Its context is the call's. Its error ends the call.
 type Option interface{ apply(*Client) error }
 
 type option func(*Client) error
@@ -42,6 +42,9 @@ func WithBaseURL(baseURL string) Option {
 
 // WithTransport sends requests through an http.RoundTripper, for example one with a proxy, with its own certificates, or one that
 // traces. It sees the whole request, including IDs and the key. It excludes WithHTTPClient.
+//
+// Without either, a Client has a transport of its own: like http.DefaultTransport, with the proxies of the environment, it keeps
+// up to 64 idle connections, and pings one of HTTP/2 that is silent for 3 seconds, so that a dead one is given up after 5.
 func WithTransport(transport http.RoundTripper) Option {
 	return option(func(c *Client) error {
 		if transport == nil {

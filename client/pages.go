@@ -24,10 +24,10 @@ var (
 // An error ends the iteration: it is the last pair, with a zero Provider. The errors are those of GetProvider, ErrNotFound if there
 // is no such customer. Each page is a call of its own, with its own attempts and request ID.
 func (c *Client) Providers(ctx context.Context, customerID uuid.UUID, filter ProviderFilter) iter.Seq2[Provider, error] {
-	get := func(ctx context.Context, _ *call, cursor *string, last RequestEditorFn) (*http.Response, error) {
+	get := func(ctx context.Context, api *plainClient, _ *call, cursor *string, last RequestEditorFn) (*http.Response, error) {
 		page := filter.params()
 		page.Cursor = cursor
-		return c.api.ListCustomerProviders(ctx, customerID, &page, last)
+		return api.ListCustomerProviders(ctx, customerID, &page, last)
 	}
 	return pages(ctx, c, listProviders, nil, get, func(p Provider) bool { return p.CustomerID == customerID && p.ID != uuid.Nil })
 }
@@ -49,9 +49,9 @@ func PageSize(n int) CallOption {
 // ProviderHistory iterates over the changes of a customer's provider, the latest first, as Providers does over providers. An
 // invalid option is an error of the iteration.
 func (c *Client) ProviderHistory(ctx context.Context, customerID, providerID uuid.UUID, options ...CallOption) iter.Seq2[HistoryEntry, error] {
-	get := func(ctx context.Context, call *call, cursor *string, last RequestEditorFn) (*http.Response, error) {
+	get := func(ctx context.Context, api *plainClient, call *call, cursor *string, last RequestEditorFn) (*http.Response, error) {
 		params := &historyParams{Limit: call.pageSize, Cursor: cursor}
-		return c.api.ListCustomerProviderHistory(ctx, customerID, providerID, params, last)
+		return api.ListCustomerProviderHistory(ctx, customerID, providerID, params, last)
 	}
 	return pages(ctx, c, listHistory, options, get, func(e HistoryEntry) bool { return e.Version > 0 })
 }
@@ -66,7 +66,7 @@ type page[T any] struct {
 // one of those requested.
 func pages[T any](
 	ctx context.Context, c *Client, list operation, options []CallOption,
-	get func(ctx context.Context, call *call, cursor *string, last RequestEditorFn) (*http.Response, error), fits func(T) bool,
+	get func(ctx context.Context, api *plainClient, call *call, cursor *string, last RequestEditorFn) (*http.Response, error), fits func(T) bool,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -82,8 +82,8 @@ func pages[T any](
 				return
 			}
 			var got page[T]
-			call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
-				return get(ctx, call, cursor, last)
+			call.send = func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error) {
+				return get(ctx, api, call, cursor, last)
 			}
 			call.accept = func(a *apiResponse) string {
 				got = page[T]{}

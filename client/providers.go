@@ -79,8 +79,8 @@ func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, creat
 		return nil, fmt.Errorf("%s: write the record: %w", call.name, errNotUTF8)
 	}
 	var record Record
-	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
-		return c.api.CreateCustomerProviderWithBody(ctx, customerID, "application/json", bytes.NewReader(body), last)
+	call.send = func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error) {
+		return api.CreateCustomerProviderWithBody(ctx, customerID, "application/json", bytes.NewReader(body), last)
 	}
 	call.accept = record.accept(func() bool { return record.CustomerID == customerID && record.ID != uuid.Nil })
 	if err := c.do(ctx, call); err != nil {
@@ -94,8 +94,8 @@ func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, creat
 func (c *Client) GetProvider(ctx context.Context, customerID, providerID uuid.UUID) (*Record, error) {
 	call := newCall(getProvider)
 	var record Record
-	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
-		return c.api.GetCustomerProvider(ctx, customerID, providerID, nil, last)
+	call.send = func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error) {
+		return api.GetCustomerProvider(ctx, customerID, providerID, nil, last)
 	}
 	call.accept = record.accept(func() bool { return record.ID == providerID && record.CustomerID == customerID })
 	if err := c.do(ctx, call); err != nil {
@@ -125,8 +125,8 @@ func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid
 	call.moves = update.CustomerID != nil
 	params := &paramsUpdate{IfMatch: call.ifMatch}
 	var record Record
-	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
-		return c.api.UpdateCustomerProviderWithBody(ctx, customerID, providerID, params, "application/json", bytes.NewReader(body), last)
+	call.send = func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error) {
+		return api.UpdateCustomerProviderWithBody(ctx, customerID, providerID, params, "application/json", bytes.NewReader(body), last)
 	}
 	call.accept = record.accept(func() bool { return record.ID == providerID })
 	if err := c.do(ctx, call); err != nil {
@@ -148,8 +148,8 @@ func (c *Client) DeleteProvider(ctx context.Context, customerID, providerID uuid
 		return err
 	}
 	params := &paramsDelete{IfMatch: call.ifMatch}
-	call.send = func(ctx context.Context, last RequestEditorFn) (*http.Response, error) {
-		return c.api.DeleteCustomerProvider(ctx, customerID, providerID, params, last)
+	call.send = func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error) {
+		return api.DeleteCustomerProvider(ctx, customerID, providerID, params, last)
 	}
 	call.accept = func(a *apiResponse) string {
 		var deleted DeleteResponse

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,12 +55,16 @@ func (a *apiResponse) problem() string {
 		return "is compressed, which was not asked for"
 	case err != nil:
 		return "does not say that it is JSON"
+	case media == "text/json" || strings.HasSuffix(media, "+json"):
+		return "is JSON of another content type than application/json"
 	case media == "text/html":
 		return "is a web page instead of JSON"
 	case media != "application/json":
 		return "is of another content type than JSON"
 	case !utf8.Valid(a.body) || !json.Valid(a.body):
 		return "is not valid JSON"
+	case string(bytes.TrimSpace(a.body)) == "null":
+		return "is null"
 	}
 	return ""
 }
