@@ -10,12 +10,14 @@ import (
 func TestHeaderNames(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
-	r := a.newRecord()
+	r, limited := a.newRecord(), a.newKey("acme", "--rate-limit", "60")
 	for _, test := range []struct{ request, key, want string }{
 		{"GET " + r.path(), a.key, "ETag: \"1\"\r\n"},
 		{"HEAD " + r.path(), a.key, "ETag: \"1\"\r\n"},
 		{"GET /openapi.yaml", "", "ETag: \""},
 		{"GET " + r.path(), "", "WWW-Authenticate: ApiKey realm=\"careCycle\", header=\"x-api-key\"\r\n"},
+		{"GET " + r.path(), limited, "RateLimit-Policy: \"key\";q=60;w=60\r\n"},
+		{"GET " + r.path(), limited, "RateLimit: \"key\";r="},
 		{"OPTIONS " + r.path(), "", "Accept-Patch: application/json, application/merge-patch+json\r\n"},
 		{"PATCH " + r.path(), a.key, "Accept-Patch: application/json, application/merge-patch+json\r\n"},
 	} {

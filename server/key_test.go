@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -165,9 +166,16 @@ func TestKeyRateLimit(t *testing.T) {
 	limited := a.newKey("acme", "--rate-limit", "2")
 	use := func() response { return a.send(request{Path: path, Key: limited, Body: `{}`}) }
 	for n := 1; n <= 2; n++ {
-		if got := use(); got.Status != http.StatusOK {
+		got := use()
+		if got.Status != http.StatusOK {
 			t.Fatalf("request %d: %d %s", n, got.Status, got.Body)
 		}
+		if left := fmt.Sprintf(`"key";r=%d;t=%d`, 2-n, n*30); got.Header.Get("RateLimit") != left || got.Header.Get("RateLimit-Policy") != `"key";q=2;w=60` {
+			t.Errorf("request %d: headers %v", n, got.Header)
+		}
+	}
+	if got := a.send(request{Path: path, Body: `{}`}); got.Header.Get("RateLimit") != "" {
+		t.Errorf("a key without a limit has one: %v", got.Header)
 	}
 	tooMany(t, a.send(request{Path: path, Key: limited, Body: `{"city":"x"}`}), 30)
 	if got := a.send(request{Path: path, Body: `{}`}); got.properties(t)["city"] != "old city" {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -21,8 +22,8 @@ func (a *API) authenticate(operation string, needed apikey.Permission) echo.Midd
 				return err
 			}
 			info.key = key
-			if wait, ok := a.Limiter.Allow(key); !ok {
-				return rateLimited(wait)
+			if err := a.limit(c, key); err != nil {
+				return err
 			}
 			if !key.Allows(needed) {
 				return forbidden(needed)
@@ -47,9 +48,27 @@ func (a *API) verify(c echo.Context) (*apikey.Key, error) {
 	if !errors.Is(err, apikey.ErrInvalid) {
 		return nil, provider.Unavailable(5*time.Second, err)
 	}
-	if wait, ok := a.Limiter.Failed(caller); !ok {
+	if failed := a.Limiter.Failed(caller); !failed.Allowed {
 		infoOf(c.Request().Context()).summarize = true
-		return nil, rateLimited(wait)
+		return nil, rateLimited(failed.RetryAfter)
 	}
 	return nil, errUnauthorized
+}
+
+// limit counts a use of the key, and tells its caller what is left of the limit, in the headers of
+// draft-ietf-httpapi-ratelimit-headers-10: q requests in w seconds; r more now, and all of them again in t seconds.
+func (a *API) limit(c echo.Context, key *apikey.Key) error {
+	allowance := a.Limiter.Allow(key)
+	if key.RateLimit > 0 {
+		header, scratch := c.Response().Header(), [64]byte{}
+		b := strconv.AppendInt(append(scratch[:0], `"key";q=`...), int64(key.RateLimit), 10)
+		header["RateLimit-Policy"] = []string{string(append(b, ";w=60"...))}
+		b = strconv.AppendInt(append(scratch[:0], `"key";r=`...), int64(allowance.Remaining), 10)
+		b = strconv.AppendInt(append(b, ";t="...), int64((allowance.Full+time.Second-1)/time.Second), 10)
+		header["RateLimit"] = []string{string(b)}
+	}
+	if !allowance.Allowed {
+		return rateLimited(allowance.RetryAfter)
+	}
+	return nil
 }

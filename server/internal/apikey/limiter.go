@@ -27,24 +27,30 @@ func NewLimiter(now func() time.Time) *Limiter {
 	return &Limiter{now: now, keys: buckets[string]{max: math.MaxInt}, failures: buckets[netip.Prefix]{max: maxFailures}}
 }
 
-// Allow reports whether the key may be used now, and counts the use if so: its RateLimit at once, then evenly over
-// the minute. If not, a use will be allowed after retryAfter, in whole seconds, at least one. A key's RateLimit may
-// change from one call to the next.
-func (l *Limiter) Allow(key *Key) (retryAfter time.Duration, ok bool) {
+// Allowance is what a Limiter says about a use of a key, or about a wrong key.
+type Allowance struct {
+	Allowed    bool
+	RetryAfter time.Duration // until a use will be allowed, in whole seconds, at least one; 0 if this one is
+	Remaining  int           // how many more are allowed at once
+	Full       time.Duration // until as many are allowed at once as in a minute
+}
+
+// Allow says whether the key may be used now, and counts the use if so: its RateLimit at once, then evenly over the minute. A key's
+// RateLimit may change from one call to the next. The uses of a key whose RateLimit is 0 are not counted.
+func (l *Limiter) Allow(key *Key) Allowance {
 	if key.RateLimit == 0 {
-		return 0, true
+		return Allowance{Allowed: true}
 	}
 	return l.keys.take(key.ID, key.RateLimit, l.now())
 }
 
-// Failed counts a request with a wrong key and reports whether it is within the limit: 10 at once, then one every 6 seconds.
-// If not, it is to come back after retryAfter, in whole seconds, at least one. A valid key does not come here: it is good
-// whatever else its sender tries.
+// Failed counts a request with a wrong key and says whether it is within the limit: 10 at once, then one every 6 seconds. A valid
+// key does not come here: it is good whatever else its sender tries.
 //
 // addr is an IP address without port. An IPv6 network of 64 bits counts as one sender, who can use all of it; so does
 // everything that is not an address. When more than some thousand senders fail within a minute, those longest silent
 // start afresh.
-func (l *Limiter) Failed(addr string) (retryAfter time.Duration, ok bool) {
+func (l *Limiter) Failed(addr string) Allowance {
 	return l.failures.take(network(addr), failuresPerMinute, l.now())
 }
 
@@ -78,7 +84,7 @@ type buckets[K comparable] struct {
 }
 
 // take takes a token from the bucket of k, which holds perMinute of them.
-func (b *buckets[K]) take(k K, perMinute int, now time.Time) (retryAfter time.Duration, ok bool) {
+func (b *buckets[K]) take(k K, perMinute int, now time.Time) Allowance {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	bucket := b.bucket(k, perMinute, now)
@@ -86,12 +92,16 @@ func (b *buckets[K]) take(k K, perMinute int, now time.Time) (retryAfter time.Du
 		bucket.SetLimitAt(now, perSecond(perMinute))
 		bucket.SetBurstAt(now, perMinute)
 	}
-	if bucket.AllowN(now, 1) {
-		return 0, true
+	allowed := bucket.AllowN(now, 1)
+	tokens := bucket.TokensAt(now)
+	until := func(wanted float64) time.Duration {
+		return time.Duration((wanted - tokens) * float64(time.Minute) / float64(perMinute))
 	}
-	missing := 1 - bucket.TokensAt(now)
-	wait := time.Duration(missing * float64(time.Minute) / float64(perMinute))
-	return max(time.Second, (wait + time.Second - 1).Truncate(time.Second)), false
+	a := Allowance{Allowed: allowed, Remaining: max(0, int(tokens)), Full: until(float64(perMinute))}
+	if !allowed {
+		a.RetryAfter = max(time.Second, (until(1) + time.Second - 1).Truncate(time.Second))
+	}
+	return a
 }
 
 // empty reports whether the bucket of k has no token.

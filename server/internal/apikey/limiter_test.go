@@ -25,9 +25,9 @@ func (c *clock) wait(d time.Duration) { c.now = c.now.Add(d) }
 // allowed returns how often the key is allowed before it is rejected, and for how long.
 func allowed(l *apikey.Limiter, key *apikey.Key) (n int, retryAfter time.Duration) {
 	for {
-		retryAfter, ok := l.Allow(key)
-		if !ok {
-			return n, retryAfter
+		a := l.Allow(key)
+		if !a.Allowed {
+			return n, a.RetryAfter
 		}
 		n++
 	}
@@ -68,11 +68,35 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+// What is left of the limit is true: so many uses are allowed at once, and after Full as many as at first.
+func TestRemaining(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l, clock := newLimiter()
+		key := &apikey.Key{ID: "key_1", RateLimit: rapid.IntRange(1, 1000).Draw(t, "limit")}
+		pause := time.Duration(rapid.IntRange(0, 100).Draw(t, "pause in ms")) * time.Millisecond
+		for range rapid.IntRange(1, 2*key.RateLimit).Draw(t, "uses") {
+			l.Allow(key)
+			clock.wait(pause)
+		}
+		last := l.Allow(key)
+		if rapid.Bool().Draw(t, "at once") {
+			if n, _ := allowed(l, key); n != last.Remaining {
+				t.Fatalf("%d allowed at once after %+v", n, last)
+			}
+			return
+		}
+		clock.wait(last.Full)
+		if n, _ := allowed(l, key); n != key.RateLimit {
+			t.Fatalf("%d of %d allowed after %+v", n, key.RateLimit, last)
+		}
+	})
+}
+
 func TestAllowWithoutLimit(t *testing.T) {
 	l, _ := newLimiter()
 	for range 10_000 {
-		if retryAfter, ok := l.Allow(&apikey.Key{ID: "key_1"}); !ok || retryAfter != 0 {
-			t.Fatalf("Allow = %v, %v", retryAfter, ok)
+		if a := l.Allow(&apikey.Key{ID: "key_1"}); !a.Allowed || a.RetryAfter != 0 {
+			t.Fatalf("Allow = %+v", a)
 		}
 	}
 }
@@ -94,7 +118,7 @@ func TestAChangedRateLimitTakesHold(t *testing.T) {
 	wantAllowed(t, l, &raised, 0, time.Second)
 	clock.wait(time.Minute)
 	wantAllowed(t, l, &raised, 120, time.Second)
-	if _, ok := l.Allow(&lifted); !ok {
+	if !l.Allow(&lifted).Allowed {
 		t.Error("rejected though the limit is lifted")
 	}
 	clock.wait(time.Minute)
@@ -119,8 +143,8 @@ func TestAllowOverTime(t *testing.T) {
 			}
 			if rapid.Bool().Draw(t, "wait as told") {
 				clock.wait(retryAfter)
-				if again, ok := l.Allow(key); !ok {
-					t.Fatalf("told to wait %v, then %v more", retryAfter, again)
+				if again := l.Allow(key); !again.Allowed {
+					t.Fatalf("told to wait %v, then %v more", retryAfter, again.RetryAfter)
 				}
 				count++
 			}
@@ -133,8 +157,8 @@ func TestFailed(t *testing.T) {
 	l, clock := newLimiter()
 	want := func(addr string, retryAfter time.Duration, ok bool) {
 		t.Helper()
-		if gotRetry, got := l.Failed(addr); gotRetry != retryAfter || got != ok {
-			t.Fatalf("Failed(%s) = %v, %v; want %v, %v", addr, gotRetry, got, retryAfter, ok)
+		if got := l.Failed(addr); got.RetryAfter != retryAfter || got.Allowed != ok {
+			t.Fatalf("Failed(%s) = %+v; want %v, %v", addr, got, retryAfter, ok)
 		}
 	}
 	for range 10 {
@@ -172,8 +196,8 @@ func TestFailuresCountTogether(t *testing.T) {
 		for range 10 {
 			l.Failed(c.one)
 		}
-		if _, ok := l.Failed(c.other); ok == c.together {
-			t.Errorf("%s: counted together: %v, want %v", c.name, !ok, c.together)
+		if got := !l.Failed(c.other).Allowed; got != c.together {
+			t.Errorf("%s: counted together: %v, want %v", c.name, got, c.together)
 		}
 	}
 }
@@ -193,7 +217,7 @@ func TestFailuresAreForgottenOnlyWhenMany(t *testing.T) {
 	}
 	for i := range apikey.MaxFailures {
 		l.Failed(network(many + i))
-		if _, ok := l.Failed(network(many - 1)); ok {
+		if l.Failed(network(many - 1)).Allowed {
 			t.Fatalf("forgotten after %d others", i+1)
 		}
 	}
@@ -217,9 +241,9 @@ func TestForgettingDoesNotShow(t *testing.T) {
 			clock.wait(time.Duration(s) * time.Second)
 			crowded.Allow(&apikey.Key{ID: fmt.Sprint("other ", i), RateLimit: 1})
 			for range rapid.IntRange(0, 5).Draw(t, "uses") {
-				wantRetry, want := alone.Allow(key)
-				if gotRetry, got := crowded.Allow(key); got != want || gotRetry != wantRetry {
-					t.Fatalf("Allow = %v, %v; alone %v, %v", gotRetry, got, wantRetry, want)
+				want := alone.Allow(key)
+				if got := crowded.Allow(key); got != want {
+					t.Fatalf("Allow = %+v; alone %+v", got, want)
 				}
 			}
 		}
@@ -245,10 +269,10 @@ func TestLimitConcurrently(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 100 {
-				if _, ok := l.Allow(key); ok {
+				if l.Allow(key).Allowed {
 					uses.Add(1)
 				}
-				if _, ok := l.Failed("192.0.2.1"); ok {
+				if l.Failed("192.0.2.1").Allowed {
 					failures.Add(1)
 				}
 			}
