@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,7 +24,9 @@ type call struct {
 	requestID string
 	ifMatch   *string // the condition; nil for none
 	pageSize  *int    // nil leaves it to the server
-	moves     bool    // whether the record is found under another customer after a success
+	ticket    ticket
+	limits    rateLimits // what the last response says
+	moves     bool       // whether the record is found under another customer after a success
 	send      func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error)
 	accept    func(*apiResponse) string // reads the body of a success, or returns what is wrong with it
 }
@@ -61,23 +64,28 @@ type Attempt struct {
 // operation's name.
 func (c *Client) do(ctx context.Context, call *call) error {
 	end := c.clock.now().Add(c.retries.elapsed)
+	if wait, err := c.pace.enter(ctx, &call.ticket, end); err != nil {
+		return fmt.Errorf("%s: %w", call.name, call.notSent(wait, err))
+	}
 	unknown := false // whether a failed attempt may have made the change
+	spent := 0       // tokens for retries
 	for number := 1; ; number++ {
 		start := c.clock.now()
 		a, err := c.attempt(ctx, call)
 		attempt := Attempt{Method: call.method, Route: call.route, Number: number, Duration: c.clock.now().Sub(start)}
 		if err == nil {
 			attempt.StatusCode, attempt.RequestID = a.status, a.requestID
-			c.notifyHooks(ctx, attempt)
+			c.succeeded(ctx, call, spent, attempt)
 			return nil
 		}
 		failed, ok := err.(*Error)
 		if !ok {
+			c.pace.done(&call.ticket, rateLimits{}, 0, false)
 			return fmt.Errorf("%s: request editor: %w", call.name, err)
 		}
 		attempt.StatusCode, attempt.RequestID = failed.StatusCode, failed.RequestID
 		if unknown && call.method == http.MethodDelete && failed.Is(ErrNotFound) {
-			c.notifyHooks(ctx, attempt)
+			c.succeeded(ctx, call, spent, attempt)
 			return nil
 		}
 		failed.Attempts = number
@@ -85,17 +93,48 @@ func (c *Client) do(ctx context.Context, call *call) error {
 		failed.afterAttempt(unknown && !call.provesNoEffect(failed))
 		unknown = failed.OutcomeUnknown
 		if number < c.retries.attempts && call.mayRepeat(failed) {
-			attempt.Wait = c.wait(ctx, number, failed.RetryAfter, end)
+			if attempt.Wait = c.wait(ctx, number, failed.RetryAfter, end); attempt.Wait > 0 && !c.quota.take(failed.cost()) {
+				attempt.Wait = 0
+				failed.Message = strings.TrimSuffix(failed.Message, ".") + "; not repeated, as too many calls of this client have failed"
+			}
+			spent += failed.cost()
 		}
+		pause := time.Duration(0)
+		if failed.StatusCode == http.StatusTooManyRequests {
+			pause = max(attempt.Wait, failed.RetryAfter)
+		}
+		c.pace.done(&call.ticket, call.limits, pause, failed.StatusCode != 0)
 		attempt.Err = failed
 		c.notifyHooks(ctx, attempt)
 		if attempt.Wait == 0 {
 			return fmt.Errorf("%s: %w", call.name, failed)
 		}
-		if c.clock.sleep(ctx, attempt.Wait) != nil {
+		if pause == 0 && c.clock.sleep(ctx, attempt.Wait) != nil {
 			return fmt.Errorf("%s: %w", call.name, failed.endedBy(endOf(ctx)))
 		}
+		switch _, err := c.pace.enter(ctx, &call.ticket, end); {
+		case err == ErrRateLimited:
+			return fmt.Errorf("%s: %w", call.name, failed)
+		case err != nil:
+			return fmt.Errorf("%s: %w", call.name, failed.endedBy(err))
+		}
 	}
+}
+
+// succeeded notes the success of a call, whose retries cost so many tokens.
+func (c *Client) succeeded(ctx context.Context, call *call, spent int, last Attempt) {
+	c.pace.done(&call.ticket, call.limits, 0, true)
+	c.quota.give(1 + spent)
+	c.notifyHooks(ctx, last)
+}
+
+// notSent returns the error of a call that got no turn.
+func (c *call) notSent(wait time.Duration, err error) *Error {
+	message := "the call's context had ended (" + err.Error() + ")"
+	if err == ErrRateLimited {
+		message = "the rate limit leaves no room for this call; make fewer at once, or let them take longer by WithRetries"
+	}
+	return &Error{Message: "nothing was sent: " + message, RequestID: c.requestID, RetryAfter: max(0, wait), Err: err}
 }
 
 // provesNoEffect reports whether a response shows that no earlier attempt of the call had an effect.
@@ -117,14 +156,14 @@ func (c *Client) notifyHooks(ctx context.Context, attempt Attempt) {
 
 // attempt sends the request once and reads the response to its end. Its error is an *Error, or a request editor's.
 func (c *Client) attempt(ctx context.Context, call *call) (*apiResponse, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, &Error{Message: "nothing was sent: the call's context had ended (" + err.Error() + ")", RequestID: call.requestID, Err: endOf(ctx)}
+	if ctx.Err() != nil {
+		return nil, call.notSent(0, endOf(ctx))
 	}
-	w := &timedDoer{next: c.api.Client, ctx: ctx, timeout: c.timeout}
+	call.limits = rateLimits{}
+	w := &timedDoer{api: *c.api, next: c.doer, ctx: ctx, timeout: c.timeout}
+	w.api.Client = w
 	defer w.end()
-	api := *c.api
-	api.Client = w
-	response, err := call.send(ctx, &api, func(_ context.Context, request *http.Request) error {
+	response, err := call.send(ctx, &w.api, func(_ context.Context, request *http.Request) error {
 		call.requestID = setDefault(request.Header, "X-Request-Id", call.requestID)
 		setDefault(request.Header, "User-Agent", c.userAgent)
 		setDefault(request.Header, "Accept", "application/json")
@@ -137,6 +176,7 @@ func (c *Client) attempt(ctx context.Context, call *call) (*apiResponse, error) 
 		return nil, err
 	}
 	defer response.Body.Close()
+	call.limits = rateLimitsOf(response.Header)
 	a, err := readResponse(response, call.requestID, c.clock.now())
 	if err != nil {
 		return nil, w.truncated(err, a)

@@ -20,16 +20,19 @@ const (
 	DefaultElapsed  = 30 * time.Second           // for each call, see WithRetries
 )
 
-// Client calls the API with one key. New returns one. It never changes and is safe for concurrent use; a program needs one
-// Client. Printing it does not show the key.
+// Client calls the API with one key. New returns one. It is safe for concurrent use. A program needs one Client, as its calls share
+// connections, the rate limit and the bound of retries. Printing it does not show the key.
 type Client struct {
 	api       *plainClient
+	doer      *keyDoer          // of api
 	transport http.RoundTripper // the one of WithTransport, or nil
 	timeout   time.Duration     // of an attempt
 	retries   retries
 	userAgent string
 	hooks     []func(context.Context, Attempt)
 	clock     clock
+	pace      *pace
+	quota     *quota
 }
 
 // New returns a Client that sends the key, which begins with cc_. Without options it calls DefaultBaseURL, gives each
@@ -47,7 +50,9 @@ func New(apiKey string, options ...Option) (*Client, error) {
 		retries:   retries{DefaultAttempts, DefaultElapsed},
 		userAgent: userAgent(),
 		clock:     systemClock,
+		quota:     &quota{tokens: firstTokens},
 	}
+	c.pace = &pace{clock: &c.clock}
 	for _, option := range options {
 		if option == nil {
 			return nil, errors.New("client: an option is nil")
@@ -70,10 +75,10 @@ func New(apiKey string, options ...Option) (*Client, error) {
 		}
 		doer = &http.Client{Transport: c.transport}
 	}
-	c.api.Server = base.String() + "/"
-	if c.api.Client, err = withKey(doer, apiKey, base); err != nil {
+	if c.doer, err = withKey(doer, apiKey, base); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
+	c.api.Server, c.api.Client = base.String()+"/", c.doer
 	return c, nil
 }
 

@@ -79,8 +79,23 @@
 // If all attempts fail, the change may have been made, and only the response lost. The error is then an
 // [ErrOutcomeUnknown] too.
 //
+// All calls of a Client share a bound of retries, so that a server that is down is not sent several times as many requests: about
+// 30 retries at once, more after many successes, and then one for ten calls that succeed.
+//
 // Sending a creation twice creates two records. CreateProvider retries only if the failed attempt certainly created none.
 // Otherwise it returns an [ErrOutcomeUnknown] at once: look for the record before you call again.
+//
+// # Rate limits
+//
+// A key has a limit of requests in a minute. Calls that share a Client share it without running into it together: the Client reads
+// from each response how many requests are left, and sends the next one when it is allowed, in the order in which the calls began. So
+// hundreds of goroutines may call at once. If the API rejects a request nevertheless (429), as another program uses the
+// same key, all calls wait for as long as it says. [WithRateLimit] holds the Client to a lower pace.
+//
+// A call waits no longer than [WithRetries] lets it take, 30 seconds by default, and then fails with [ErrRateLimited]. A
+// program with much to do gives its calls more time:
+//
+//	c, err := client.New(key, client.WithRetries(10, time.Hour))
 //
 // # Changing what was read
 //

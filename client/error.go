@@ -17,7 +17,7 @@ var (
 	ErrNotFound           = errors.New("not found")           // 404: no such customer, or no such provider of the customer; nothing was changed. A path that the API does not have is of no kind
 	ErrPreconditionFailed = errors.New("precondition failed") // 412: the record has changed since the IfMatch; nothing was changed
 	ErrValidation         = errors.New("validation failed")   // 422: Error.Fields says what is wrong
-	ErrRateLimited        = errors.New("rate limited")        // 429: Error.RetryAfter says how long to wait
+	ErrRateLimited        = errors.New("rate limited")        // 429, or nothing was sent as the limit leaves no room: Error.RetryAfter says how long to wait
 	ErrUnavailable        = errors.New("unavailable")         // 408, 502, 503, 504, 520 to 530, no response, or half of one: try again later
 )
 
@@ -48,7 +48,7 @@ type Error struct {
 	Fields         []FieldError  // with ErrValidation: every error of the request
 	RequestID      string        // the ID of the request in the client and the server; quote it when you ask for help
 	RetryAfter     time.Duration // the wait that the server requests; 0 if none
-	Attempts       int           // the number of attempts of the call
+	Attempts       int           // the number of attempts of the call; 0 if nothing was sent
 	OutcomeUnknown bool          // whether an attempt may have made the change, see ErrOutcomeUnknown
 
 	// Err is the error of the network or the context, nil if there is a response. Unlike the text of the Error, its text may
@@ -110,7 +110,7 @@ func (e *Error) Is(target error) bool {
 		return target == ErrUnavailable
 	}
 	if e.Err != nil {
-		return target == ErrUnavailable && !ended(e.Err) && !isPermanent(e.Err)
+		return e.Err != ErrRateLimited && target == ErrUnavailable && !ended(e.Err) && !isPermanent(e.Err)
 	}
 	if e.Code == "" {
 		return false

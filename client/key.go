@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -23,7 +24,7 @@ type keyDoer struct {
 
 // withKey returns a doer that sends the key to the host of base and to no other: it follows no redirect, because the
 // standard HTTP client would take the key along.
-func withKey(next HttpRequestDoer, key string, base *url.URL) (HttpRequestDoer, error) {
+func withKey(next HttpRequestDoer, key string, base *url.URL) (*keyDoer, error) {
 	if standard, ok := next.(*http.Client); ok && standard != nil {
 		copied := *standard
 		copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -34,12 +35,17 @@ func withKey(next HttpRequestDoer, key string, base *url.URL) (HttpRequestDoer, 
 	return &keyDoer{func(h http.Header) { h.Set("X-Api-Key", key) }, base, next}, nil
 }
 
-// Do sends the request. Its error is a *networkError.
+// Do implements [HttpRequestDoer].
 func (k *keyDoer) Do(request *http.Request) (*http.Response, error) {
+	return k.do(request.Context(), request)
+}
+
+// do sends the request, with another context. Its error is a *networkError, or that of a request which it does not send.
+func (k *keyDoer) do(ctx context.Context, request *http.Request) (*http.Response, error) {
 	if request.URL.Scheme != k.base.Scheme || request.URL.Host != k.base.Host {
 		return nil, errors.New("a request editor changed the host; name another server with WithBaseURL")
 	}
-	request = request.Clone(request.Context()) // a caller that kept the request must not see the key appear in it
+	request = request.Clone(ctx) // a caller that kept the request must not see the key appear in it
 	k.authorize(request.Header)
 	response, err := k.next.Do(request)
 	if err == nil && response == nil {

@@ -74,7 +74,8 @@ func proxyErrorOf(err error) *proxyError {
 // timedDoer sends the request of an attempt. Its timeout begins then, so that a request editor that waits does not use it up. It
 // records how far the request came on the network, to explain a failure.
 type timedDoer struct {
-	next    HttpRequestDoer
+	api     plainClient // which sends with it
+	next    *keyDoer
 	ctx     context.Context // the caller's
 	timeout time.Duration
 
@@ -86,10 +87,10 @@ type timedDoer struct {
 // Do implements [HttpRequestDoer].
 func (w *timedDoer) Do(request *http.Request) (*http.Response, error) {
 	w.timed, w.cancel = context.WithTimeout(request.Context(), w.timeout)
-	return w.next.Do(request.WithContext(httptrace.WithClientTrace(w.timed, &httptrace.ClientTrace{
+	return w.next.do(httptrace.WithClientTrace(w.timed, &httptrace.ClientTrace{
 		GetConn: func(string) { w.dialled.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { w.connected.Store(true) },
-	})))
+	}), request)
 }
 
 // end ends the attempt.

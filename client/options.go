@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Option configures a Client: WithBaseURL, WithTransport, WithTimeout, WithRetries, WithoutRetries, WithUserAgent,
+// Option configures a Client: WithBaseURL, WithTransport, WithTimeout, WithRetries, WithoutRetries, WithRateLimit, WithUserAgent,
 // WithAttemptHook, and those that are generated:
 //
 // WithHTTPClient sets an *http.Client, which is copied and follows no redirects, or another implementation of its Do. The latter
@@ -41,7 +41,8 @@ func WithBaseURL(baseURL string) Option {
 }
 
 // WithTransport sends requests through an http.RoundTripper, for example one with a proxy, with its own certificates, or one that
-// traces. It sees the whole request, including IDs and the key. It excludes WithHTTPClient.
+// traces. It sees the whole request: the URL with the IDs of customer and provider, the values of a change, and the key. Whatever it
+// logs or traces has them too, unless it leaves them out. It excludes WithHTTPClient.
 //
 // Without either, a Client has a transport of its own: like http.DefaultTransport, with the proxies of the environment, it keeps
 // up to 64 idle connections, and pings one of HTTP/2 that is silent for 3 seconds, so that a dead one is given up after 5.
@@ -55,8 +56,9 @@ func WithTransport(transport http.RoundTripper) Option {
 	})
 }
 
-// WithTimeout bounds an attempt, from looking up the host to the last byte of the response. The default is DefaultTimeout. It must be
-// more than 0. WithRetries and the context bound a whole call.
+// WithTimeout bounds an attempt, from looking up the host to the last byte of the response: the connection, the proxy and TLS are included,
+// the waits before it and request editors are not. The default is DefaultTimeout. It must be more than 0. WithRetries and the
+// context bound a whole call. An attempt that takes longer ends with os.ErrDeadlineExceeded and may be repeated.
 func WithTimeout(timeout time.Duration) Option {
 	return option(func(c *Client) error {
 		if timeout <= 0 {
@@ -67,12 +69,12 @@ func WithTimeout(timeout time.Duration) Option {
 	})
 }
 
-// WithRetries bounds a call: it makes at most that many attempts, including the first, and begins none after elapsed. Both must be
-// more than 0. So a call lasts no longer than elapsed and one timeout, or than its context. The defaults are DefaultAttempts and
-// DefaultElapsed.
+// WithRetries bounds a call: it makes at most that many attempts, including the first, and begins none when elapsed has passed since the
+// call began. The waits between attempts count, and those for the rate limit. Both must be more than 0. So a call lasts no
+// longer than elapsed and one timeout, or than its context. The defaults are DefaultAttempts and DefaultElapsed.
 //
-// Use more for a job in the background: when its rate limit is reached, the API may request a wait of a minute, which is longer
-// than the default.
+// Give a job in the background more: when its rate limit is reached, a call may have to wait for a minute or longer, as others are
+// before it.
 func WithRetries(attempts int, elapsed time.Duration) Option {
 	return option(func(c *Client) error {
 		if attempts < 1 || elapsed <= 0 {

@@ -26,19 +26,22 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(200, "text/html; charset=utf-8", "", "", []byte("<h1>Hello</h1>"))
 	f.Add(200, "application/json; charset=\"", "gzip", "Wed, 17 Jun 2026 19:07:25 GMT", []byte(record))
 	f.Add(200, "application/json", "", "", []byte(strings.ReplaceAll(record, "null", `"\ud800"`)))
+	f.Add(200, "application/json", `"key";q=60;w=60`, `"key";r=0;t=60, "x";r=;;=,`, []byte(list(cursor, record)))
 	f.Add(400, "application/json", "", "-1", []byte(`{"code":"`+strings.Repeat("C", 500)+`","message":"\u2028\u0000`+strings.Repeat("é", 500)+`"}`))
 
 	f.Fuzz(func(t *testing.T, status int, contentType, encoding, retryAfter string, body []byte) {
-		c, err := client.New(apiKey, client.WithTransport(transport(func(*http.Request) (*http.Response, error) {
+		respond := client.WithTransport(transport(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: status, Body: io.NopCloser(bytes.NewReader(body)), Header: http.Header{
 				"Content-Type": {contentType}, "Content-Encoding": {encoding}, "Retry-After": {retryAfter}, "X-Request-Id": {retryAfter}, "Etag": {encoding},
+				"Ratelimit": {retryAfter}, "Ratelimit-Policy": {encoding},
 			}}, nil
-		})), client.WithoutRetries())
-		if err != nil {
-			t.Fatal(err)
-		}
+		}))
 		for _, operation := range operations {
-			err := operation.call(t.Context(), c)
+			c, err := client.New(apiKey, respond, client.WithoutRetries())
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = operation.call(t.Context(), c)
 			if err == nil {
 				if status != operation.status || contentType == "" {
 					t.Fatalf("%s: a success with status %d and content type %q", operation.name, status, contentType)

@@ -2,8 +2,11 @@ package client
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"sync"
 	"time"
 )
 
@@ -17,6 +20,48 @@ const (
 type retries struct {
 	attempts int
 	elapsed  time.Duration // since the call began; no attempt begins later
+}
+
+// The calls of a Client share a bound of retries, so that a server that is down is not sent several times as many requests. A retry
+// costs tokens. A success gives one token, and gives back what the retries of its call have cost.
+const (
+	firstTokens    = 300  // for 30 retries after responses
+	maxTokens      = 1000 // after many successes
+	responseCost   = 10   // of a retry after a response, or after a timeout
+	connectionCost = 3    // of one after a lost connection, which costs the server little
+)
+
+// quota is the tokens that are left for retries.
+type quota struct {
+	mu     sync.Mutex
+	tokens int
+}
+
+func (q *quota) take(cost int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.tokens < cost {
+		return false
+	}
+	q.tokens -= cost
+	return true
+}
+
+func (q *quota) give(tokens int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.tokens = min(maxTokens, q.tokens+tokens)
+}
+
+// cost returns what a retry after the error costs. After a 429 it is free, as all calls wait.
+func (e *Error) cost() int {
+	switch {
+	case e.StatusCode == http.StatusTooManyRequests:
+		return 0
+	case e.StatusCode == 0 && !errors.Is(e.Err, os.ErrDeadlineExceeded):
+		return connectionCost
+	}
+	return responseCost
 }
 
 // clock is the source of time and randomness; tests replace it.
