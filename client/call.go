@@ -21,30 +21,31 @@ type operation struct {
 // call is one call of an operation: the part that all its attempts share.
 type call struct {
 	operation
-	requestID string
-	ifMatch   *string // the condition; nil for none
-	pageSize  *int    // nil leaves it to the server
-	ticket    ticket
-	limits    rateLimits // what the last response says
-	moves     bool       // whether the record is found under another customer after a success
-	send      func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error)
-	accept    func(*apiResponse) string // reads the body of a success, or returns what is wrong with it
+	limits
+	requestID   string
+	ifMatch     *string     // the condition; nil for none
+	ifNoneMatch *string     // likewise
+	pageSize    *int        // nil leaves it to the server
+	cursor      string      // of the first page
+	header      http.Header // more than the client sets
+	ticket      ticket
+	left        rateLimits // what the last response says
+	moves       bool       // whether the record is found under another customer after a success
+	send        func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error)
+	accept      func(*apiResponse) string // reads the body of a success, or returns what is wrong with it
 }
 
-func newCall(o operation) *call {
-	return &call{operation: o, requestID: uuid.Must(uuid.NewV7()).String()}
-}
-
-func (c *call) with(options []CallOption) (*call, error) {
+func (c *Client) newCall(o operation, options []CallOption) (*call, error) {
+	call := &call{operation: o, limits: c.limits, requestID: uuid.Must(uuid.NewV7()).String()}
 	for _, option := range options {
 		if option == nil {
-			return nil, fmt.Errorf("%s: an option of the call is nil", c.name)
+			return nil, fmt.Errorf("%s: an option of the call is nil", o.name)
 		}
-		if err := option(c); err != nil {
-			return nil, fmt.Errorf("%s: %w", c.name, err)
+		if err := option.applyToCall(call); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.name, err)
 		}
 	}
-	return c, nil
+	return call, nil
 }
 
 // Attempt describes one request of a call and its outcome, for the functions of WithAttemptHook. It holds no ID of a customer or
@@ -63,7 +64,7 @@ type Attempt struct {
 // do sends the request until an attempt succeeds, a retry cannot help, or no attempt is left. Its error begins with the
 // operation's name.
 func (c *Client) do(ctx context.Context, call *call) error {
-	end := c.clock.now().Add(c.retries.elapsed)
+	end := c.clock.now().Add(call.retries.elapsed)
 	if wait, err := c.pace.enter(ctx, &call.ticket, end); err != nil {
 		return fmt.Errorf("%s: %w", call.name, call.notSent(wait, err))
 	}
@@ -88,11 +89,11 @@ func (c *Client) do(ctx context.Context, call *call) error {
 			c.succeeded(ctx, call, spent, attempt)
 			return nil
 		}
-		failed.Attempts = number
+		failed.Attempts, failed.Cursor = number, call.cursor
 		failed.setOutcome(call.method)
 		failed.afterAttempt(unknown && !call.provesNoEffect(failed))
 		unknown = failed.OutcomeUnknown
-		if number < c.retries.attempts && call.mayRepeat(failed) {
+		if number < call.retries.attempts && call.mayRepeat(failed) {
 			if attempt.Wait = c.wait(ctx, number, failed.RetryAfter, end); attempt.Wait > 0 && !c.quota.take(failed.cost()) {
 				attempt.Wait = 0
 				failed.Message = strings.TrimSuffix(failed.Message, ".") + "; not repeated, as too many calls of this client have failed"
@@ -103,7 +104,7 @@ func (c *Client) do(ctx context.Context, call *call) error {
 		if failed.StatusCode == http.StatusTooManyRequests {
 			pause = max(attempt.Wait, failed.RetryAfter)
 		}
-		c.pace.done(&call.ticket, call.limits, pause, failed.StatusCode != 0)
+		c.pace.done(&call.ticket, call.left, pause, failed.StatusCode != 0)
 		attempt.Err = failed
 		c.notifyHooks(ctx, attempt)
 		if attempt.Wait == 0 {
@@ -123,7 +124,7 @@ func (c *Client) do(ctx context.Context, call *call) error {
 
 // succeeded notes the success of a call, whose retries cost so many tokens.
 func (c *Client) succeeded(ctx context.Context, call *call, spent int, last Attempt) {
-	c.pace.done(&call.ticket, call.limits, 0, true)
+	c.pace.done(&call.ticket, call.left, 0, true)
 	c.quota.give(1 + spent)
 	c.notifyHooks(ctx, last)
 }
@@ -134,7 +135,7 @@ func (c *call) notSent(wait time.Duration, err error) *Error {
 	if err == ErrRateLimited {
 		message = "the rate limit leaves no room for this call; make fewer at once, or let them take longer by WithRetries"
 	}
-	return &Error{Message: "nothing was sent: " + message, RequestID: c.requestID, RetryAfter: max(0, wait), Err: err}
+	return &Error{Message: "nothing was sent: " + message, RequestID: c.requestID, Cursor: c.cursor, RetryAfter: max(0, wait), Err: err}
 }
 
 // provesNoEffect reports whether a response shows that no earlier attempt of the call had an effect.
@@ -159,14 +160,17 @@ func (c *Client) attempt(ctx context.Context, call *call) (*apiResponse, error) 
 	if ctx.Err() != nil {
 		return nil, call.notSent(0, endOf(ctx))
 	}
-	call.limits = rateLimits{}
-	w := &timedDoer{api: *c.api, next: c.doer, ctx: ctx, timeout: c.timeout}
+	call.left = rateLimits{}
+	w := &timedDoer{api: *c.api, next: c.doer, ctx: ctx, timeout: call.timeout}
 	w.api.Client = w
 	defer w.end()
 	response, err := call.send(ctx, &w.api, func(_ context.Context, request *http.Request) error {
 		call.requestID = setDefault(request.Header, "X-Request-Id", call.requestID)
 		setDefault(request.Header, "User-Agent", c.userAgent)
 		setDefault(request.Header, "Accept", "application/json")
+		for name, values := range call.header {
+			request.Header[name] = append(request.Header[name], values...)
+		}
 		return nil
 	})
 	if lost, ok := err.(*networkError); ok {
@@ -176,10 +180,13 @@ func (c *Client) attempt(ctx context.Context, call *call) (*apiResponse, error) 
 		return nil, err
 	}
 	defer response.Body.Close()
-	call.limits = rateLimitsOf(response.Header)
+	call.left = rateLimitsOf(response.Header)
 	a, err := readResponse(response, call.requestID, c.clock.now())
 	if err != nil {
 		return nil, w.truncated(err, a)
+	}
+	if a.status == http.StatusNotModified && call.ifNoneMatch != nil {
+		return nil, &Error{StatusCode: a.status, Message: "the record has not changed", RequestID: a.requestID}
 	}
 	if a.status != call.success {
 		return nil, a.apiError()

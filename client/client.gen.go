@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/oapi-codegen/runtime"
-	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for HistoryAction.
@@ -157,7 +156,7 @@ type Provider struct {
 	CreatedAt *string `json:"createdAt"`
 
 	// CustomerID The customer that the provider cares for.
-	CustomerID openapi_types.UUID `json:"customerId"`
+	CustomerID CustomerID `json:"customerId"`
 
 	// Email The email address; its form is not checked.
 	Email *string `json:"email"`
@@ -166,7 +165,7 @@ type Provider struct {
 	Fax *string `json:"fax"`
 
 	// ID Provider ID.
-	ID openapi_types.UUID `json:"id"`
+	ID ProviderID `json:"id"`
 
 	// IsActive Whether the provider currently cares for the customer.
 	IsActive *bool `json:"isActive"`
@@ -259,6 +258,28 @@ type ProviderCreate struct {
 	State *string `json:"state,omitempty"`
 }
 
+// CreateFrom returns what creates a record like this one.
+func CreateFrom(p Provider) ProviderCreate {
+	return ProviderCreate{
+		Address:           p.Address,
+		Address2:          p.Address2,
+		City:              p.City,
+		Email:             p.Email,
+		Fax:               p.Fax,
+		IsActive:          p.IsActive,
+		IsPrimaryProvider: p.IsPrimaryProvider,
+		Notes:             p.Notes,
+		NPI:               p.NPI,
+		Phone:             p.Phone,
+		PostalCode:        p.PostalCode,
+		PracticeName:      p.PracticeName,
+		ProviderName:      p.ProviderName,
+		ProviderType:      p.ProviderType,
+		Specialty:         p.Specialty,
+		State:             p.State,
+	}
+}
+
 // ProviderList A page of providers.
 type ProviderList struct {
 	// Data The providers, the newest first.
@@ -283,7 +304,7 @@ type ProviderUpdate struct {
 	City Field[string] `json:"city,omitzero"`
 
 	// CustomerID Moves the provider to this customer, who must exist in the same organization.
-	CustomerID *openapi_types.UUID `json:"customerId,omitempty"`
+	CustomerID *CustomerID `json:"customerId,omitempty"`
 
 	// Email The email address; its form is not checked.
 	Email Field[string] `json:"email,omitzero"`
@@ -325,6 +346,57 @@ type ProviderUpdate struct {
 	State Field[string] `json:"state,omitzero"`
 }
 
+// UpdateFrom returns the update that gives each property the value that it has in the record, so that another record becomes like it. It
+// moves the other to the same customer, unless you set its CustomerID to nil.
+func UpdateFrom(p Provider) ProviderUpdate {
+	return ProviderUpdate{
+		Address:           FieldOf(p.Address),
+		Address2:          FieldOf(p.Address2),
+		City:              FieldOf(p.City),
+		CustomerID:        &p.CustomerID,
+		Email:             FieldOf(p.Email),
+		Fax:               FieldOf(p.Fax),
+		IsActive:          FieldOf(p.IsActive),
+		IsPrimaryProvider: FieldOf(p.IsPrimaryProvider),
+		Notes:             FieldOf(p.Notes),
+		NPI:               FieldOf(p.NPI),
+		Phone:             FieldOf(p.Phone),
+		PostalCode:        FieldOf(p.PostalCode),
+		PracticeName:      FieldOf(p.PracticeName),
+		ProviderName:      FieldOf(p.ProviderName),
+		ProviderType:      &p.ProviderType,
+		Specialty:         FieldOf(p.Specialty),
+		State:             FieldOf(p.State),
+	}
+}
+
+// Diff returns the update that turns one record into the other: what differs, and nothing else. Equal records have the zero update.
+func Diff(from, to Provider) ProviderUpdate {
+	var update ProviderUpdate
+	update.Address = difference(from.Address, to.Address)
+	update.Address2 = difference(from.Address2, to.Address2)
+	update.City = difference(from.City, to.City)
+	if from.CustomerID != to.CustomerID {
+		update.CustomerID = &to.CustomerID
+	}
+	update.Email = difference(from.Email, to.Email)
+	update.Fax = difference(from.Fax, to.Fax)
+	update.IsActive = difference(from.IsActive, to.IsActive)
+	update.IsPrimaryProvider = difference(from.IsPrimaryProvider, to.IsPrimaryProvider)
+	update.Notes = difference(from.Notes, to.Notes)
+	update.NPI = difference(from.NPI, to.NPI)
+	update.Phone = difference(from.Phone, to.Phone)
+	update.PostalCode = difference(from.PostalCode, to.PostalCode)
+	update.PracticeName = difference(from.PracticeName, to.PracticeName)
+	update.ProviderName = difference(from.ProviderName, to.ProviderName)
+	if from.ProviderType != to.ProviderType {
+		update.ProviderType = &to.ProviderType
+	}
+	update.Specialty = difference(from.Specialty, to.Specialty)
+	update.State = difference(from.State, to.State)
+	return update
+}
+
 // RateLimitResponse Too many requests.
 type RateLimitResponse struct {
 	// Code Always `RATE_LIMIT_EXCEEDED`.
@@ -349,9 +421,6 @@ type ValidationErrorResponse struct {
 	Message string `json:"message"`
 }
 
-// CustomerID defines model for CustomerId.
-type CustomerID = openapi_types.UUID
-
 // historyCursor defines model for historyCursor.
 type historyCursor = string
 
@@ -372,9 +441,6 @@ const maxPageSize = 100
 
 // providerCursor defines model for providerCursor.
 type providerCursor = string
-
-// ProviderID defines model for ProviderId.
-type ProviderID = openapi_types.UUID
 
 // ProviderTypeFilter What kind of provider it is.
 type ProviderTypeFilter = ProviderType
@@ -402,6 +468,10 @@ type ProviderFilter struct {
 
 	// IsActive Only providers whose `isActive` has this value. A provider whose `isActive` is `null` matches neither.
 	IsActive *IsActiveFilter
+
+	// Cursor is where the iteration begins: that of a Page, or of an Error that ended another iteration with the same filter.
+	// Empty is the beginning.
+	Cursor string
 
 	// PageSize is how many records are requested at once, from 1 to 100; 0 leaves it to the server.
 	PageSize int

@@ -26,8 +26,7 @@ type Client struct {
 	api       *plainClient
 	doer      *keyDoer          // of api
 	transport http.RoundTripper // the one of WithTransport, or nil
-	timeout   time.Duration     // of an attempt
-	retries   retries
+	limits    limits            // unless a call has its own
 	userAgent string
 	hooks     []func(context.Context, Attempt)
 	clock     clock
@@ -46,8 +45,7 @@ func New(apiKey string, options ...Option) (*Client, error) {
 	standard := &http.Client{Transport: newTransport()}
 	c := &Client{
 		api:       &plainClient{Server: DefaultBaseURL, Client: standard},
-		timeout:   DefaultTimeout,
-		retries:   retries{DefaultAttempts, DefaultElapsed},
+		limits:    limits{DefaultTimeout, retries{DefaultAttempts, DefaultElapsed}},
 		userAgent: userAgent(),
 		clock:     systemClock,
 		quota:     &quota{tokens: firstTokens},

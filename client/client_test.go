@@ -19,8 +19,8 @@ const apiKey = "cc_0123456789secret"
 
 // The IDs of customer and provider differ, so that tests see which one goes where.
 var (
-	customerID = uuid.MustParse("3c90c3cc-0d44-4b50-8888-8dd25736052a")
-	providerID = uuid.MustParse("7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11")
+	customerID = client.CustomerID(uuid.MustParse("3c90c3cc-0d44-4b50-8888-8dd25736052a"))
+	providerID = client.ProviderID(uuid.MustParse("7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11"))
 )
 
 const record = `{"id":"7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11","createdAt":"2026-06-17T19:07:23.709Z","updatedAt":null,
@@ -54,8 +54,8 @@ var (
 	create = operation{"create provider", "POST", route, func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
 		return oneOf(c.CreateProvider(ctx, customerID, creation, options...))
 	}, 201, record}
-	get = operation{"get provider", "GET", route + "/{providerId}", func(ctx context.Context, c *client.Client, _ ...client.CallOption) error {
-		return oneOf(c.GetProvider(ctx, customerID, providerID))
+	get = operation{"get provider", "GET", route + "/{providerId}", func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
+		return oneOf(c.GetProvider(ctx, customerID, providerID, options...))
 	}, 200, record}
 	change = operation{"update provider", "PATCH", route + "/{providerId}", func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
 		return oneOf(c.UpdateProvider(ctx, customerID, providerID, update, options...))
@@ -63,11 +63,11 @@ var (
 	remove = operation{"delete provider", "DELETE", route + "/{providerId}", func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
 		return c.DeleteProvider(ctx, customerID, providerID, options...)
 	}, 200, deleted}
-	providers = operation{"list providers", "GET", route, func(ctx context.Context, c *client.Client, _ ...client.CallOption) error {
-		return lastOf(c.Providers(ctx, customerID, client.ProviderFilter{}))
+	providers = operation{"list providers", "GET", route, func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
+		return lastOf(c.Providers(ctx, customerID, client.ProviderFilter{}, options...))
 	}, 200, list("", record)}
-	history = operation{"list provider history", "GET", route + "/{providerId}/history", func(ctx context.Context, c *client.Client, _ ...client.CallOption) error {
-		return lastOf(c.ProviderHistory(ctx, customerID, providerID))
+	history = operation{"list provider history", "GET", route + "/{providerId}/history", func(ctx context.Context, c *client.Client, options ...client.CallOption) error {
+		return lastOf(c.ProviderHistory(ctx, customerID, providerID, options...))
 	}, 200, list("", entry)}
 
 	operations = []operation{create, get, change, remove, providers, history}

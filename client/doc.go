@@ -19,7 +19,8 @@
 //	}
 //
 // A property that can be null is a [Field]: [Set] gives it a value, [Clear] sets it to null, and the zero Field leaves the
-// property as it is. CustomerID and ProviderType cannot be null, so they are pointers:
+// property as it is. [FieldOf] makes one from a pointer, and [Diff] a whole update from two records. CustomerID and ProviderType
+// cannot be null, so they are pointers:
 //
 //	client.ProviderUpdate{ProviderType: new(client.ProviderTypePharmacy)}
 //
@@ -38,14 +39,23 @@
 // [Client.GetProvider] reads a record, and [Client.DeleteProvider] deletes it. [Client.Providers] iterates over a customer's
 // records, all of them or those that match a [ProviderFilter]. It requests the next page when the loop needs it:
 //
-//	for provider, err := range c.Providers(ctx, customerID, client.ProviderFilter{IsActive: new(true)}) {
+//	for record, err := range c.Providers(ctx, customerID, client.ProviderFilter{IsActive: new(true)}) {
 //		if err != nil {
 //			return err // the iteration is over
 //		}
-//		fmt.Println(provider.ID, provider.ProviderType)
+//		fmt.Println(record.ID, record.ProviderType)
 //	}
 //
-// [Client.ProviderHistory] iterates over the changes of a record, the latest first.
+// [Client.ProviderHistory] iterates over the changes of a record, the latest first. An iteration that an error ended goes on with the
+// Cursor of the [Error], and [Client.ProviderPages] and [Client.ProviderHistoryPages] iterate over whole pages.
+//
+// IDs are of the types [CustomerID] and [ProviderID], so that a program which swaps them does not compile: convert a uuid.UUID with
+// client.CustomerID(id), and text with [ParseCustomerID].
+//
+// # Options of a call
+//
+// Every method takes a [CallOption]: [WithTimeout], [WithRetries] and [WithoutRetries] for this call alone, [RequestID], [Header], and
+// what belongs to an operation, such as [IfMatch] and [IfNoneMatch].
 //
 // # Errors
 //

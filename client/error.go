@@ -12,6 +12,7 @@ import (
 // The kinds of an Error, for errors.Is. A response with the status 401, 403, 404, 412 or 422 is of a kind only if it has the contract's
 // form: it may be a proxy's page.
 var (
+	ErrNotModified        = errors.New("not modified")        // 304: the record still has the version of IfNoneMatch
 	ErrUnauthorized       = errors.New("unauthorized")        // 401: the key is missing, unknown, revoked or expired
 	ErrForbidden          = errors.New("forbidden")           // 403: the key lacks a permission
 	ErrNotFound           = errors.New("not found")           // 404: no such customer, or no such provider of the customer; nothing was changed. A path that the API does not have is of no kind
@@ -40,13 +41,14 @@ var ErrNoVersions = errors.New("the server keeps no versions of its records, for
 var ErrETagNeverMatches = errors.New("the server rejects the ETag that it sent for this record, although the record has not changed; a proxy may rewrite ETags. Nothing was changed")
 
 // Error is the error of a call: a response that is not a success or cannot be read, or no response. Its text holds no submitted
-// value, no ID except the request's, and not the key.
+// value, no ID except the request's, and not the key. A test can make one: &Error{StatusCode: 412} is an ErrPreconditionFailed.
 type Error struct {
 	StatusCode     int           // 0 if no response came
 	Code           string        // the contract's, such as NOT_FOUND; empty if the response is not in the contract's form
 	Message        string        // for a person
 	Fields         []FieldError  // with ErrValidation: every error of the request
 	RequestID      string        // the ID of the request in the client and the server; quote it when you ask for help
+	Cursor         string        // of an iteration: it goes on where this page begins; empty for the first page
 	RetryAfter     time.Duration // the wait that the server requests; 0 if none
 	Attempts       int           // the number of attempts of the call; 0 if nothing was sent
 	OutcomeUnknown bool          // whether an attempt may have made the change, see ErrOutcomeUnknown
@@ -55,6 +57,8 @@ type Error struct {
 	// hold the URL, and so the customer's ID. A timeout is os.ErrDeadlineExceeded, or context.DeadlineExceeded if the
 	// context's deadline passed.
 	Err error
+
+	foreign bool // whether the response is not in the contract's form
 }
 
 // maxFields bounds how many errors the text of an Error lists; Fields has them all.
@@ -112,16 +116,18 @@ func (e *Error) Is(target error) bool {
 	if e.Err != nil {
 		return e.Err != ErrRateLimited && target == ErrUnavailable && !ended(e.Err) && !isPermanent(e.Err)
 	}
-	if e.Code == "" {
+	if e.foreign {
 		return false
 	}
 	switch e.StatusCode {
+	case http.StatusNotModified:
+		return target == ErrNotModified
 	case http.StatusUnauthorized:
 		return target == ErrUnauthorized
 	case http.StatusForbidden:
 		return target == ErrForbidden
 	case http.StatusNotFound:
-		return target == ErrNotFound && e.Code == codeNotFound && !e.OutcomeUnknown
+		return target == ErrNotFound && (e.Code == codeNotFound || e.Code == "") && !e.OutcomeUnknown
 	case http.StatusPreconditionFailed:
 		return target == ErrPreconditionFailed && !e.OutcomeUnknown
 	case http.StatusUnprocessableEntity:

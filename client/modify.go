@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/google/uuid"
+	"slices"
+	"time"
 )
+
+var modifyProvider = operation{name: "modify provider"} // several of the contract's
 
 // maxModifications bounds how often ModifyProvider reads a record that others keep changing.
 const maxModifications = 10
@@ -23,22 +25,28 @@ const maxModifications = 10
 // the server rejects the ETag that it sends itself, the error is ErrETagNeverMatches. The other errors are those of
 // GetProvider and UpdateProvider. One of them is ErrOutcomeUnknown. ModifyProvider never sends another change after it: the
 // first may have been made, and making it again could apply it twice.
-func (c *Client) ModifyProvider(ctx context.Context, customerID, providerID uuid.UUID, modify func(current *Record) (ProviderUpdate, error)) (*Record, error) {
+//
+// The options are those of both calls. IfMatch and IfNoneMatch are none of them.
+func (c *Client) ModifyProvider(ctx context.Context, customerID CustomerID, providerID ProviderID, modify func(current *Record) (ProviderUpdate, error), options ...CallOption) (*Record, error) {
 	if modify == nil {
 		return nil, errors.New("modify provider: the function is nil")
 	}
-	record, err := c.modify(ctx, customerID, providerID, modify)
+	whole, err := c.newCall(modifyProvider, options)
+	if err != nil {
+		return nil, err
+	}
+	end := c.clock.now().Add(whole.retries.elapsed)
+	record, err := c.modify(ctx, customerID, providerID, modify, end, options)
 	if err != nil {
 		return nil, fmt.Errorf("modify provider: %w", err)
 	}
 	return record, nil
 }
 
-func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, modify func(*Record) (ProviderUpdate, error)) (*Record, error) {
-	end := c.clock.now().Add(c.retries.elapsed)
+func (c *Client) modify(ctx context.Context, customerID CustomerID, providerID ProviderID, modify func(*Record) (ProviderUpdate, error), end time.Time, options []CallOption) (*Record, error) {
 	rejected := "" // the ETag of the last update that failed
 	for number := 1; ; number++ {
-		current, err := c.GetProvider(ctx, customerID, providerID)
+		current, err := c.GetProvider(ctx, customerID, providerID, options...)
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +57,7 @@ func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, m
 			return nil, ErrETagNeverMatches
 		}
 		rejected = current.ETag
-		condition := IfMatch(current.ETag) // modify may change the record
+		conditional := append(slices.Clone(options), IfMatch(current.ETag)) // modify may change the record
 		update, err := modify(current)
 		if err != nil {
 			return nil, err
@@ -57,7 +65,7 @@ func (c *Client) modify(ctx context.Context, customerID, providerID uuid.UUID, m
 		if update == (ProviderUpdate{}) {
 			return current, nil
 		}
-		record, err := c.UpdateProvider(ctx, customerID, providerID, update, condition)
+		record, err := c.UpdateProvider(ctx, customerID, providerID, update, conditional...)
 		failed, ok := errors.AsType[*Error](err)
 		if !ok || !failed.Is(ErrPreconditionFailed) || failed.Code == codeUnknownETag || number == maxModifications {
 			return record, err

@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Option configures a Client: WithBaseURL, WithTransport, WithTimeout, WithRetries, WithoutRetries, WithRateLimit, WithUserAgent,
@@ -52,43 +51,6 @@ func WithTransport(transport http.RoundTripper) Option {
 			return errors.New("WithTransport: the transport is nil")
 		}
 		c.transport = transport
-		return nil
-	})
-}
-
-// WithTimeout bounds an attempt, from looking up the host to the last byte of the response: the connection, the proxy and TLS are included,
-// the waits before it and request editors are not. The default is DefaultTimeout. It must be more than 0. WithRetries and the
-// context bound a whole call. An attempt that takes longer ends with os.ErrDeadlineExceeded and may be repeated.
-func WithTimeout(timeout time.Duration) Option {
-	return option(func(c *Client) error {
-		if timeout <= 0 {
-			return errors.New("WithTimeout: the timeout must be more than 0")
-		}
-		c.timeout = timeout
-		return nil
-	})
-}
-
-// WithRetries bounds a call: it makes at most that many attempts, including the first, and begins none when elapsed has passed since the
-// call began. The waits between attempts count, and those for the rate limit. Both must be more than 0. So a call lasts no
-// longer than elapsed and one timeout, or than its context. The defaults are DefaultAttempts and DefaultElapsed.
-//
-// Give a job in the background more: when its rate limit is reached, a call may have to wait for a minute or longer, as others are
-// before it.
-func WithRetries(attempts int, elapsed time.Duration) Option {
-	return option(func(c *Client) error {
-		if attempts < 1 || elapsed <= 0 {
-			return errors.New("WithRetries: attempts and elapsed must be more than 0; WithoutRetries switches retries off")
-		}
-		c.retries = retries{attempts, elapsed}
-		return nil
-	})
-}
-
-// WithoutRetries limits each call to one attempt.
-func WithoutRetries() Option {
-	return option(func(c *Client) error {
-		c.retries.attempts = 1
 		return nil
 	})
 }

@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/carecycle/provider-api/client"
 	"github.com/carecycle/provider-api/gen/property"
-	"github.com/google/uuid"
 )
 
 // named is the record under this number in its name.
@@ -39,7 +39,7 @@ func TestProvidersWalksThroughAllPages(t *testing.T) {
 		t.Error("it asks before anybody walks")
 	}
 	var got []string
-	step := func(p client.Provider, err error) {
+	step := func(p *client.Record, err error) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestProviderFilter(t *testing.T) {
 func TestProviderHistory(t *testing.T) {
 	first := `{"version":1,"at":"2026-06-17T19:07:23.709Z","action":"created","keyId":null,"requestId":"r","changes":[{"field":"isActive","from":null,"to":true}]}`
 	server := &pager{pages: []string{list("c1", entry), list("", first)}}
-	var got []client.HistoryEntry
+	var got []*client.HistoryEntry
 	for e, err := range serve(t, server.ServeHTTP).ProviderHistory(t.Context(), customerID, providerID) {
 		if err != nil {
 			t.Fatal(err)
@@ -133,8 +133,8 @@ func TestPageSize(t *testing.T) {
 	}{
 		{history(client.PageSize(0)), "list provider history: PageSize must be from 1 to 100"},
 		{history(client.PageSize(101)), "list provider history: PageSize must be from 1 to 100"},
-		{history(client.IfMatch("*")), "list provider history: IfMatch is for a record"},
-		{c.DeleteProvider(t.Context(), customerID, providerID, client.PageSize(1)), "delete provider: PageSize is for ProviderHistory"},
+		{history(client.IfMatch("*")), "list provider history: IfMatch is for an update or a deletion"},
+		{c.DeleteProvider(t.Context(), customerID, providerID, client.PageSize(1)), "delete provider: PageSize is for a history; ProviderFilter has a field for it"},
 	} {
 		if test.err == nil || test.err.Error() != test.want {
 			t.Errorf("got %v, want %s", test.err, test.want)
@@ -179,7 +179,7 @@ func TestWalksEnd(t *testing.T) {
 					t.Fatal("it goes on after an error")
 				case err == nil:
 					items++
-				case p.ID != uuid.Nil:
+				case p != nil:
 					t.Errorf("the error comes with %+v", p)
 				}
 				last = err
@@ -221,5 +221,101 @@ func TestLongestPages(t *testing.T) {
 		if err := test.operation.call(t.Context(), c); err != nil {
 			t.Errorf("%s, %d bytes: %v", name, len(body), err)
 		}
+	}
+}
+
+// TestResume ends a walk in the middle, and goes on where it ended.
+func TestResume(t *testing.T) {
+	server := &pager{pages: []string{list("c1", named(1), named(2)), list("c2", named(3)), list("", named(4))}}
+	var lost atomic.Bool
+	lost.Store(true)
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if lost.Load() && r.URL.Query().Get("cursor") == "c2" {
+			panic(http.ErrAbortHandler)
+		}
+		server.ServeHTTP(w, r)
+	}, client.WithoutRetries())
+	var got []string
+	walk := func(filter client.ProviderFilter) (last error) {
+		for record, err := range c.Providers(t.Context(), customerID, filter) {
+			if last = err; err == nil {
+				got = append(got, *record.ProviderName)
+			}
+		}
+		return last
+	}
+	err := walk(client.ProviderFilter{})
+	wantKinds(t, err, client.ErrUnavailable)
+	lost.Store(false)
+	if err := walk(client.ProviderFilter{Cursor: asError(t, err).Cursor}); err != nil || !slices.Equal(got, []string{"1", "2", "3", "4"}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+
+	var pages []client.Page[client.Record]
+	for page, err := range c.ProviderPages(t.Context(), customerID, client.ProviderFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, *page)
+	}
+	if len(pages) != 3 || len(pages[0].Items) != 2 || pages[0].Cursor != "" || pages[0].NextCursor != "c1" || pages[1].Cursor != "c1" || pages[2].NextCursor != "" || pages[2].RequestID == "" {
+		t.Errorf("pages %+v", pages)
+	}
+	for page, err := range c.ProviderPages(t.Context(), customerID, client.ProviderFilter{Cursor: pages[0].NextCursor}) {
+		if err != nil || *page.Items[0].ProviderName != "3" {
+			t.Errorf("the page after the first: %+v, %v", page, err)
+		}
+		break
+	}
+}
+
+func TestResumeAHistory(t *testing.T) {
+	server := &pager{pages: []string{list("c1", entry), list("", entry)}}
+	var lost atomic.Bool
+	lost.Store(true)
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if lost.Load() && r.URL.Query().Get("cursor") == "c1" {
+			panic(http.ErrAbortHandler)
+		}
+		server.ServeHTTP(w, r)
+	}, client.WithoutRetries())
+	err := lastOf(c.ProviderHistory(t.Context(), customerID, providerID))
+	wantKinds(t, err, client.ErrUnavailable)
+	lost.Store(false)
+	server.asked = nil
+	for page, err := range c.ProviderHistoryPages(t.Context(), customerID, providerID, client.Cursor(asError(t, err).Cursor)) {
+		if err != nil || page.Cursor != "c1" || page.NextCursor != "" || len(page.Items) != 1 {
+			t.Errorf("%+v, %v", page, err)
+		}
+	}
+	if !slices.Equal(server.asked, []string{"cursor=c1"}) {
+		t.Errorf("asked for %q", server.asked)
+	}
+}
+
+// A loop that ignores the error does not take half of the records for all of them: it ends with a nil record.
+func TestIgnoredErrorOfAWalk(t *testing.T) {
+	c := serve(t, respond(500, ""))
+	defer func() {
+		if recover() == nil {
+			t.Error("the loop ended as if there were no more records")
+		}
+	}()
+	for record := range c.Providers(t.Context(), customerID, client.ProviderFilter{}) {
+		_ = record.ID
+	}
+}
+
+func TestListedETags(t *testing.T) {
+	withETag := strings.TrimSuffix(record, "}") + `,"etag":"\"7\""}`
+	var got []string
+	for record, err := range serve(t, respond(200, list("", withETag, record))).Providers(t.Context(), customerID, client.ProviderFilter{}) {
+		if err != nil || record.RequestID == "" {
+			t.Fatalf("%+v, %v", record, err)
+		}
+		got = append(got, record.ETag)
+	}
+	if !slices.Equal(got, []string{`"7"`, ""}) { // a server of an older contract lists none
+		t.Errorf("ETags %q", got)
 	}
 }

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
-	"regexp"
 	"strings"
 
 	"github.com/google/uuid"
@@ -17,28 +15,9 @@ import (
 // Record is a provider as the API returned it.
 type Record struct {
 	Provider
-	ETag      string // the record's version, for IfMatch; empty if the server keeps none
+	ETag      string // the record's version, for IfMatch and IfNoneMatch; empty if the server keeps none, or does not list it
 	RequestID string // the ID of the request that returned it
 }
-
-// CallOption changes one call: IfMatch for one that writes, PageSize for a history.
-type CallOption func(*call) error
-
-// IfMatch makes an update or a deletion conditional: the API rejects it with ErrPreconditionFailed unless the record still has the
-// version of that ETag. The ETag is that of a Record, quotes included. An empty one is an error, so that a conditional change is
-// never sent without its condition.
-func IfMatch(etag string) CallOption {
-	return func(c *call) error {
-		if !entityTags.MatchString(etag) {
-			return errors.New(`IfMatch needs the ETag of a record, such as "7" with its quotes`)
-		}
-		c.ifMatch = &etag
-		return nil
-	}
-}
-
-// entityTags is what the contract lets If-Match be.
-var entityTags = regexp.MustCompile(`^[ \t]*(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)[ \t]*$`)
 
 // The routes of the API, as hooks see them.
 const (
@@ -61,14 +40,11 @@ var (
 // for now (429, or a 503 with the code SERVICE_UNAVAILABLE), or there was no connection. After any other failure that leaves
 // the outcome open, it returns ErrOutcomeUnknown at once: look for the record with Providers before you call again.
 //
-// Its errors are those of UpdateProvider. The option IfMatch is an error, as there is no version to match.
-func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, create ProviderCreate, options ...CallOption) (*Record, error) {
-	call, err := newCall(createProvider).with(options)
+// Its errors are those of UpdateProvider.
+func (c *Client) CreateProvider(ctx context.Context, customerID CustomerID, create ProviderCreate, options ...CallOption) (*Record, error) {
+	call, err := c.newCall(createProvider, options)
 	if err != nil {
 		return nil, err
-	}
-	if call.ifMatch != nil {
-		return nil, fmt.Errorf("%s: IfMatch is for records that are there", call.name)
 	}
 	body, err := json.Marshal(create)
 	if err != nil {
@@ -82,7 +58,7 @@ func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, creat
 	call.send = func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error) {
 		return api.CreateCustomerProviderWithBody(ctx, customerID, "application/json", bytes.NewReader(body), last)
 	}
-	call.accept = record.accept(func() bool { return record.CustomerID == customerID && record.ID != uuid.Nil })
+	call.accept = record.accept(func() bool { return record.CustomerID == customerID && record.ID != ProviderID(uuid.Nil) })
 	if err := c.do(ctx, call); err != nil {
 		return nil, err
 	}
@@ -90,12 +66,16 @@ func (c *Client) CreateProvider(ctx context.Context, customerID uuid.UUID, creat
 }
 
 // GetProvider reads a customer's provider. It retries transient failures. Its errors are those of UpdateProvider, except for
-// ErrOutcomeUnknown.
-func (c *Client) GetProvider(ctx context.Context, customerID, providerID uuid.UUID) (*Record, error) {
-	call := newCall(getProvider)
+// ErrOutcomeUnknown, and ErrNotModified with IfNoneMatch.
+func (c *Client) GetProvider(ctx context.Context, customerID CustomerID, providerID ProviderID, options ...CallOption) (*Record, error) {
+	call, err := c.newCall(getProvider, options)
+	if err != nil {
+		return nil, err
+	}
+	params := &paramsGet{IfNoneMatch: call.ifNoneMatch}
 	var record Record
 	call.send = func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error) {
-		return api.GetCustomerProvider(ctx, customerID, providerID, nil, last)
+		return api.GetCustomerProvider(ctx, customerID, providerID, params, last)
 	}
 	call.accept = record.accept(func() bool { return record.ID == providerID && record.CustomerID == customerID })
 	if err := c.do(ctx, call); err != nil {
@@ -113,8 +93,8 @@ func (c *Client) GetProvider(ctx context.Context, customerID, providerID uuid.UU
 // An error is an *Error; errors.Is compares it with ErrNotFound, ErrValidation and the others, and with the context's errors. The
 // exceptions are errors before a request is sent: an invalid option of the call, text that is not UTF-8, the error of a
 // request editor.
-func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid.UUID, update ProviderUpdate, options ...CallOption) (*Record, error) {
-	call, err := newCall(updateProvider).with(options)
+func (c *Client) UpdateProvider(ctx context.Context, customerID CustomerID, providerID ProviderID, update ProviderUpdate, options ...CallOption) (*Record, error) {
+	call, err := c.newCall(updateProvider, options)
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +122,8 @@ func (c *Client) UpdateProvider(ctx context.Context, customerID, providerID uuid
 // the provider is gone, whether or not this call deleted it. If it is not found at the first attempt, the error is ErrNotFound. If
 // a retry fails because of IfMatch, the provider still exists, and the error is ErrPreconditionFailed. The other errors are those
 // of UpdateProvider.
-func (c *Client) DeleteProvider(ctx context.Context, customerID, providerID uuid.UUID, options ...CallOption) error {
-	call, err := newCall(deleteProvider).with(options)
+func (c *Client) DeleteProvider(ctx context.Context, customerID CustomerID, providerID ProviderID, options ...CallOption) error {
+	call, err := c.newCall(deleteProvider, options)
 	if err != nil {
 		return err
 	}

@@ -134,9 +134,9 @@ func (s *realServer) client(key string, options ...client.Option) *client.Client
 }
 
 // importRecord makes a record with a city and returns its customer and its ID.
-func (s *realServer) importRecord() (customer, id uuid.UUID) {
+func (s *realServer) importRecord() (customer client.CustomerID, id client.ProviderID) {
 	s.t.Helper()
-	customer, id = uuid.New(), uuid.New()
+	customer, id = client.CustomerID(uuid.New()), client.ProviderID(uuid.New())
 	s.run(fmt.Sprintf(`{"customerId":%q,"id":%q,"providerType":"Hospital","city":"Old Town"}`, customer, id), "import", "-", "--organization", "acme")
 	return customer, id
 }

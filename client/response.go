@@ -79,6 +79,8 @@ func (a *apiResponse) apiError() *Error {
 	}
 	fault := a.problem()
 	switch {
+	case a.status == http.StatusNotModified:
+		fault = "says that the record has not changed, which was not asked for"
 	case a.status >= 300 && a.status < 400:
 		fault = "is a redirect, which is not followed because the key would go along"
 	case fault != "":
@@ -116,7 +118,7 @@ func (a *apiResponse) unexpected(fault string) *Error {
 func (a *apiResponse) newError(message string) *Error {
 	return &Error{
 		StatusCode: a.status, Message: message, RequestID: a.requestID,
-		RetryAfter: a.retryAfter(""), OutcomeUnknown: a.status < 300 || a.status >= 500,
+		RetryAfter: a.retryAfter(""), OutcomeUnknown: a.status < 300 || a.status >= 500, foreign: true,
 	}
 }
 

@@ -82,7 +82,7 @@ func TestRealServer(t *testing.T) {
 		if err != nil || *changed.City != "New Old Town" || changed.ETag != `"2"` {
 			t.Fatalf("changed: %+v, %v", changed, err)
 		}
-		var entries []client.HistoryEntry
+		var entries []*client.HistoryEntry
 		for entry, err := range c.ProviderHistory(ctx, customer, made.ID) {
 			if err != nil {
 				t.Fatal(err)
@@ -126,7 +126,7 @@ func TestRealServer(t *testing.T) {
 		slices.SortFunc(records, func(a, b *client.Record) int { // the newest first; of those of one millisecond, by ID
 			return -cmp.Or(strings.Compare(*a.CreatedAt, *b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
 		})
-		var want, active []uuid.UUID
+		var want, active []client.ProviderID
 		for _, record := range records {
 			want = append(want, record.ID)
 			if record.IsActive != nil && *record.IsActive {
@@ -135,15 +135,15 @@ func TestRealServer(t *testing.T) {
 		}
 		for _, test := range []struct {
 			filter client.ProviderFilter
-			want   []uuid.UUID
+			want   []client.ProviderID
 		}{
 			{client.ProviderFilter{PageSize: 2}, want},
 			{client.ProviderFilter{}, want},
 			{client.ProviderFilter{PageSize: 1, IsActive: new(true)}, active},
-			{client.ProviderFilter{ProviderType: new(client.ProviderTypeHospital)}, []uuid.UUID{first}},
+			{client.ProviderFilter{ProviderType: new(client.ProviderTypeHospital)}, []client.ProviderID{first}},
 			{client.ProviderFilter{ProviderType: new(client.ProviderTypePharmacy)}, nil},
 		} {
-			var got []uuid.UUID
+			var got []client.ProviderID
 			for provider, err := range c.Providers(ctx, customer, test.filter) {
 				if err != nil {
 					t.Fatal(err)

@@ -22,7 +22,6 @@ import (
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
-	"github.com/google/uuid"
 )
 
 // TestCrash kills the server, and PostgreSQL under it, while records are changed, and compares the database with the responses that
@@ -69,7 +68,8 @@ func torture(t *testing.T, v *crashingServer) {
 	for w := range writers {
 		var own []*writer
 		for _, r := range records[w*perWriter : (w+1)*perWriter] {
-			own = append(own, &writer{server: v, customer: uuid.MustParse(r.customer), id: uuid.MustParse(r.id), version: 1, notes: "old notes", acknowledged: map[int64]string{}})
+			customer, id := r.ids()
+			own = append(own, &writer{server: v, customer: customer, id: id, version: 1, notes: "old notes", acknowledged: map[int64]string{}})
 		}
 		all = append(all, own...)
 		writing.Go(func() {
@@ -191,7 +191,8 @@ func (d *dialer) dial(ctx context.Context, network, _ string) (net.Conn, error) 
 // writer is the only one to change its record, and so knows its state.
 type writer struct {
 	server       *crashingServer
-	customer, id uuid.UUID
+	customer     client.CustomerID
+	id           client.ProviderID
 	version      int64
 	notes        string
 	open         string           // the notes that were sent and may have been saved; empty if there are none

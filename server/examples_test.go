@@ -172,7 +172,7 @@ func shape(value any) any {
 		form := map[string]any{}
 		for name, member := range value {
 			form[name] = shape(member)
-			if name == "changes" || name == "nextCursor" && member != nil {
+			if name == "changes" || name == "etag" || name == "nextCursor" && member != nil {
 				form[name] = name
 			}
 		}

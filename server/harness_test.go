@@ -50,6 +50,11 @@ func pathOf(customer, id string) string { return "/v2/customers/" + customer + "
 
 func (r record) path() string { return pathOf(r.customer, r.id) }
 
+// ids returns the IDs as the client has them.
+func (r record) ids() (client.CustomerID, client.ProviderID) {
+	return client.CustomerID(uuid.MustParse(r.customer)), client.ProviderID(uuid.MustParse(r.id))
+}
+
 // imported are the properties that newRecords gives each record, in addition to its IDs.
 var imported = func() map[string]any {
 	values := map[string]any{}

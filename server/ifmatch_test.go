@@ -81,9 +81,10 @@ func TestIfMatch(t *testing.T) {
 func TestIfMatchByClient(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
-	r, c := a.newRecord(), a.client(a.key)
+	c := a.client(a.key)
+	customer, id := a.newRecord().ids()
 	update := func(city, etag string) (*client.Record, error) {
-		return c.UpdateProvider(t.Context(), uuid.MustParse(r.customer), uuid.MustParse(r.id), client.ProviderUpdate{City: client.Set(city)}, client.IfMatch(etag))
+		return c.UpdateProvider(t.Context(), customer, id, client.ProviderUpdate{City: client.Set(city)}, client.IfMatch(etag))
 	}
 	first, err := update("first", `"1"`)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/carecycle/provider-api/client"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/proxytest"
-	"github.com/google/uuid"
 )
 
 // TestCompressingProxy changes a record through a proxy that compresses responses, and weakens their ETags for that.
@@ -57,7 +56,8 @@ func TestCompressingProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := 0
-	record, err := c.ModifyProvider(context.Background(), uuid.MustParse(r.customer), uuid.MustParse(r.id), func(*client.Record) (client.ProviderUpdate, error) {
+	customer, id := r.ids()
+	record, err := c.ModifyProvider(context.Background(), customer, id, func(*client.Record) (client.ProviderUpdate, error) {
 		calls++
 		return client.ProviderUpdate{City: client.Set("Hamburg")}, nil
 	})

@@ -277,7 +277,7 @@ func TestUpdateByClient(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
 	r, c, ctx := a.newRecord(), a.client(a.key), context.Background()
-	customer, id := uuid.MustParse(r.customer), uuid.MustParse(r.id)
+	customer, id := r.ids()
 
 	set, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{Phone: client.Set("+1 555 0100"), IsActive: client.Set(true)})
 	if err != nil {
@@ -307,8 +307,9 @@ func TestUpdateMove(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
 	r, c, ctx := a.newRecord(), a.client(a.key), context.Background()
-	from, to, id := uuid.MustParse(r.customer), uuid.MustParse(a.newRecord().customer), uuid.MustParse(r.id)
-	move := func(from, to uuid.UUID) (*client.Record, error) {
+	from, id := r.ids()
+	to, _ := a.newRecord().ids()
+	move := func(from, to client.CustomerID) (*client.Record, error) {
 		return c.UpdateProvider(ctx, from, id, client.ProviderUpdate{CustomerID: &to})
 	}
 
@@ -319,7 +320,7 @@ func TestUpdateMove(t *testing.T) {
 	if _, err := move(from, to); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("under the old path: %v, want not found", err)
 	}
-	if _, err := move(to, uuid.New()); !errors.Is(err, client.ErrValidation) {
+	if _, err := move(to, client.CustomerID(uuid.New())); !errors.Is(err, client.ErrValidation) {
 		t.Errorf("to an unknown customer: %v, want a rejection", err)
 	}
 	if same, err := move(to, to); err != nil || same.ETag != `"2"` {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/client"
-	"github.com/google/uuid"
 )
 
 func main() {
@@ -34,7 +33,14 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	customerID, providerID := uuid.MustParse(os.Args[2]), uuid.MustParse(os.Args[3])
+	customerID, err := client.ParseCustomerID(os.Args[2])
+	if err != nil {
+		return err
+	}
+	providerID, err := client.ParseProviderID(os.Args[3])
+	if err != nil {
+		return err
+	}
 	record, err := c.UpdateProvider(ctx, customerID, providerID, client.ProviderUpdate{
 		ProviderType: new(client.ProviderTypePharmacy),
 		Phone:        client.Set("+1 555 0100"),

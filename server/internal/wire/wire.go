@@ -54,7 +54,15 @@ func AppendProperties(b []byte, values *property.Values) (_ []byte, err error) {
 
 // AppendProviderList appends a page of records to b as the contract's ProviderList. An empty cursor is null.
 func AppendProviderList(b []byte, records []provider.Provider, nextCursor string) ([]byte, error) {
-	return appendPage(b, records, AppendProvider, nextCursor)
+	return appendPage(b, records, appendListedProvider, nextCursor)
+}
+
+// appendListedProvider appends a record to b with its version, as the contract's ListedProvider.
+func appendListedProvider(b []byte, r *provider.Provider) ([]byte, error) {
+	b, err := AppendProvider(b, r)
+	b = append(b[:len(b)-1], `,"etag":"\"`...)
+	b = strconv.AppendInt(b, r.Version, 10)
+	return append(b, `\""}`...), err
 }
 
 // AppendHistoryList appends a page of events to b as the contract's HistoryList. An empty cursor is null.
