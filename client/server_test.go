@@ -32,15 +32,17 @@ var program = sync.OnceValues(func() (string, error) {
 
 var programs string // the directory of what tests build
 
-func TestRealServer(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
-	key := s.newKey()
-	c := s.client(key)
-	ctx := t.Context()
+// testedAPI is an API in which the rules of the contract are tested.
+type testedAPI struct {
+	client    func(options ...client.Option) *client.Client
+	newRecord func() (client.CustomerID, client.ProviderID) // with a city
+}
 
+// testAPI has what the server and package clienttest have in common.
+func testAPI(t *testing.T, api testedAPI) {
+	c, ctx := api.client(), t.Context()
 	t.Run("three states", func(t *testing.T) {
-		customer, id := s.importRecord()
+		customer, id := api.newRecord()
 		read, err := c.GetProvider(ctx, customer, id)
 		if err != nil || *read.City != "Old Town" || read.ProviderType != client.ProviderTypeHospital || read.Phone != nil || read.ETag != `"1"` {
 			t.Fatalf("read: %+v, %v", read, err)
@@ -63,7 +65,7 @@ func TestRealServer(t *testing.T) {
 		}
 	})
 	t.Run("with a condition", func(t *testing.T) {
-		customer, id := s.importRecord()
+		customer, id := api.newRecord()
 		if _, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{City: client.Set("New Town")}, client.IfMatch(`"1"`)); err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +73,7 @@ func TestRealServer(t *testing.T) {
 		wantKinds(t, err, client.ErrPreconditionFailed)
 	})
 	t.Run("the life of a record", func(t *testing.T) {
-		customer, _ := s.importRecord()
+		customer, _ := api.newRecord()
 		made, err := c.CreateProvider(ctx, customer, client.ProviderCreate{ProviderType: client.ProviderTypePharmacy, City: new("Old Town"), IsActive: new(true)})
 		if err != nil || *made.City != "Old Town" || !*made.IsActive || made.Phone != nil || made.ETag != `"1"` {
 			t.Fatalf("made: %+v, %v", made, err)
@@ -110,7 +112,7 @@ func TestRealServer(t *testing.T) {
 		wantKinds(t, lastOf(c.ProviderHistory(ctx, customer, made.ID)), client.ErrNotFound)
 	})
 	t.Run("pages", func(t *testing.T) {
-		customer, first := s.importRecord()
+		customer, first := api.newRecord()
 		oldest, err := c.GetProvider(ctx, customer, first)
 		if err != nil {
 			t.Fatal(err)
@@ -157,8 +159,8 @@ func TestRealServer(t *testing.T) {
 		wantKinds(t, lastOf(c.Providers(ctx, customer, client.ProviderFilter{PageSize: 101})), client.ErrValidation)
 	})
 	t.Run("many that modify at once", func(t *testing.T) {
-		customer, id := s.importRecord()
-		c := s.client(key, client.WithRetries(client.DefaultAttempts, time.Hour), newClock().option()) // waits take no real time, and together less than an hour
+		customer, id := api.newRecord()
+		c := api.client(client.WithRetries(client.DefaultAttempts, time.Hour), newClock().option()) // waits take no real time, and together less than an hour
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() {
@@ -186,7 +188,7 @@ func TestRealServer(t *testing.T) {
 		}
 	})
 	t.Run("validation", func(t *testing.T) {
-		customer, id := s.importRecord()
+		customer, id := api.newRecord()
 		_, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{NPI: client.Set(strings.Repeat("private", 10)), ProviderType: new(client.ProviderType("Dentist"))})
 		wantKinds(t, err, client.ErrValidation)
 		got := asError(t, err)
@@ -194,6 +196,74 @@ func TestRealServer(t *testing.T) {
 			t.Errorf("%+v", *got)
 		}
 	})
+	t.Run("a condition of a read", func(t *testing.T) {
+		customer, id := api.newRecord()
+		_, err := c.GetProvider(ctx, customer, id, client.IfNoneMatch(`"1"`))
+		wantKinds(t, err, client.ErrNotModified)
+		if record, err := c.GetProvider(ctx, customer, id, client.IfNoneMatch(`"2"`)); err != nil || record.ETag != `"1"` {
+			t.Errorf("%+v, %v", record, err)
+		}
+	})
+	t.Run("from a list to a change", func(t *testing.T) {
+		customer, id := api.newRecord()
+		if _, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{City: client.Set("New Town")}); err != nil {
+			t.Fatal(err)
+		}
+		for record, err := range c.Providers(ctx, customer, client.ProviderFilter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if changed, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{City: client.Set("Third Town")}, client.IfMatch(record.ETag)); err != nil || changed.ETag != `"3"` {
+				t.Errorf("%+v, %v", changed, err)
+			}
+		}
+	})
+	t.Run("resumed", func(t *testing.T) {
+		customer, id := api.newRecord()
+		for n := range 4 {
+			if _, err := c.UpdateProvider(ctx, customer, id, client.ProviderUpdate{City: client.Set(fmt.Sprint(n))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var versions []int64
+		for cursor, more := "", true; more; {
+			for page, err := range c.ProviderHistoryPages(ctx, customer, id, client.PageSize(2), client.Cursor(cursor)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, entry := range page.Items {
+					versions = append(versions, entry.Version)
+				}
+				cursor, more = page.NextCursor, page.NextCursor != ""
+				break
+			}
+		}
+		if !slices.Equal(versions, []int64{5, 4, 3, 2, 1}) {
+			t.Errorf("versions %v", versions)
+		}
+	})
+	t.Run("moved", func(t *testing.T) {
+		from, id := api.newRecord()
+		to, _ := api.newRecord()
+		if moved, err := c.UpdateProvider(ctx, from, id, client.ProviderUpdate{CustomerID: &to}); err != nil || moved.CustomerID != to {
+			t.Fatalf("%+v, %v", moved, err)
+		}
+		_, err := c.GetProvider(ctx, from, id)
+		wantKinds(t, err, client.ErrNotFound)
+		_, err = c.UpdateProvider(ctx, to, id, client.ProviderUpdate{CustomerID: &customerID})
+		if wantKinds(t, err, client.ErrValidation); asError(t, err).Fields[0].Code != "unknown_customer" {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestRealServer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	key := s.newKey()
+	c, ctx := s.client(key), t.Context()
+
+	testAPI(t, testedAPI{func(options ...client.Option) *client.Client { return s.client(key, options...) }, s.importRecord})
 	t.Run("unauthorized", func(t *testing.T) {
 		_, err := s.client(apiKey).UpdateProvider(ctx, customerID, providerID, update)
 		wantKinds(t, err, client.ErrUnauthorized)
