@@ -30,6 +30,7 @@ type call struct {
 	header      http.Header // more than the client sets
 	ticket      ticket
 	left        rateLimits // what the last response says
+	spent       int        // tokens for retries
 	moves       bool       // whether the record is found under another customer after a success
 	send        func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error)
 	accept      func(*apiResponse) string // reads the body of a success, or returns what is wrong with it
@@ -48,85 +49,101 @@ func (c *Client) newCall(o operation, options []CallOption) (*call, error) {
 	return call, nil
 }
 
-// Attempt describes one request of a call and its outcome, for the functions of WithAttemptHook. It holds no ID of a customer or
-// provider and no value, so it can be logged as it is.
-type Attempt struct {
-	Method     string        // such as PATCH
-	Route      string        // the path's template, such as /v2/customers/{id}/providers/{providerId}
-	Number     int           // 1 for the first attempt of a call
-	StatusCode int           // 0 if no response came
-	RequestID  string        // the same for all attempts of a call, unless the server renames them
-	Duration   time.Duration // until the response was complete, or the attempt failed
-	Wait       time.Duration // until the next attempt; 0 if this is the last one
-	Err        error         // an *Error; nil for a success, such as the 404 of a retried deletion
-}
-
 // do sends the request until an attempt succeeds, a retry cannot help, or no attempt is left. Its error begins with the
 // operation's name.
-func (c *Client) do(ctx context.Context, call *call) error {
-	end := c.clock.now().Add(call.retries.elapsed)
-	if wait, err := c.pace.enter(ctx, &call.ticket, end); err != nil {
-		return fmt.Errorf("%s: %w", call.name, call.notSent(wait, err))
+func (c *Client) do(ctx context.Context, call *call) (err error) {
+	ctx, end := c.startCall(ctx, call.operation)
+	defer func() { end(err) }()
+	if err := c.repeat(ctx, call); err != nil {
+		return fmt.Errorf("%s: %w", call.name, err)
+	}
+	return nil
+}
+
+func (c *Client) repeat(ctx context.Context, call *call) error {
+	last := c.clock.now().Add(call.retries.elapsed)
+	if wait, err := c.pace.enter(ctx, &call.ticket, last); err != nil {
+		return call.notSent(wait, err)
 	}
 	unknown := false // whether a failed attempt may have made the change
-	spent := 0       // tokens for retries
 	for number := 1; ; number++ {
-		start := c.clock.now()
-		a, err := c.attempt(ctx, call)
-		attempt := Attempt{Method: call.method, Route: call.route, Number: number, Duration: c.clock.now().Sub(start)}
-		if err == nil {
-			attempt.StatusCode, attempt.RequestID = a.status, a.requestID
-			c.succeeded(ctx, call, spent, attempt)
-			return nil
-		}
+		attempt, end, err := c.try(ctx, call, number)
 		failed, ok := err.(*Error)
-		if !ok {
-			c.pace.done(&call.ticket, rateLimits{}, 0, false)
-			return fmt.Errorf("%s: request editor: %w", call.name, err)
-		}
-		attempt.StatusCode, attempt.RequestID = failed.StatusCode, failed.RequestID
-		if unknown && call.method == http.MethodDelete && failed.Is(ErrNotFound) {
-			c.succeeded(ctx, call, spent, attempt)
+		if err == nil || ok && unknown && call.method == http.MethodDelete && failed.Is(ErrNotFound) {
+			c.finish(ctx, call, attempt, 0, end)
+			c.quota.give(1 + call.spent)
 			return nil
+		}
+		if !ok {
+			c.pace.done(&call.ticket, call.left, 0, false)
+			attempt.Err = err
+			end(attempt)
+			return fmt.Errorf("request editor: %w", err)
 		}
 		failed.Attempts, failed.Cursor = number, call.cursor
 		failed.setOutcome(call.method)
 		failed.afterAttempt(unknown && !call.provesNoEffect(failed))
 		unknown = failed.OutcomeUnknown
-		if number < call.retries.attempts && call.mayRepeat(failed) {
-			if attempt.Wait = c.wait(ctx, number, failed.RetryAfter, end); attempt.Wait > 0 && !c.quota.take(failed.cost()) {
-				attempt.Wait = 0
-				failed.Message = strings.TrimSuffix(failed.Message, ".") + "; not repeated, as too many calls of this client have failed"
-			}
-			spent += failed.cost()
-		}
+		attempt.Wait, attempt.Err = c.waitFor(ctx, call, failed, last), failed
 		pause := time.Duration(0)
 		if failed.StatusCode == http.StatusTooManyRequests {
 			pause = max(attempt.Wait, failed.RetryAfter)
 		}
-		c.pace.done(&call.ticket, call.left, pause, failed.StatusCode != 0)
-		attempt.Err = failed
-		c.notifyHooks(ctx, attempt)
+		c.finish(ctx, call, attempt, pause, end)
 		if attempt.Wait == 0 {
-			return fmt.Errorf("%s: %w", call.name, failed)
+			return failed
 		}
 		if pause == 0 && c.clock.sleep(ctx, attempt.Wait) != nil {
-			return fmt.Errorf("%s: %w", call.name, failed.endedBy(endOf(ctx)))
+			return failed.endedBy(endOf(ctx))
 		}
-		switch _, err := c.pace.enter(ctx, &call.ticket, end); {
+		switch _, err := c.pace.enter(ctx, &call.ticket, last); {
 		case err == ErrRateLimited:
-			return fmt.Errorf("%s: %w", call.name, failed)
+			return failed
 		case err != nil:
-			return fmt.Errorf("%s: %w", call.name, failed.endedBy(err))
+			return failed.endedBy(err)
 		}
 	}
 }
 
-// succeeded notes the success of a call, whose retries cost so many tokens.
-func (c *Client) succeeded(ctx context.Context, call *call, spent int, last Attempt) {
-	c.pace.done(&call.ticket, call.left, 0, true)
-	c.quota.give(1 + spent)
-	c.notifyHooks(ctx, last)
+// try makes an attempt. end is to be called with its outcome.
+func (c *Client) try(ctx context.Context, call *call, number int) (a Attempt, end func(Attempt), err error) {
+	a = Attempt{Method: call.method, Host: c.doer.base.Host, Route: call.route, Number: number}
+	ctx, header, end := c.startAttempt(ctx, a)
+	start := c.clock.now()
+	got, err := c.attempt(ctx, call, header)
+	a.Duration = c.clock.now().Sub(start)
+	if failed, ok := err.(*Error); ok {
+		a.StatusCode, a.RequestID = failed.StatusCode, failed.RequestID
+	} else if err == nil {
+		a.StatusCode, a.RequestID = got.status, got.requestID
+	}
+	return a, end, err
+}
+
+// finish notes the outcome of an attempt, and has all calls pause for a while.
+func (c *Client) finish(ctx context.Context, call *call, a Attempt, pause time.Duration, end func(Attempt)) {
+	c.pace.done(&call.ticket, call.left, pause, a.StatusCode != 0)
+	end(a)
+	for _, hook := range c.hooks {
+		hook(ctx, a)
+	}
+}
+
+// waitFor returns how long to wait before the attempt after the one that failed, or 0 if there is to be none.
+func (c *Client) waitFor(ctx context.Context, call *call, failed *Error, end time.Time) time.Duration {
+	if failed.Attempts >= call.retries.attempts || !call.mayRepeat(failed) {
+		return 0
+	}
+	wait := c.wait(ctx, failed.Attempts, failed.RetryAfter, end)
+	if wait == 0 {
+		return 0
+	}
+	if !c.quota.take(failed.cost()) {
+		failed.Message = strings.TrimSuffix(failed.Message, ".") + "; not repeated, as too many calls of this client have failed"
+		return 0
+	}
+	call.spent += failed.cost()
+	return wait
 }
 
 // notSent returns the error of a call that got no turn.
@@ -149,14 +166,8 @@ func (c *call) provesNoEffect(failed *Error) bool {
 	return false
 }
 
-func (c *Client) notifyHooks(ctx context.Context, attempt Attempt) {
-	for _, hook := range c.hooks {
-		hook(ctx, attempt)
-	}
-}
-
 // attempt sends the request once and reads the response to its end. Its error is an *Error, or a request editor's.
-func (c *Client) attempt(ctx context.Context, call *call) (*apiResponse, error) {
+func (c *Client) attempt(ctx context.Context, call *call, header http.Header) (*apiResponse, error) {
 	if ctx.Err() != nil {
 		return nil, call.notSent(0, endOf(ctx))
 	}
@@ -168,8 +179,10 @@ func (c *Client) attempt(ctx context.Context, call *call) (*apiResponse, error) 
 		call.requestID = setDefault(request.Header, "X-Request-Id", call.requestID)
 		setDefault(request.Header, "User-Agent", c.userAgent)
 		setDefault(request.Header, "Accept", "application/json")
-		for name, values := range call.header {
-			request.Header[name] = append(request.Header[name], values...)
+		for _, more := range []http.Header{call.header, header} {
+			for name, values := range more {
+				request.Header[name] = append(request.Header[name], values...)
+			}
 		}
 		return nil
 	})

@@ -29,6 +29,7 @@ type Client struct {
 	limits    limits            // unless a call has its own
 	userAgent string
 	hooks     []func(context.Context, Attempt)
+	tracer    Tracer // nil for none
 	clock     clock
 	pace      *pace
 	quota     *quota

@@ -133,9 +133,20 @@
 //
 // # Observability
 //
-// [WithAttemptHook] reports each attempt, for logs and metrics; it gets no IDs. [WithRequestEditorFn] sees each request
-// before it is sent, without the key, and can add headers. [WithTransport] takes a transport, for example one that traces. All
-// attempts of a call have the same X-Request-Id, which is in the server's log and in the Error.
+// [WithAttemptHook] reports each attempt, for logs and metrics; it gets no IDs:
+//
+//	client.WithAttemptHook(func(ctx context.Context, a client.Attempt) {
+//		slog.InfoContext(ctx, "careCycle", "method", a.Method, "route", a.Route, "attempt", a.Number, "status", a.StatusCode, "duration", a.Duration, "error", a.Err)
+//		requests.WithLabelValues(a.Method, a.Route, strconv.Itoa(a.StatusCode)).Observe(a.Duration.Seconds()) // of Prometheus
+//	})
+//
+// [WithTracer] traces calls and attempts; package clientotel has a [Tracer] for OpenTelemetry. [WithRequestEditorFn] sees each request
+// before it is sent, without the key, and can add headers. All attempts of a call have the same X-Request-Id, which is in the
+// server's log and in the Error.
+//
+// # Tests
+//
+// Package clienttest is the API in memory, for the tests of your program, with faults to inject.
 //
 // # Generated code
 //

@@ -79,7 +79,7 @@ func TestAttemptHook(t *testing.T) {
 	if !errors.Is(first.Err, client.ErrUnavailable) {
 		t.Errorf("the first attempt's error is %v", first.Err)
 	}
-	first.RequestID, first.Err = "", nil
+	first.RequestID, first.Host, first.Err, second.Host = "", "", nil, ""
 	const route = route + "/{providerId}"
 	if want := (client.Attempt{Method: "PATCH", Route: route, Number: 1, StatusCode: 503, Wait: 125 * time.Millisecond}); first != want {
 		t.Errorf("got  %+v\nwant %+v", first, want)

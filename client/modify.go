@@ -35,8 +35,9 @@ func (c *Client) ModifyProvider(ctx context.Context, customerID CustomerID, prov
 	if err != nil {
 		return nil, err
 	}
-	end := c.clock.now().Add(whole.retries.elapsed)
-	record, err := c.modify(ctx, customerID, providerID, modify, end, options)
+	ctx, end := c.startCall(ctx, modifyProvider)
+	record, err := c.modify(ctx, customerID, providerID, modify, c.clock.now().Add(whole.retries.elapsed), options)
+	end(err)
 	if err != nil {
 		return nil, fmt.Errorf("modify provider: %w", err)
 	}

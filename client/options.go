@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"runtime/debug"
@@ -62,18 +61,6 @@ func WithUserAgent(product string) Option {
 			return errors.New("WithUserAgent: the name must be printable ASCII, like billing/1.4")
 		}
 		c.userAgent = product + " " + userAgent()
-		return nil
-	})
-}
-
-// WithAttemptHook calls the function after each attempt, for logs, metrics and traces. Several hooks are called in order, before the
-// call continues. Concurrent calls call them concurrently. The context is the call's.
-func WithAttemptHook(hook func(context.Context, Attempt)) Option {
-	return option(func(c *Client) error {
-		if hook == nil {
-			return errors.New("WithAttemptHook: the function is nil")
-		}
-		c.hooks = append(c.hooks, hook)
 		return nil
 	})
 }
