@@ -5,7 +5,7 @@
 //   - api, validate, apikey: receive and check a request, with wire, docs and metrics for responses;
 //   - provider: the domain, which applies every change of a record;
 //   - writes, batch, sqlite, postgres, schema: store it;
-//   - ndjson: the import and the export.
+//   - transfer: the import and the export.
 package main
 
 import (

@@ -6,7 +6,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/carecycle/provider-api/server/internal/ndjson"
+	"github.com/carecycle/provider-api/server/internal/transfer"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
@@ -18,7 +18,7 @@ func (e exportCommand) Run(ctx context.Context, c *commands, std streams) error 
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is an error to report, not the end of the process
 	defer signal.Reset(syscall.SIGPIPE)
 	return c.withStore(ctx, func(s store) error {
-		err := ndjson.Export(ctx, s, string(e.Organization), std.out)
+		err := transfer.Export(ctx, s, string(e.Organization), std.out)
 		if provider.CodeOf(err) == provider.CodeNoOrganization {
 			return fmt.Errorf("export: there is no organization %q in this database; check --organization and --database", e.Organization)
 		}

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/carecycle/provider-api/server/internal/ndjson"
+	"github.com/carecycle/provider-api/server/internal/transfer"
 )
 
 type importCommand struct {
@@ -25,7 +25,7 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 	if err != nil {
 		return err
 	}
-	importer, err := ndjson.NewImporter(doc)
+	importer, err := transfer.NewImporter(doc)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 	})
 }
 
-func summary(result ndjson.Result) string {
+func summary(result transfer.Result) string {
 	records := result.Records
 	text := "imported " + count(records.Records(), "record")
 	if records.Records() > 0 {

@@ -33,18 +33,18 @@ func New(contract []byte) (Pages, error) {
 		return nil, fmt.Errorf("convert the contract to JSON: %w", err)
 	}
 	var page bytes.Buffer
-	if err := pageTemplate.Execute(&page, title); err != nil {
+	if err := swaggerTemplate.Execute(&page, title); err != nil {
 		return nil, fmt.Errorf("write the docs page: %w", err)
 	}
 
 	html := file("text/html; charset=utf-8", page.Bytes())
 	pages := Pages{
-		"/openapi.yaml":  file("application/yaml", contract),
-		"/openapi.json":  file("application/json", document),
-		"/docs":          html,
-		"/docs/":         html,
-		"/docs/page.css": file("text/css; charset=utf-8", pageCSS),
-		"/docs/page.js":  file("text/javascript; charset=utf-8", pageJS),
+		"/openapi.yaml":     file("application/yaml", contract),
+		"/openapi.json":     file("application/json", document),
+		"/docs":             html,
+		"/docs/":            html,
+		"/docs/swagger.css": file("text/css; charset=utf-8", swaggerCSS),
+		"/docs/swagger.js":  file("text/javascript; charset=utf-8", swaggerJS),
 	}
 	// Of the files of Swagger UI, those that the page uses.
 	assets := v5emb.New(title, "/openapi.json", "/docs")
@@ -57,16 +57,16 @@ func New(contract []byte) (Pages, error) {
 	return pages, nil
 }
 
-//go:embed page.html
-var pageHTML string
+//go:embed swagger.html
+var swaggerHTML string
 
-//go:embed page.css
-var pageCSS []byte
+//go:embed swagger.css
+var swaggerCSS []byte
 
-//go:embed page.js
-var pageJS []byte
+//go:embed swagger.js
+var swaggerJS []byte
 
-var pageTemplate = template.Must(template.New("page.html").Parse(pageHTML))
+var swaggerTemplate = template.Must(template.New("swagger.html").Parse(swaggerHTML))
 
 // policy lets the page load from this server and send requests to it, and nothing else. The data: images are icons in Swagger
 // UI's style sheet.

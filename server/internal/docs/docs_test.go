@@ -142,7 +142,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestUnchangedIsNotSentAgain(t *testing.T) {
 	url := newServer(t, providerapi.Contract)
-	for _, path := range []string{"/openapi.yaml", "/openapi.json", "/docs", "/docs/page.js", "/docs/swagger-ui-bundle.js"} {
+	for _, path := range []string{"/openapi.yaml", "/openapi.json", "/docs", "/docs/swagger.js", "/docs/swagger-ui-bundle.js"} {
 		first, _ := get(t, url+path)
 		resp, body := do(t, "GET", url+path, http.Header{"If-None-Match": {first.Header.Get("ETag")}})
 		if resp.StatusCode != http.StatusNotModified || body != "" {

@@ -1,7 +1,7 @@
 // Package wire is the JSON of records and their history: in the API, in a file for import or export, and in the stores'
 // column for the changes of an event. Properties are always in the order of the documented page.
 //
-// It stands between the domain and whatever reads or writes its JSON: the handlers (package api), files (ndjson) and the
+// It stands between the domain and whatever reads or writes its JSON: the handlers (package api), files (transfer) and the
 // stores. It writes values itself, without reflection, because every change writes some of them inside its transaction.
 package wire
 

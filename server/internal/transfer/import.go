@@ -1,6 +1,6 @@
-// Package ndjson imports providers from a file, one JSON object a line, into a store, and exports them. It is the operator's way to the
+// Package transfer imports providers from a file, one JSON object a line, into a store, and exports them. It is the operator's way to the
 // domain, as package api is the callers': the same contract decides what is valid.
-package ndjson
+package transfer
 
 import (
 	"bufio"

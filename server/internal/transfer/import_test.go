@@ -1,4 +1,4 @@
-package ndjson_test
+package transfer_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/gen/property"
-	"github.com/carecycle/provider-api/server/internal/ndjson"
+	"github.com/carecycle/provider-api/server/internal/transfer"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/getkin/kin-openapi/openapi3"
@@ -89,7 +89,7 @@ func TestImport(t *testing.T) {
 			if result.Records.Records() != len(s.records) || result.Invalid != len(reported) {
 				t.Errorf("got %+v; %d records are stored, %d lines were reported", result, len(s.records), len(reported))
 			}
-			if tt.want == nil && result != (ndjson.Result{Records: provider.ImportCount{Created: 8000}, Customers: 1000, Invalid: 1000}) {
+			if tt.want == nil && result != (transfer.Result{Records: provider.ImportCount{Created: 8000}, Customers: 1000, Invalid: 1000}) {
 				t.Errorf("got %+v", result)
 			}
 			if !slices.IsSorted(reported) {
@@ -204,13 +204,13 @@ func BenchmarkImport(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/record")
 }
 
-func importer(t testing.TB, s provider.Store) *ndjson.Importer {
+func importer(t testing.TB, s provider.Store) *transfer.Importer {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromData(providerapi.Contract)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := ndjson.NewImporter(doc)
+	i, err := transfer.NewImporter(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
