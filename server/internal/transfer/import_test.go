@@ -16,9 +16,9 @@ import (
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/gen/property"
-	"github.com/carecycle/provider-api/server/internal/transfer"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/carecycle/provider-api/server/internal/transfer"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 )
