@@ -38,7 +38,7 @@ func line(all tracetest.SpanStubs, span tracetest.SpanStub) string {
 	var attributes []string
 	for _, a := range span.Attributes {
 		if key := string(a.Key); key != "carecycle.request_id" && key != "server.port" {
-			attributes = append(attributes, key+"="+a.Value.Emit())
+			attributes = append(attributes, key+"="+a.Value.String())
 		}
 	}
 	slices.Sort(attributes)
