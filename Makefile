@@ -3,7 +3,7 @@
 GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible contract-diff contract-lint build bench scale fuzz torture
+.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build bench scale fuzz torture
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ test: ## run every test, with the race detector
 	go test ./server/internal/scale # measures, which the race detector would disturb
 	go -C client/compat test -count=1 ./...
 
-check: fresh compatible ## check format, vet, lint, module files, generated code, and the promise to consumers
+check: fresh compatible lowest ## check format, vet, lint, module files, generated code, and the promise to consumers
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; }
 	go vet ./... && go vet -tags load ./server/bench
 	go run honnef.co/go/tools/cmd/staticcheck ./...
@@ -32,6 +32,11 @@ fresh:
 	for file in $(GENERATED); do \
 		cmp -s "$$file" "$$before/$$file" || { echo "$$file was stale: openapi.yaml or its generator settings changed; commit the file as it is now"; status=1; }; \
 	done; rm -r "$$before"; exit $$status
+
+lowest: # build the client with the lowest version of Go that go.mod allows, where that can be fetched
+	@lowest=go$$(go list -m -f '{{.GoVersion}}'); \
+	if GOTOOLCHAIN=$$lowest go version >/dev/null 2>&1; then GOTOOLCHAIN=$$lowest go build ./client/...; \
+	else echo "$$lowest cannot be fetched, so nothing was built with it"; test -z "$$CI"; fi
 
 bench: ## measure the server next to its bounds (needs wrk, and PostgreSQL for its part)
 	go test -tags load ./server/bench
