@@ -64,7 +64,7 @@ func (a *API) limit(c echo.Context, key *apikey.Key) error {
 		b := strconv.AppendInt(append(scratch[:0], `"key";q=`...), int64(key.RateLimit), 10)
 		header["RateLimit-Policy"] = []string{string(append(b, ";w=60"...))}
 		b = strconv.AppendInt(append(scratch[:0], `"key";r=`...), int64(allowance.Remaining), 10)
-		b = strconv.AppendInt(append(b, ";t="...), int64((allowance.Full+time.Second-1)/time.Second), 10)
+		b = strconv.AppendInt(append(b, ";t="...), int64(allowance.Full/time.Second), 10)
 		header["RateLimit"] = []string{string(b)}
 	}
 	if !allowance.Allowed {

@@ -32,7 +32,7 @@ type Allowance struct {
 	Allowed    bool
 	RetryAfter time.Duration // until a use will be allowed, in whole seconds, at least one; 0 if this one is
 	Remaining  int           // how many more are allowed at once
-	Full       time.Duration // until as many are allowed at once as in a minute
+	Full       time.Duration // until as many are allowed at once as in a minute, in whole seconds
 }
 
 // Allow says whether the key may be used now, and counts the use if so: its RateLimit at once, then evenly over the minute. A key's
@@ -97,12 +97,15 @@ func (b *buckets[K]) take(k K, perMinute int, now time.Time) Allowance {
 	until := func(wanted float64) time.Duration {
 		return time.Duration((wanted - tokens) * float64(time.Minute) / float64(perMinute))
 	}
-	a := Allowance{Allowed: allowed, Remaining: max(0, int(tokens)), Full: until(float64(perMinute))}
+	a := Allowance{Allowed: allowed, Remaining: max(0, int(tokens)), Full: seconds(until(float64(perMinute)))}
 	if !allowed {
-		a.RetryAfter = max(time.Second, (until(1) + time.Second - 1).Truncate(time.Second))
+		a.RetryAfter = max(time.Second, seconds(until(1)))
 	}
 	return a
 }
+
+// seconds rounds up to whole seconds.
+func seconds(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
 
 // empty reports whether the bucket of k has no token.
 func (b *buckets[K]) empty(k K, now time.Time) bool {

@@ -80,12 +80,12 @@ func TestRemaining(t *testing.T) {
 		}
 		last := l.Allow(key)
 		if rapid.Bool().Draw(t, "at once") {
-			if n, _ := allowed(l, key); n != last.Remaining {
+			if n, _ := allowed(l, key); n < last.Remaining || n > last.Remaining+1 { // as parts of a use are rounded
 				t.Fatalf("%d allowed at once after %+v", n, last)
 			}
 			return
 		}
-		clock.wait(last.Full)
+		clock.wait(last.Full + time.Microsecond) // as times are rounded
 		if n, _ := allowed(l, key); n != key.RateLimit {
 			t.Fatalf("%d of %d allowed after %+v", n, key.RateLimit, last)
 		}
