@@ -21,17 +21,26 @@ import (
 )
 
 type serveCommand struct {
-	Addr           address      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API. Default: 127.0.0.1:8080."`
-	AdminAddr      adminAddress `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics; keep it private. Default: 127.0.0.1:9090."`
-	Pprof          bool         `help:"Serve profiles at /debug/pprof/ of the admin address."`
-	TrustedProxies []network    `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
-	Demo           bool         `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
+	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API. Default: 127.0.0.1:8080."`
+	AdminAddr      adminAddress  `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics; keep it private. Default: 127.0.0.1:9090."`
+	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address."`
+	TrustedProxies []network     `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
+	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Serve the API by TLS with this certificate, in PEM, its chain included. It is read again when it changes."`
+	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"The certificate's private key, in PEM."`
+	ShutdownDelay  time.Duration `type:"days" default:"0s" placeholder:"DURATION" help:"How long to go on serving after SIGTERM, while /readyz fails so that proxies send no more requests; up to 20s."`
+	Demo           bool          `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
 }
 
 // Validate checks what the flags mean together.
 func (s serveCommand) Validate() error {
 	if s.Demo && !s.Addr.onLoopback() {
 		return fmt.Errorf("--demo serves on loopback only, such as 127.0.0.1:8080, not on %s", s.Addr)
+	}
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key belong together; give both, or none")
+	}
+	if s.ShutdownDelay > maxShutdownDelay {
+		return fmt.Errorf("--shutdown-delay must be at most %v, so that a stop takes less than 30 seconds", maxShutdownDelay)
 	}
 	return nil
 }
@@ -65,10 +74,19 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 			log.Warn("the admin address can be reached from other machines; make sure that only the operator's can", "admin", admin.Addr().String())
 		}
 	}
-	var stopping atomic.Bool
+	var leaving, stopping atomic.Bool
 	handler := newSwitchable(api.Starting(api.Config{Log: log, Metrics: recorder, Proxies: s.proxies()}))
 	servers := newServers(log, &stopping, endpoint{public, httpServer(closeWhen(&stopping, handler), log)})
+	servers.leaving, servers.shutdownDelay = &leaving, s.ShutdownDelay
 	attributes := []any{"address", public.Addr().String(), "version", programVersion()}
+	if s.TLSCert != "" {
+		certificate, err := newCertificate(s.TLSCert, s.TLSKey, log)
+		if err != nil {
+			return fmt.Errorf("--tls-cert, --tls-key: %w", err)
+		}
+		servers.public.server.TLSConfig = certificate.config()
+		attributes = append(attributes, "tls", true)
+	}
 	if admin != nil {
 		servers.admin = &endpoint{admin, adminServer(s.AdminAddr.address, s.Pprof, recorder, log)}
 		attributes = append(attributes, "admin", admin.Addr().String())
@@ -93,7 +111,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		}
 		verifier := apikey.NewVerifier(st, time.Now, log)
 		defer verifier.Close()
-		ready, err := s.newAPI(st, verifier, recorder, &stopping, log)
+		ready, err := s.newAPI(st, verifier, recorder, &leaving, log)
 		if err != nil {
 			return err
 		}
@@ -109,7 +127,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	return err
 }
 
-func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, stopping *atomic.Bool, log *slog.Logger) (*api.API, error) {
+func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, leaving *atomic.Bool, log *slog.Logger) (*api.API, error) {
 	doc, err := contract()
 	if err != nil {
 		return nil, err
@@ -124,7 +142,7 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metr
 		Docs:     pages,
 		Store:    st,
 		Ready: func(ctx context.Context) error {
-			if stopping.Load() {
+			if leaving.Load() {
 				return errors.New("the server is stopping")
 			}
 			return ready.check(ctx)

@@ -22,7 +22,8 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
 	drainDelay        = 250 * time.Millisecond // for callers to close their connections before the server does
-	stopTimeout       = 30 * time.Second       // for the requests in flight when the server is told to stop
+	maxShutdownDelay  = 20 * time.Second
+	stopTimeout       = 28 * time.Second // for the whole stop: Kubernetes and others kill after 30 seconds
 )
 
 func listen(flag string, a address) (net.Listener, error) {
@@ -92,21 +93,30 @@ type endpoint struct {
 // servers are endpoints that serve.
 type servers struct {
 	log      *slog.Logger
-	stopping *atomic.Bool // set when they stop
+	leaving  *atomic.Bool // set when they are told to stop
+	stopping *atomic.Bool // set when they stop, after shutdownDelay
 	public   endpoint
 	admin    *endpoint // nil for none
 	callers  *connections
 	failed   chan error
+
+	shutdownDelay time.Duration
 }
 
 func newServers(log *slog.Logger, stopping *atomic.Bool, public endpoint) *servers {
-	s := &servers{log: log, stopping: stopping, public: public, callers: newConnections(), failed: make(chan error, 2)}
+	s := &servers{log: log, leaving: stopping, stopping: stopping, public: public, callers: newConnections(), failed: make(chan error, 2)}
 	s.public.server.ConnState = s.callers.track
 	return s
 }
 
 func (s *servers) start() {
-	go func() { s.failed <- s.public.server.Serve(s.public.listener) }()
+	go func() {
+		if s.public.server.TLSConfig != nil {
+			s.failed <- s.public.server.ServeTLS(s.public.listener, "", "")
+			return
+		}
+		s.failed <- s.public.server.Serve(s.public.listener)
+	}()
 	if s.admin != nil {
 		go func() { s.failed <- s.admin.server.Serve(s.admin.listener) }()
 	}
@@ -123,6 +133,15 @@ func (s *servers) serveUntilDone(ctx context.Context) error {
 		s.log.Info("stopping")
 	case err = <-s.failed:
 	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	s.leaving.Store(true)
+	if err == nil && s.shutdownDelay > 0 {
+		select {
+		case <-time.After(s.shutdownDelay):
+		case err = <-s.failed:
+		}
+	}
 	s.stopping.Store(true)
 	for limit := time.Now().Add(drainDelay); waitingConnections(s.public.listener) > 0 && time.Now().Before(limit); {
 		time.Sleep(time.Millisecond)
@@ -130,10 +149,8 @@ func (s *servers) serveUntilDone(ctx context.Context) error {
 	s.public.listener.Close() // which Serve reports, and nobody reads any more
 	s.callers.waitUntilClosed(drainDelay)
 
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
 	if stopErr := s.public.server.Shutdown(limited); stopErr != nil && !errors.Is(stopErr, net.ErrClosed) {
-		err = errors.Join(err, fmt.Errorf("stop: requests were still in flight after %v: %w", stopTimeout, stopErr))
+		err = errors.Join(err, fmt.Errorf("stop: requests were still in flight %v after the signal: %w", stopTimeout, stopErr))
 	}
 	s.close()
 	if err == nil {
