@@ -71,7 +71,7 @@ type DeleteResponse struct {
 
 // ErrorResponse The body of every response that is not a success.
 type ErrorResponse struct {
-	// Code What is wrong, for a program: `BAD_REQUEST`, `UNSUPPORTED_PRECONDITION`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `PATH_NOT_FOUND`, `METHOD_NOT_ALLOWED`, `REQUEST_TIMEOUT`, `PRECONDITION_FAILED`, `UNKNOWN_ETAG`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
+	// Code What is wrong, for a program: `BAD_REQUEST`, `UNSUPPORTED_PRECONDITION`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `PATH_NOT_FOUND`, `METHOD_NOT_ALLOWED`, `REQUEST_TIMEOUT`, `PRECONDITION_FAILED`, `UNKNOWN_ETAG`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `IDEMPOTENCY_KEY_REUSED`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
 	Code string `json:"code"`
 
 	// Message What is wrong and what to do, for a person.
@@ -80,7 +80,7 @@ type ErrorResponse struct {
 
 // FieldError One error of a request. It mentions types and limits, never the value that was sent.
 type FieldError struct {
-	// Code What is wrong, for a program: `required`, `invalid_type`, `too_long`, `out_of_range`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `unknown_parameter`, `duplicate_parameter`, `nul_character` or `unknown_customer`.
+	// Code What is wrong, for a program: `required`, `invalid_type`, `too_long`, `out_of_range`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `unknown_parameter`, `duplicate_parameter`, `nul_character`, `unknown_customer` or `key_reused`.
 	Code string `json:"code"`
 
 	// Expected The type or the limit that the contract requires.
@@ -411,7 +411,7 @@ type RateLimitResponse struct {
 
 // ValidationErrorResponse Everything that is wrong with a request, sorted by path.
 type ValidationErrorResponse struct {
-	// Code Always `VALIDATION_ERROR`.
+	// Code `VALIDATION_ERROR`, or `IDEMPOTENCY_KEY_REUSED` for a creation.
 	Code string `json:"code"`
 
 	// Errors One entry for each error.
@@ -613,8 +613,16 @@ type clientInterface interface {
 	// Creates a provider of a customer and returns the whole record. `providerType` is required; other properties that are
 	// omitted are `null`.
 	//
-	// The response is sent when the record is on disk. Sending a request twice creates two records. If the outcome is unknown, because
-	// of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives, look for the record before you send it again.
+	// The response is sent when the record is on disk. Sending a request twice creates two records, unless both have the same
+	// `Idempotency-Key`. If the outcome is unknown, because of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives,
+	// send a request with a key again, unchanged; without a key, look for the record first.
+	//
+	// Within 24 hours of a creation, a request with the same key, customer and properties creates nothing and gets the same response,
+	// a 201 with the record as it was created, even if it has been changed or deleted since. Properties that are omitted and those
+	// that are `null` are the same here. If the operator has archived the record's first change, the response has the record as it
+	// is now, or is 404 if it is deleted. A request with the same key and another customer or other properties gets 422 with the code
+	// `IDEMPOTENCY_KEY_REUSED`. Requests that are sent at the same time create one record, too. A rejected creation does not use up
+	// its key. An organization's keys are its own, whichever API key sends them.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -626,8 +634,16 @@ type clientInterface interface {
 	// Creates a provider of a customer and returns the whole record. `providerType` is required; other properties that are
 	// omitted are `null`.
 	//
-	// The response is sent when the record is on disk. Sending a request twice creates two records. If the outcome is unknown, because
-	// of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives, look for the record before you send it again.
+	// The response is sent when the record is on disk. Sending a request twice creates two records, unless both have the same
+	// `Idempotency-Key`. If the outcome is unknown, because of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives,
+	// send a request with a key again, unchanged; without a key, look for the record first.
+	//
+	// Within 24 hours of a creation, a request with the same key, customer and properties creates nothing and gets the same response,
+	// a 201 with the record as it was created, even if it has been changed or deleted since. Properties that are omitted and those
+	// that are `null` are the same here. If the operator has archived the record's first change, the response has the record as it
+	// is now, or is 404 if it is deleted. A request with the same key and another customer or other properties gets 422 with the code
+	// `IDEMPOTENCY_KEY_REUSED`. Requests that are sent at the same time create one record, too. A rejected creation does not use up
+	// its key. An organization's keys are its own, whichever API key sends them.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -723,8 +739,16 @@ func (c *plainClient) ListCustomerProviders(ctx context.Context, id CustomerID, 
 // Creates a provider of a customer and returns the whole record. `providerType` is required; other properties that are
 // omitted are `null`.
 //
-// The response is sent when the record is on disk. Sending a request twice creates two records. If the outcome is unknown, because
-// of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives, look for the record before you send it again.
+// The response is sent when the record is on disk. Sending a request twice creates two records, unless both have the same
+// `Idempotency-Key`. If the outcome is unknown, because of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives,
+// send a request with a key again, unchanged; without a key, look for the record first.
+//
+// Within 24 hours of a creation, a request with the same key, customer and properties creates nothing and gets the same response,
+// a 201 with the record as it was created, even if it has been changed or deleted since. Properties that are omitted and those
+// that are `null` are the same here. If the operator has archived the record's first change, the response has the record as it
+// is now, or is 404 if it is deleted. A request with the same key and another customer or other properties gets 422 with the code
+// `IDEMPOTENCY_KEY_REUSED`. Requests that are sent at the same time create one record, too. A rejected creation does not use up
+// its key. An organization's keys are its own, whichever API key sends them.
 //
 // Takes any type of body and a specified content type.
 //
@@ -746,8 +770,16 @@ func (c *plainClient) CreateCustomerProviderWithBody(ctx context.Context, id Cus
 // Creates a provider of a customer and returns the whole record. `providerType` is required; other properties that are
 // omitted are `null`.
 //
-// The response is sent when the record is on disk. Sending a request twice creates two records. If the outcome is unknown, because
-// of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives, look for the record before you send it again.
+// The response is sent when the record is on disk. Sending a request twice creates two records, unless both have the same
+// `Idempotency-Key`. If the outcome is unknown, because of a 503 with the code `OUTCOME_UNKNOWN` or because no response arrives,
+// send a request with a key again, unchanged; without a key, look for the record first.
+//
+// Within 24 hours of a creation, a request with the same key, customer and properties creates nothing and gets the same response,
+// a 201 with the record as it was created, even if it has been changed or deleted since. Properties that are omitted and those
+// that are `null` are the same here. If the operator has archived the record's first change, the response has the record as it
+// is now, or is 404 if it is deleted. A request with the same key and another customer or other properties gets 422 with the code
+// `IDEMPOTENCY_KEY_REUSED`. Requests that are sent at the same time create one record, too. A rejected creation does not use up
+// its key. An organization's keys are its own, whichever API key sends them.
 //
 // Takes a body of the `application/json` content type.
 //

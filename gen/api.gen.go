@@ -72,7 +72,7 @@ type DeleteResponse struct {
 
 // ErrorResponse The body of every response that is not a success.
 type ErrorResponse struct {
-	// Code What is wrong, for a program: `BAD_REQUEST`, `UNSUPPORTED_PRECONDITION`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `PATH_NOT_FOUND`, `METHOD_NOT_ALLOWED`, `REQUEST_TIMEOUT`, `PRECONDITION_FAILED`, `UNKNOWN_ETAG`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
+	// Code What is wrong, for a program: `BAD_REQUEST`, `UNSUPPORTED_PRECONDITION`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `PATH_NOT_FOUND`, `METHOD_NOT_ALLOWED`, `REQUEST_TIMEOUT`, `PRECONDITION_FAILED`, `UNKNOWN_ETAG`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `VALIDATION_ERROR`, `IDEMPOTENCY_KEY_REUSED`, `RATE_LIMIT_EXCEEDED`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` or `OUTCOME_UNKNOWN`.
 	Code string `json:"code"`
 
 	// Message What is wrong and what to do, for a person.
@@ -81,7 +81,7 @@ type ErrorResponse struct {
 
 // FieldError One error of a request. It mentions types and limits, never the value that was sent.
 type FieldError struct {
-	// Code What is wrong, for a program: `required`, `invalid_type`, `too_long`, `out_of_range`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `unknown_parameter`, `duplicate_parameter`, `nul_character` or `unknown_customer`.
+	// Code What is wrong, for a program: `required`, `invalid_type`, `too_long`, `out_of_range`, `invalid_enum_value`, `invalid_uuid`, `invalid_format`, `unknown_property`, `duplicate_property`, `unknown_parameter`, `duplicate_parameter`, `nul_character`, `unknown_customer` or `key_reused`.
 	Code string `json:"code"`
 
 	// Expected The type or the limit that the contract requires.
@@ -237,7 +237,7 @@ type RateLimitResponse struct {
 
 // ValidationErrorResponse Everything that is wrong with a request, sorted by path.
 type ValidationErrorResponse struct {
-	// Code Always `VALIDATION_ERROR`.
+	// Code `VALIDATION_ERROR`, or `IDEMPOTENCY_KEY_REUSED` for a creation.
 	Code string `json:"code"`
 
 	// Errors One entry for each error.
@@ -252,6 +252,9 @@ type CustomerID = openapi_types.UUID
 
 // HistoryCursor defines model for HistoryCursor.
 type HistoryCursor = string
+
+// IdempotencyKeyHeader defines model for IdempotencyKeyHeader.
+type IdempotencyKeyHeader = string
 
 // IfMatchHeader defines model for IfMatchHeader.
 type IfMatchHeader = string
@@ -339,6 +342,12 @@ func (p ListCustomerProvidersParams) Filters() (filters []property.Filter) {
 	return filters
 }
 
+// CreateCustomerProviderParams defines parameters for CreateCustomerProvider.
+type CreateCustomerProviderParams struct {
+	// IdempotencyKey A text of your own that identifies this creation for 24 hours, such as a random UUID: 1 to 255 printable ASCII characters in double quotes, where `\"` stands for a quote and `\\` for a backslash. The quotes can be left out if the text has no space, comma or double quote. Choose a new one for each record, and send the same one when you repeat the request. The server stores a hash of it only.
+	IdempotencyKey *IdempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerProviderParams defines parameters for DeleteCustomerProvider.
 type DeleteCustomerProviderParams struct {
 	// IfMatch The `ETag` of an earlier response, such as `"7"`, several of them separated by commas, or `*`. The change is made only if the record still has one of them; otherwise the response is 412. Without the header the change is made whatever the version of the record.
@@ -379,7 +388,7 @@ type ServerInterface interface {
 	ListCustomerProviders(ctx echo.Context, id CustomerID, params ListCustomerProvidersParams) error
 	// CreateCustomerProvider Create customer provider
 	// (POST /v2/customers/{id}/providers)
-	CreateCustomerProvider(ctx echo.Context, id CustomerID) error
+	CreateCustomerProvider(ctx echo.Context, id CustomerID, params CreateCustomerProviderParams) error
 	// DeleteCustomerProvider Delete customer provider
 	// (DELETE /v2/customers/{id}/providers/{providerId})
 	DeleteCustomerProvider(ctx echo.Context, id CustomerID, providerID ProviderID, params DeleteCustomerProviderParams) error
@@ -456,8 +465,28 @@ func (w *ServerInterfaceWrapper) CreateCustomerProvider(ctx echo.Context) error 
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateCustomerProviderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateCustomerProvider(ctx, id)
+	err = w.Handler.CreateCustomerProvider(ctx, id, params)
 	return err
 }
 
@@ -955,8 +984,9 @@ func (response ListCustomerProviders503JSONResponse) VisitListCustomerProvidersR
 }
 
 type CreateCustomerProviderRequestObject struct {
-	ID   CustomerID `json:"id"`
-	Body *CreateCustomerProviderJSONRequestBody
+	ID     CustomerID `json:"id"`
+	Params CreateCustomerProviderParams
+	Body   *CreateCustomerProviderJSONRequestBody
 }
 
 type CreateCustomerProviderResponseObject interface {
@@ -1938,10 +1968,11 @@ func (sh *strictHandler) ListCustomerProviders(ctx echo.Context, id CustomerID, 
 }
 
 // CreateCustomerProvider operation middleware
-func (sh *strictHandler) CreateCustomerProvider(ctx echo.Context, id CustomerID) error {
+func (sh *strictHandler) CreateCustomerProvider(ctx echo.Context, id CustomerID, params CreateCustomerProviderParams) error {
 	var request CreateCustomerProviderRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	var body CreateCustomerProviderJSONRequestBody
 	var err error

@@ -32,6 +32,7 @@ func TestErrorExamples(t *testing.T) {
 	requests := map[string]func(account) response{
 		"BadRequest/body":                  sent(request{Path: r.path()}),
 		"BadRequest/precondition":          sent(request{Path: r.path(), Body: `{}`, Header: http.Header{"If-Unmodified-Since": {"Thu, 26 Nov 2026 12:00:00 GMT"}}}),
+		"BadRequest/idempotencyKey":        sent(request{Path: r.path(), Body: `{}`, Header: http.Header{"Idempotency-Key": {"a"}}}),
 		"Unauthorized":                     sent(request{Path: r.path(), Body: `{}`, Key: "cc_"}),
 		"Forbidden":                        sent(request{Path: r.path(), Body: `{}`, Key: reader}),
 		"NotFound/provider":                sent(request{Path: pathOf(r.customer, uuid.NewString()), Body: `{}`}),
@@ -44,8 +45,12 @@ func TestErrorExamples(t *testing.T) {
 		"ValidationFailed/tooLong":         sent(request{Path: r.path(), Body: `{"postalCode":"` + strings.Repeat("1", 23) + `"}`}),
 		"ValidationFailed/unknownProperty": sent(request{Path: r.path(), Body: `{"Phone":"+1 555 0100"}`}),
 		"ValidationFailed/unknownCustomer": sent(request{Path: r.path(), Body: `{"customerId":"` + uuid.NewString() + `"}`}),
-		"ValidationFailed/path":            sent(request{Path: pathOf("17", r.id), Body: `{}`}),
-		"ValidationFailed/parameter":       sent(request{Method: http.MethodGet, Path: providersOf(r.customer) + "?page=2"}),
+		"ValidationFailed/keyReused": func(a account) response {
+			a.once(r.customer, hospital, "a")
+			return a.once(r.customer, `{"providerType":"Hospital"}`, "a")
+		},
+		"ValidationFailed/path":      sent(request{Path: pathOf("17", r.id), Body: `{}`}),
+		"ValidationFailed/parameter": sent(request{Method: http.MethodGet, Path: providersOf(r.customer) + "?page=2"}),
 		"RateLimitExceeded": func(a account) response {
 			a.send(request{Path: r.path(), Body: `{}`, Key: limited})
 			return a.send(request{Path: r.path(), Body: `{}`, Key: limited})

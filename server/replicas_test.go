@@ -87,6 +87,18 @@ func TestReplicas(t *testing.T) {
 		}
 	}
 
+	// Creations with one key, through both at once, create one record; a repeated one has its response from either.
+	accounts := []account{{first, "acme", key}, {second, "acme", key}}
+	created := atOnce(t, accounts, onceOf(id, hospital, `"a key"`))
+	for _, one := range created {
+		same(t, "a creation through one of two replicas", one, created[0])
+	}
+	accounts[0].send(request{Path: created[0].Header.Get("Location"), Body: `{"city":"changed"}`})
+	same(t, "the creation again, after a change", accounts[1].once(id, hospital, `"a key"`), created[0])
+	if n := len(accounts[0].list(id, "")); n != 2 {
+		t.Errorf("%d records, want the imported one and a new one", n)
+	}
+
 	// The database goes away and comes back; the replicas stay.
 	instance.Stop(t)
 	for _, s := range replicas {

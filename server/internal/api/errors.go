@@ -65,6 +65,8 @@ func storeProblem(err *provider.Error) *problem {
 		return errPreconditionFailed
 	case provider.CodeUnknownCustomer:
 		return errUnknownCustomer
+	case provider.CodeIdempotencyKeyReused:
+		return errIdempotencyKeyReused
 	case provider.CodeUnavailable:
 		return unavailable(err.RetryAfter)
 	case provider.CodeOutcomeUnknown:

@@ -46,6 +46,12 @@ var (
 		Path: []string{"customerId"}, Code: "unknown_customer", Message: "customerId must be an existing customer.",
 		Expected: "the ID of an existing customer", Received: "another UUID",
 	}})
+	errIdempotencyKeyReused = &problem{status: http.StatusUnprocessableEntity, code: "IDEMPOTENCY_KEY_REUSED",
+		message: "The Idempotency-Key was used for a creation with another customer or other properties within the last 24 hours. Nothing was changed; repeat that request unchanged, or send this one with a new key.",
+		errors: validate.ValidationError{{
+			Path: []string{"Idempotency-Key"}, Code: "key_reused", Message: "Idempotency-Key must be a new key.",
+			Expected: "a new key", Received: "a key of another creation",
+		}}}
 	errInternal = &problem{status: http.StatusInternalServerError, code: "INTERNAL_ERROR",
 		message: "The server has an internal error. Report it with the X-Request-Id of this response."}
 )
@@ -74,5 +80,5 @@ func unavailable(retryAfter time.Duration) *problem {
 
 func outcomeUnknown(retryAfter time.Duration) *problem {
 	return &problem{status: http.StatusServiceUnavailable, code: "OUTCOME_UNKNOWN", retryAfter: retryAfter,
-		message: "It is not known whether this was saved. A change or a deletion can be sent again without harm; before a record is created again, check whether it exists."}
+		message: "It is not known whether this was saved. A change, a deletion, or a creation with an Idempotency-Key can be sent again without harm; before a record is created again without that header, check whether it exists."}
 }

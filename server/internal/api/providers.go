@@ -36,14 +36,18 @@ func (a *API) CreateCustomerProvider(ctx context.Context, r gen.CreateCustomerPr
 	if err != nil {
 		return nil, err
 	}
-	created, err := a.Store.Write(ctx, provider.Write{
+	w := provider.Write{
 		Action:       provider.Created,
 		Organization: infoOf(ctx).key.Organization,
 		CustomerID:   r.ID,
 		ID:           id,
 		Patch:        *r.Body,
 		By:           actor(ctx),
-	})
+	}
+	if key := r.Params.IdempotencyKey; key != nil {
+		w.Idempotency = provider.NewIdempotency(parseIdempotencyKey(*key), w.CustomerID, &w.Patch)
+	}
+	created, err := a.Store.Write(ctx, w)
 	if err != nil {
 		return nil, err
 	}

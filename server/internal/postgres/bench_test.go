@@ -45,6 +45,35 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
+// BenchmarkCreate creates records with 64 callers: without idempotency keys, with them, with them next to a million others, and with them
+// next to a million of which a quarter has expired, as in the long run.
+func BenchmarkCreate(b *testing.B) {
+	for _, kind := range []string{"no keys", "keys", "many keys", "old keys"} {
+		b.Run(kind, func(b *testing.B) {
+			dsn := pgtest.Start(b, pgserver.Options{Durable: true, Settings: []string{"max_wal_size=4GB"}}).Database(b)
+			org := newFixture(b, dsn, postgres.Options{})
+			if old, others := map[string]int{"many keys": 0, "old keys": 2}[kind]; others {
+				execute(b, connect(b, dsn), fmt.Sprintf(`INSERT INTO idempotency_keys SELECT %d, sha256(i::text::bytea), sha256(i::text::bytea), gen_random_uuid(),
+					clock_timestamp() - CASE WHEN i %% 4 = 0 THEN interval '%d days' ELSE interval '0' END FROM generate_series(1, 1000000) AS n (i)`, org.organization, old))
+			}
+			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.ResetTimer()
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					w := org.onceOf(uuid.NewString())
+					if kind == "no keys" {
+						w.Idempotency = nil
+					}
+					if _, err := org.Write(context.Background(), w); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
 // BenchmarkRead has many callers read what customers of 20 records each have, and one export all of it.
 func BenchmarkRead(b *testing.B) {
 	s := open(b, pgtest.Start(b, pgserver.Options{}).Database(b), postgres.Options{})

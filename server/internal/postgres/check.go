@@ -106,6 +106,7 @@ func backend(ctx context.Context, c *pgx.Conn) (string, error) {
 var privileges = []struct{ table, privileges string }{
 	{"api_keys", "SELECT, INSERT, UPDATE"},
 	{"customers", "SELECT, INSERT, UPDATE"},
+	{"idempotency_keys", "SELECT, INSERT, UPDATE, DELETE"}, // UPDATE to lock rows
 	{"organizations", "SELECT, INSERT"},
 	{"provider_events", "SELECT, INSERT"},
 	{"providers", "SELECT, INSERT, UPDATE"},

@@ -136,10 +136,11 @@ func TestTwoRoles(t *testing.T) {
 			w := org.updateOf(property.Patch{})
 			w.Action = provider.Deleted
 			_, created := org.create()
+			_, once := org.once("a key")
 			_, updated := org.update(text("a"))
 			_, deleted := org.Write(t.Context(), w)
 			_, key, keyErr := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, 0)
-			if err := errors.Join(created, updated, deleted, keyErr, org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}), org.RevokeKey(t.Context(), key.ID, 0), org.Ping(t.Context())); err != nil {
+			if err := errors.Join(created, once, updated, deleted, keyErr, org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}), org.RevokeKey(t.Context(), key.ID, 0), org.Ping(t.Context())); err != nil {
 				t.Error(err)
 			}
 		})

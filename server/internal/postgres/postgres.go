@@ -4,7 +4,7 @@
 // It is the last step of a request. Any number of servers share one database, and none keeps state of its own. Concurrent
 // writes share transactions (package writes), a few of which are in flight at once, since PostgreSQL makes several durable with
 // one write to the disk. A transaction takes two round trips: the first begins it, locks and reads; Go decides what the records
-// become; the second saves and commits. A read takes one.
+// become; the second saves and commits. A creation that repeats an earlier one needs a third. A read takes one.
 //
 // Transactions lock rows in the order of organization and ID, so they never deadlock. The keys of customers, records and events
 // begin with the organization, and every statement of a request on them names it, as databases need that speak PostgreSQL's
@@ -23,7 +23,6 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/writes"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -155,9 +154,13 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 }
 
 // writerFor returns the one of the writers that takes a record's writes, always the same, so that those of a busy record
-// share transactions instead of waiting for each other.
-func writerFor(id uuid.UUID, writers []*writes.Writer) *writes.Writer {
-	return writers[binary.BigEndian.Uint64(id[8:])%uint64(len(writers))]
+// share transactions instead of waiting for each other. Creations with one idempotency key have one, too.
+func writerFor(w *provider.Write, writers []*writes.Writer) *writes.Writer {
+	place := w.ID[8:]
+	if w.Idempotency != nil {
+		place = w.Idempotency.Key[:8]
+	}
+	return writers[binary.BigEndian.Uint64(place)%uint64(len(writers))]
 }
 
 // read returns the rows of a query.

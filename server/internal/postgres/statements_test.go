@@ -18,6 +18,11 @@ const countWritten = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHER
 func TestRoundTrips(t *testing.T) {
 	p := newProxy(t, pgtest.New(t))
 	org := newFixture(t, p.dsn, postgres.Options{InFlight: 1})
+	for range 2 { // the second prepares the statements of a repeated creation
+		if _, err := org.once("a key"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		name string
 		call func() error
@@ -25,6 +30,8 @@ func TestRoundTrips(t *testing.T) {
 	}{
 		{"a change", func() error { _, err := org.update(text(uuid.NewString())); return err }, 2},
 		{"a new record", func() error { _, err := org.create(); return err }, 2},
+		{"a new record with an idempotency key", func() error { _, err := org.once(uuid.NewString()); return err }, 2},
+		{"the same again", func() error { _, err := org.once("a key"); return err }, 3},
 		{"Get", func() error { _, err := org.get(); return err }, 1},
 		{"List", func() error { _, err := org.list(); return err }, 1},
 		{"History", func() error { _, err := org.events(); return err }, 1},

@@ -38,6 +38,7 @@ type records struct {
 	created      map[uuid.UUID]bool // customers that are created unless they exist
 	customers    map[uuid.UUID]bool // whether they exist: those that records may be created for or move to
 	locked       map[uuid.UUID]bool // records and customers that exist, but were skipped
+	creations    creations          // with idempotency keys
 }
 
 // entry is the state of an ID.
@@ -76,6 +77,9 @@ func (r *records) wantFor(w *provider.Write) {
 	if customer, needed := customerOf(w); needed {
 		r.customers[customer] = false
 	}
+	if w.Idempotency != nil {
+		r.creations.want(w.Idempotency.Key)
+	}
 }
 
 // customerOf returns the customer that must exist for a write: one to create a record for, or to move it to.
@@ -94,6 +98,11 @@ var errLocked = errors.New("postgres: another session has locked the row")
 
 // apply applies a write to the records that begin has read.
 func (r *records) apply(w *provider.Write, now time.Time) (provider.Provider, error) {
+	if w.Idempotency != nil {
+		if next, repeats, err := r.creations.repeat(w, now); err != nil || repeats {
+			return next, err
+		}
+	}
 	current := r.wanted[w.ID].current
 	if r.locked[w.ID] {
 		return provider.Provider{}, errLocked
@@ -109,6 +118,9 @@ func (r *records) apply(w *provider.Write, now time.Time) (provider.Provider, er
 		return next, w.NoCustomer()
 	}
 	r.change(next, event)
+	if w.Idempotency != nil {
+		r.creations.add(w, event)
+	}
 	return next, nil
 }
 
@@ -142,6 +154,7 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 		if len(r.customers) > 0 {
 			b.Queue(lockCustomers, r.organization, inOrder(r.customers)).Query(r.scanCustomers)
 		}
+		r.queueCreations(b)
 	}
 	b.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) }) // after the locks
 	if t.deletes {                                                                                    // after the locks, so that nobody adds or drops a column until the end
@@ -205,7 +218,9 @@ func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 			}
 		}
 		b.Queue(insertEvents, events...)
+		r.saveCreations(b)
 	}
+	t.removeExpired(b)
 	b.Queue("COMMIT")
 	return toCommitError(c, c.SendBatch(ctx, b).Close())
 }

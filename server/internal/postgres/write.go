@@ -20,7 +20,7 @@ func (s *Store) Write(ctx context.Context, w provider.Write) (provider.Provider,
 	rows := rowsOf(&w)
 	queue := s.locked.enter(rows, nil)
 	if queue == nil {
-		record, err := writerFor(w.ID, s.writes).Write(ctx, w)
+		record, err := writerFor(&w, s.writes).Write(ctx, w)
 		if !errors.Is(err, errLocked) {
 			return record, err
 		}
@@ -122,6 +122,9 @@ func (s *Store) run(calls []provider.Write, kind transaction) ([]writes.Result, 
 		if err := t.begin(ctx, c); err != nil {
 			return err
 		}
+		if err := t.readRepeated(ctx, c, calls); err != nil {
+			return err
+		}
 		for i := range calls {
 			next, err := t.of(calls[i].Organization).apply(&calls[i], t.now)
 			if err != nil && err != errLocked && provider.CodeOf(err) == "" {
@@ -129,7 +132,11 @@ func (s *Store) run(calls []provider.Write, kind transaction) ([]writes.Result, 
 			}
 			results[i] = writes.Result{Value: next, Err: err}
 		}
-		return t.commit(ctx, c)
+		err := t.commit(ctx, c)
+		if err != nil && causeOf(err) == uniqueViolation && t.createsOnce() { // another transaction saved one of the keys, which had no row to lock yet
+			return serializationFailure
+		}
+		return err
 	})
 	return results, err
 }

@@ -10,14 +10,15 @@ type Code string
 
 // The codes.
 const (
-	CodeNotFound           Code = "not_found"           // no such record, as far as the organization can see
-	CodeNoCustomer         Code = "no_customer"         // no such customer, as far as the organization can see
-	CodeNoOrganization     Code = "no_organization"     // no organization of that name
-	CodePreconditionFailed Code = "precondition_failed" // the record has another version
-	CodeUnknownCustomer    Code = "unknown_customer"    // the organization has no customer of the new CustomerID
-	CodeUnavailable        Code = "unavailable"         // the store cannot do it now, and changed nothing; try again
-	CodeOutcomeUnknown     Code = "outcome_unknown"     // the store does not know whether it was done
-	CodeInternal           Code = "internal"            // an error of the program, which changed nothing
+	CodeNotFound             Code = "not_found"              // no such record, as far as the organization can see
+	CodeNoCustomer           Code = "no_customer"            // no such customer, as far as the organization can see
+	CodeNoOrganization       Code = "no_organization"        // no organization of that name
+	CodePreconditionFailed   Code = "precondition_failed"    // the record has another version
+	CodeUnknownCustomer      Code = "unknown_customer"       // the organization has no customer of the new CustomerID
+	CodeIdempotencyKeyReused Code = "idempotency_key_reused" // the key of a creation was used for another one
+	CodeUnavailable          Code = "unavailable"            // the store cannot do it now, and changed nothing; try again
+	CodeOutcomeUnknown       Code = "outcome_unknown"        // the store does not know whether it was done
+	CodeInternal             Code = "internal"               // an error of the program, which changed nothing
 )
 
 // Error is the error of a store. Package api has the text that a caller reads; the text here is for the operator.
@@ -29,11 +30,12 @@ type Error struct {
 
 // The errors that need no more than their code.
 var (
-	ErrNotFound           = &Error{Code: CodeNotFound}
-	ErrNoCustomer         = &Error{Code: CodeNoCustomer}
-	ErrNoOrganization     = &Error{Code: CodeNoOrganization}
-	ErrPreconditionFailed = &Error{Code: CodePreconditionFailed}
-	ErrUnknownCustomer    = &Error{Code: CodeUnknownCustomer}
+	ErrNotFound             = &Error{Code: CodeNotFound}
+	ErrNoCustomer           = &Error{Code: CodeNoCustomer}
+	ErrNoOrganization       = &Error{Code: CodeNoOrganization}
+	ErrPreconditionFailed   = &Error{Code: CodePreconditionFailed}
+	ErrUnknownCustomer      = &Error{Code: CodeUnknownCustomer}
+	ErrIdempotencyKeyReused = &Error{Code: CodeIdempotencyKeyReused}
 )
 
 // ErrNotDeleted is the error of Purge for a record that is not deleted.
@@ -68,14 +70,15 @@ func CodeOf(err error) Code {
 
 // texts are for the log and the operator. Callers read those of package api.
 var texts = map[Code]string{
-	CodeNotFound:           "no such provider",
-	CodeNoCustomer:         "no such customer",
-	CodeNoOrganization:     "no such organization",
-	CodePreconditionFailed: "the provider has another version",
-	CodeUnknownCustomer:    "the new customer does not exist",
-	CodeUnavailable:        "the database cannot do this now, and nothing was changed; try again",
-	CodeOutcomeUnknown:     "it is not known whether this was saved; check before you repeat it",
-	CodeInternal:           "internal error; nothing was changed",
+	CodeNotFound:             "no such provider",
+	CodeNoCustomer:           "no such customer",
+	CodeNoOrganization:       "no such organization",
+	CodePreconditionFailed:   "the provider has another version",
+	CodeUnknownCustomer:      "the new customer does not exist",
+	CodeIdempotencyKeyReused: "the idempotency key was used for another creation",
+	CodeUnavailable:          "the database cannot do this now, and nothing was changed; try again",
+	CodeOutcomeUnknown:       "it is not known whether this was saved; check before you repeat it",
+	CodeInternal:             "internal error; nothing was changed",
 }
 
 // Error returns the text of the code, and the cause if there is one.

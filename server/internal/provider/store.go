@@ -21,8 +21,11 @@ type Store interface {
 	// happen one after the other: none is lost, and the versions have no gaps. A caller that leaves after the write began
 	// does not undo it.
 	//
-	// Errors: CodeNotFound, CodeNoCustomer for a new record, CodePreconditionFailed, CodeUnknownCustomer, and CodeInternal for
-	// a new record whose ID is taken.
+	// Of the writes of an organization with one Idempotency, the first creates a record, and those of the next 24 hours return it
+	// as it was created. This holds for writes at the same time, too, also through several servers.
+	//
+	// Errors: CodeNotFound, CodeNoCustomer for a new record, CodePreconditionFailed, CodeUnknownCustomer,
+	// CodeIdempotencyKeyReused, and CodeInternal for a new record whose ID is taken.
 	Write(ctx context.Context, w Write) (Provider, error)
 
 	// Get returns the record that a customer has under an ID.

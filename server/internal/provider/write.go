@@ -16,6 +16,7 @@ type Write struct {
 	ID           uuid.UUID      // for a new record, one that was never used
 	IfMatch      []int64        // the versions to which it may apply; nil for any; not for a new record
 	Patch        property.Patch // not for a deletion; for a new record it sets what cannot be null, and no CustomerID
+	Idempotency  *Idempotency   // for a new record that the caller may request again; nil for any other write
 	By           Actor
 }
 
@@ -47,7 +48,8 @@ type Event struct {
 
 // Apply decides what a write does to the record with its ID; current is nil if there is none. It returns the new state and the
 // event to save with it. A nil event means that nothing changes and nothing is to be saved. now is the time of the store's
-// clock. The store checks whether the CustomerID of a new or moved record exists; see NoCustomer.
+// clock. The store checks whether the CustomerID of a new or moved record exists; see NoCustomer. If the write has an Idempotency, it
+// calls Repeats first.
 //
 // Errors: CodeNotFound, CodePreconditionFailed, and CodeInternal for a new record whose ID is taken.
 func (w *Write) Apply(current *Provider, now time.Time) (Provider, *Event, error) {

@@ -33,24 +33,33 @@ func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
 }
 
 func runWrite(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider, error) {
+	if w.Idempotency != nil {
+		return runOnce(c, w, now)
+	}
+	next, _, err := apply(c, w, now)
+	return next, err
+}
+
+// apply applies a write to its record and saves the result.
+func apply(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider, *provider.Event, error) {
 	current, err := load(c, w.Organization, w.ID)
 	if err != nil {
-		return provider.Provider{}, err
+		return provider.Provider{}, nil, err
 	}
 	next, event, err := w.Apply(current.provider(), now)
 	if err != nil || event == nil {
-		return next, err
+		return next, nil, err
 	}
 	if current == nil || next.CustomerID != current.CustomerID {
 		known, err := customerExists(c, w.Organization, next.CustomerID)
 		if err != nil {
-			return next, err
+			return next, nil, err
 		}
 		if !known {
-			return next, w.NoCustomer()
+			return next, nil, w.NoCustomer()
 		}
 	}
-	return next, save(c, w.Organization, current, &next, event)
+	return next, event, save(c, w.Organization, current, &next, event)
 }
 
 // save writes what Apply decided, the record and its event. current is nil for a new record.

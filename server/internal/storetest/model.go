@@ -15,7 +15,7 @@ import (
 // the contract, and compares every response, record and history.
 func testModel(t *testing.T, s *suite) {
 	rapid.Check(t, func(r *rapid.T) {
-		m := &model{records: map[place]*provider.Provider{}, events: map[place][]provider.Event{}, customers: map[place]bool{}}
+		m := &model{records: map[place]*provider.Provider{}, events: map[place][]provider.Event{}, customers: map[place]bool{}, created: map[keyOf]provider.Provider{}}
 		for range 2 {
 			number, _, err := s.EnsureOrganization(t.Context(), "organization "+uuid.NewString())
 			if err != nil {
@@ -59,6 +59,21 @@ func testModel(t *testing.T, s *suite) {
 				w.Patch.CustomerID = nil
 				m.write(t, r, s, w)
 			},
+			"create once": func(r *rapid.T) {
+				w := provider.Write{
+					Action:       provider.Created,
+					Organization: rapid.SampledFrom(m.organizations).Draw(r, "organization"),
+					CustomerID:   rapid.SampledFrom(m.customerIDs).Draw(r, "customer"),
+					ID:           uuid.New(),
+					Patch:        property.Patch{Values: property.Values{property.City: property.Text(rapid.SampledFrom([]string{"a", "b"}).Draw(r, "city"))}},
+					By:           by,
+				}
+				complete(&w.Patch)
+				key := rapid.SampledFrom([]string{"a", "b"}).Draw(r, "key")
+				w.Idempotency = provider.NewIdempotency(key, w.CustomerID, &w.Patch)
+				m.writeOnce(t, r, s, w, key)
+			},
+			"day": func(*rapid.T) { s.clock.Move(provider.KeyLifetime - time.Second) },
 			"update": func(r *rapid.T) {
 				w := drawWrite(r, m, provider.Updated)
 				w.Patch = drawPatch(r, m, false)
@@ -142,6 +157,13 @@ type model struct {
 	records   map[place]*provider.Provider
 	events    map[place][]provider.Event
 	customers map[place]bool
+	created   map[keyOf]provider.Provider // with idempotency keys, as they were created
+}
+
+// keyOf is an idempotency key of an organization.
+type keyOf struct {
+	organization int64
+	key          string
 }
 
 // place is where an organization keeps something.
@@ -208,6 +230,30 @@ func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write) {
 	if w.Action != provider.Deleted {
 		equal(r, "record", got, want)
 	}
+}
+
+// writeOnce is write for a creation with an idempotency key.
+func (m *model) writeOnce(t *testing.T, r *rapid.T, s *suite, w provider.Write, key string) {
+	k := keyOf{w.Organization, key}
+	created, known := m.created[k]
+	if !known || s.clock.Now().Sub(created.CreatedAt) >= provider.KeyLifetime {
+		m.write(t, r, s, w)
+		if record := m.records[place{w.Organization, w.ID}]; record != nil {
+			m.created[k] = *record
+		}
+		return
+	}
+	got, err := s.Write(t.Context(), w)
+	if created.CustomerID != w.CustomerID || created.Values != valuesOf(w.Patch.Values) {
+		if err != provider.ErrIdempotencyKeyReused {
+			r.Fatalf("create with a key that was used for another record: error %v", err)
+		}
+		return
+	}
+	if err != nil {
+		r.Fatalf("create again: %v", err)
+	}
+	equal(r, "the record that was created", got, created)
 }
 
 func (m *model) apply(w provider.Write, now time.Time) provider.Code {

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		run  func(*testing.T, *suite)
 	}{
 		{"Create", testCreate},
+		{"Idempotency", testIdempotency},
 		{"Update", testUpdate},
 		{"Move", testMove},
 		{"Delete", testDelete},

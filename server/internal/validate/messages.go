@@ -50,7 +50,7 @@ const (
 	CodeMalformed               Code = "malformed"                // the body is not one JSON value, or the query cannot be read
 	CodeTimeout                 Code = "timeout"                  // the body did not arrive in time
 	CodeUnsupportedMediaType    Code = "unsupported_media_type"   // the body is not declared as plain JSON
-	CodeUnsupportedPrecondition Code = "unsupported_precondition" // the operation would ignore a precondition
+	CodeUnsupportedPrecondition Code = "unsupported_precondition" // the operation would ignore a precondition, or an idempotency key
 )
 
 // RequestError says that a request cannot be checked any further. Message is for the caller.
@@ -73,6 +73,7 @@ var (
 	errQuery           = &RequestError{CodeMalformed, "The query cannot be read; separate parameters with &, and write a semicolon in a value as %3B and a percent sign as %25."}
 	errBodyTimeout     = &RequestError{CodeTimeout, "The body did not arrive in time; send the request again."}
 	errContentEncoding = &RequestError{CodeUnsupportedMediaType, "Send the body uncompressed, without the header Content-Encoding."}
+	errIdempotencyKey  = &RequestError{CodeUnsupportedPrecondition, "This operation does not support " + idempotencyKey + ". Nothing was changed; send the request without that header."}
 )
 
 func errSyntax(what string, offset int64, where string) *RequestError {

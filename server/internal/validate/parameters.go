@@ -23,13 +23,19 @@ func (o *Operation) checkParameters(c echo.Context) (ValidationError, error) {
 	return append(o.checkValues(c), o.checkQuery(c)...), nil
 }
 
+const idempotencyKey = "Idempotency-Key"
+
 // checkPreconditions rejects a precondition (RFC 9110, 13.1) that the operation does not have as a parameter: it would be
-// ignored, and the request carried out although the caller made it depend on a condition.
+// ignored, and the request carried out although the caller made it depend on a condition. The same holds for an
+// idempotency key: the caller relies on it that a second request changes nothing, but a second change could undo another caller's.
 func (o *Operation) checkPreconditions(header http.Header) error {
 	for _, name := range []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"} {
 		if len(header.Values(name)) > 0 && o.parameter(openapi3.ParameterInHeader, name) == nil {
 			return errPrecondition(name)
 		}
+	}
+	if len(header.Values(idempotencyKey)) > 0 && o.parameter(openapi3.ParameterInHeader, idempotencyKey) == nil {
+		return errIdempotencyKey
 	}
 	return nil
 }
