@@ -121,7 +121,8 @@ func TestPlans(t *testing.T) {
 		customer = imports[0].ID
 	}
 	check("filled")
-	if _, err := s.execute(t.Context(), "ANALYZE"); err != nil {
+	// Not all tables: those that databases share can be locked by other tests.
+	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys"); err != nil {
 		t.Fatal(err)
 	}
 	check("with statistics")
