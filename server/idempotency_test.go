@@ -77,7 +77,17 @@ func TestIdempotencyKey(t *testing.T) {
 	if got := a.send(request{Method: "GET", Path: path}); got.Body != providerNotFound {
 		t.Errorf("the record was created again: %d %s", got.Status, got.Body)
 	}
+	if got := len(a.list(customer, "")); got != 1 {
+		t.Errorf("%d records, want the imported one", got)
+	}
+}
 
+// TestIdempotencyKeyReused sends other creations with a key that was used.
+func TestIdempotencyKeyReused(t *testing.T) {
+	t.Parallel()
+	a := newServer(t).account("acme")
+	customer, elsewhere := a.newRecord().customer, a.newRecord().customer
+	created := a.once(customer, hospital, `"a key"`)
 	for name, got := range map[string]response{
 		"another value":         a.once(customer, `{"providerType":"Hospital","city":"Shelbyville"}`, `"a key"`),
 		"another property":      a.once(customer, `{"providerType":"Hospital","state":"Springfield"}`, `"a key"`),
@@ -92,7 +102,7 @@ func TestIdempotencyKey(t *testing.T) {
 
 	b := a.account("other")
 	others := b.once(b.newRecord().customer, hospital, `"a key"`)
-	if others.Status != http.StatusCreated || others.Header.Get("Location") == path {
+	if others.Status != http.StatusCreated || others.Header.Get("Location") == created.Header.Get("Location") {
 		t.Errorf("another organization: %d %s", others.Status, others.Body)
 	}
 	for range 2 {
@@ -100,8 +110,9 @@ func TestIdempotencyKey(t *testing.T) {
 			t.Errorf("without a key: %d %s", got.Status, got.Body)
 		}
 	}
-	if got := len(a.list(customer, "")); got != 3 {
-		t.Errorf("%d records, want the imported one and the two that were created without a key", got)
+	same(t, "the first again", a.once(customer, hospital, `"a key"`), created)
+	if got := len(a.list(customer, "")); got != 4 {
+		t.Errorf("%d records, want the imported one, the first and the two that were created without a key", got)
 	}
 }
 

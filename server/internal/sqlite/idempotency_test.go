@@ -17,8 +17,8 @@ func TestKeysAreBounded(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock(time.Now())
 	s, ids := filled(t, 1, Options{Now: clock.Now})
-	const perDay = 300
-	for n := range 10 * perDay {
+	const perDay = 100
+	for n := range 6 * perDay {
 		clock.Move(provider.KeyLifetime / perDay)
 		w := createOf(ids[0], uuid.New())
 		w.Idempotency = provider.NewIdempotency(fmt.Sprint("key ", n), w.CustomerID, &w.Patch)

@@ -204,14 +204,14 @@ func testManyKeysAtOnce(t *testing.T, s *suite) {
 		ids := make([][2]uuid.UUID, len(organizations)*keys)
 		var all sync.WaitGroup
 		for n := range ids {
-			for time := range ids[n] {
+			for i := range ids[n] {
 				all.Go(func() {
 					org := organizations[n%len(organizations)]
 					got, err := s.Write(t.Context(), org.onceOf(fmt.Sprint("key ", n), org.customer, set(property.City, fmt.Sprint(n))))
 					if err != nil {
 						t.Errorf("create: %v", err)
 					}
-					ids[n][time] = got.ID
+					ids[n][i] = got.ID
 				})
 			}
 		}
