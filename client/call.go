@@ -22,18 +22,20 @@ type operation struct {
 type call struct {
 	operation
 	limits
-	requestID   string
-	ifMatch     *string     // the condition; nil for none
-	ifNoneMatch *string     // likewise
-	pageSize    *int        // nil leaves it to the server
-	cursor      string      // of the first page
-	header      http.Header // more than the client sets
-	ticket      ticket
-	left        rateLimits // what the last response says
-	spent       int        // tokens for retries
-	moves       bool       // whether the record is found under another customer after a success
-	send        func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error)
-	accept      func(*apiResponse) string // reads the body of a success, or returns what is wrong with it
+	requestID      string
+	ifMatch        *string     // the condition; nil for none
+	ifNoneMatch    *string     // likewise
+	idempotencyKey string      // of a creation
+	once           bool        // whether a creation that is sent again creates nothing
+	pageSize       *int        // nil leaves it to the server
+	cursor         string      // of the first page
+	header         http.Header // more than the client sets
+	ticket         ticket
+	left           rateLimits // what the last response says
+	spent          int        // tokens for retries
+	moves          bool       // whether the record is found under another customer after a success
+	send           func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error)
+	accept         func(*apiResponse) string // reads the body of a success, or returns what is wrong with it
 }
 
 func (c *Client) newCall(o operation, options []CallOption) (*call, error) {
@@ -81,7 +83,7 @@ func (c *Client) repeat(ctx context.Context, call *call) error {
 			return fmt.Errorf("request editor: %w", err)
 		}
 		failed.Attempts, failed.Cursor = number, call.cursor
-		failed.setOutcome(call.method)
+		failed.setOutcome(call)
 		failed.afterAttempt(unknown && !call.provesNoEffect(failed))
 		unknown = failed.OutcomeUnknown
 		attempt.Wait, attempt.Err = c.waitFor(ctx, call, failed, last), failed

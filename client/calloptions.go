@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// CallOption changes one call: IfMatch, IfNoneMatch, PageSize, Cursor, RequestID, Header, WithTimeout, WithRetries and WithoutRetries. An
+// CallOption changes one call: IfMatch, IfNoneMatch, IdempotencyKey, PageSize, Cursor, RequestID, Header, WithTimeout, WithRetries and WithoutRetries. An
 // option that the operation does not have is an error, and nothing is sent.
 type CallOption interface{ applyToCall(*call) error }
 
@@ -106,6 +107,27 @@ func setTags(tags **string, name, etag string) error {
 	return nil
 }
 
+// IdempotencyKey has CreateProvider send a key of yours instead of a random one, so that a program that was restarted can repeat a creation
+// without creating a second record. It is 1 to 255 printable ASCII characters, for one record only, and is known to the API for 24
+// hours.
+func IdempotencyKey(key string) CallOption {
+	return callOption(func(c *call) error {
+		if c.operation != createProvider {
+			return errors.New("IdempotencyKey is for CreateProvider")
+		}
+		if len(key) < 1 || len(key) > 255 || !headerValue.MatchString(key) {
+			return errors.New("IdempotencyKey must be 1 to 255 printable ASCII characters")
+		}
+		c.idempotencyKey = key
+		return nil
+	})
+}
+
+// quoted returns a text as a string of a structured header (RFC 9651).
+func quoted(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}
+
 // PageSize sets how many entries ProviderHistory requests at once, from 1 to 100. Without it the server decides.
 func PageSize(n int) CallOption {
 	return callOption(func(c *call) error {
@@ -150,7 +172,7 @@ func Header(name, value string) CallOption {
 			return errors.New("Header: the name must be letters, digits and hyphens, and the value printable ASCII")
 		}
 		switch http.CanonicalHeaderKey(name) {
-		case "X-Api-Key", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Host", "If-Match", "If-None-Match", "X-Request-Id":
+		case "X-Api-Key", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Host", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-Id":
 			return errors.New("Header: the client sets this header itself")
 		}
 		if c.header == nil {

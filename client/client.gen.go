@@ -424,6 +424,9 @@ type ValidationErrorResponse struct {
 // historyCursor defines model for historyCursor.
 type historyCursor = string
 
+// idempotencyKeyHeader defines model for idempotencyKeyHeader.
+type idempotencyKeyHeader = string
+
 // ifMatchHeader defines model for ifMatchHeader.
 type ifMatchHeader = string
 
@@ -486,6 +489,12 @@ func (f ProviderFilter) params() listParams {
 		params.Limit = &f.PageSize
 	}
 	return params
+}
+
+// paramsCreate defines parameters for CreateCustomerProvider.
+type paramsCreate struct {
+	// IdempotencyKey A text of your own that identifies this creation for 24 hours, such as a random UUID: 1 to 255 printable ASCII characters in double quotes, where `\"` stands for a quote and `\\` for a backslash. The quotes can be left out if the text has no space, comma or double quote. Choose a new one for each record, and send the same one when you repeat the request. The server stores a hash of it only.
+	IdempotencyKey *idempotencyKeyHeader `json:"Idempotency-Key,omitempty"`
 }
 
 // paramsDelete defines parameters for DeleteCustomerProvider.
@@ -627,7 +636,7 @@ type clientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
-	CreateCustomerProviderWithBody(ctx context.Context, id CustomerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateCustomerProviderWithBody(ctx context.Context, id CustomerID, params *paramsCreate, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateCustomerProvider Create customer provider
 	//
@@ -648,7 +657,7 @@ type clientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
-	CreateCustomerProvider(ctx context.Context, id CustomerID, body createBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateCustomerProvider(ctx context.Context, id CustomerID, params *paramsCreate, body createBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteCustomerProvider Delete customer provider
 	//
@@ -753,8 +762,8 @@ func (c *plainClient) ListCustomerProviders(ctx context.Context, id CustomerID, 
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
-func (c *plainClient) CreateCustomerProviderWithBody(ctx context.Context, id CustomerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newCreateCustomerProviderRequestWithBody(c.Server, id, contentType, body)
+func (c *plainClient) CreateCustomerProviderWithBody(ctx context.Context, id CustomerID, params *paramsCreate, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newCreateCustomerProviderRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -784,8 +793,8 @@ func (c *plainClient) CreateCustomerProviderWithBody(ctx context.Context, id Cus
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v2/customers/{id}/providers (the `CreateCustomerProvider` operationId).
-func (c *plainClient) CreateCustomerProvider(ctx context.Context, id CustomerID, body createBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newCreateCustomerProviderRequest(c.Server, id, body)
+func (c *plainClient) CreateCustomerProvider(ctx context.Context, id CustomerID, params *paramsCreate, body createBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := newCreateCustomerProviderRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1004,18 +1013,18 @@ func newListCustomerProvidersRequest(server string, id CustomerID, params *listP
 }
 
 // newCreateCustomerProviderRequest calls the generic CreateCustomerProvider builder with application/json body
-func newCreateCustomerProviderRequest(server string, id CustomerID, body createBody) (*http.Request, error) {
+func newCreateCustomerProviderRequest(server string, id CustomerID, params *paramsCreate, body createBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return newCreateCustomerProviderRequestWithBody(server, id, "application/json", bodyReader)
+	return newCreateCustomerProviderRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // newCreateCustomerProviderRequestWithBody constructs an http.Request for the CreateCustomerProvider method, with any body, and a specified content type
-func newCreateCustomerProviderRequestWithBody(server string, id CustomerID, contentType string, body io.Reader) (*http.Request, error) {
+func newCreateCustomerProviderRequestWithBody(server string, id CustomerID, params *paramsCreate, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1046,6 +1055,21 @@ func newCreateCustomerProviderRequestWithBody(server string, id CustomerID, cont
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }

@@ -20,6 +20,9 @@ const (
 	DefaultElapsed  = 30 * time.Second           // for each call, see WithRetries
 )
 
+// vendorHost is the host of DefaultBaseURL, whose documentation has no Idempotency-Key.
+const vendorHost = "api.carecycle.ai"
+
 // Client calls the API with one key. New returns one. It is safe for concurrent use. A program needs one Client, as its calls share
 // connections, the rate limit and the bound of retries. Printing it does not show the key.
 type Client struct {

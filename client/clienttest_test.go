@@ -154,6 +154,23 @@ func TestFaultsOfClienttest(t *testing.T) {
 			}
 		})
 	}
+	t.Run("created once", func(t *testing.T) {
+		c, customer := api.Client(newClock().option()), api.NewCustomer()
+		api.Inject(clienttest.LoseResponse, clienttest.LoseResponse)
+		if _, err := c.CreateProvider(t.Context(), customer, creation); err != nil {
+			t.Fatal(err)
+		}
+		records := 0
+		for _, err := range c.Providers(t.Context(), customer, client.ProviderFilter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			records++
+		}
+		if records != 1 {
+			t.Errorf("%d records", records)
+		}
+	})
 	t.Run("changed by another", func(t *testing.T) {
 		c := api.Client()
 		another := clienttest.Before(func() {

@@ -92,8 +92,9 @@
 // All calls of a Client share a bound of retries, so that a server that is down is not sent several times as many requests: about
 // 30 retries at once, more after many successes, and then one for ten calls that succeed.
 //
-// Sending a creation twice creates two records. CreateProvider retries only if the failed attempt certainly created none.
-// Otherwise it returns an [ErrOutcomeUnknown] at once: look for the record before you call again.
+// A creation is sent with an Idempotency-Key, so that retries create no second record. The vendor documents no such header: with
+// [DefaultBaseURL], CreateProvider retries only if the failed attempt certainly created nothing. Otherwise it returns an
+// [ErrOutcomeUnknown] at once: look for the record before you call again.
 //
 // # Rate limits
 //

@@ -12,14 +12,15 @@ import (
 // The kinds of an Error, for errors.Is. A response with the status 401, 403, 404, 412 or 422 is of a kind only if it has the contract's
 // form: it may be a proxy's page.
 var (
-	ErrNotModified        = errors.New("not modified")        // 304: the record still has the version of IfNoneMatch
-	ErrUnauthorized       = errors.New("unauthorized")        // 401: the key is missing, unknown, revoked or expired
-	ErrForbidden          = errors.New("forbidden")           // 403: the key lacks a permission
-	ErrNotFound           = errors.New("not found")           // 404: no such customer, or no such provider of the customer; nothing was changed. A path that the API does not have is of no kind
-	ErrPreconditionFailed = errors.New("precondition failed") // 412: the record has changed since the IfMatch; nothing was changed
-	ErrValidation         = errors.New("validation failed")   // 422: Error.Fields says what is wrong
-	ErrRateLimited        = errors.New("rate limited")        // 429, or nothing was sent as the limit leaves no room: Error.RetryAfter says how long to wait
-	ErrUnavailable        = errors.New("unavailable")         // 408, 502, 503, 504, 520 to 530, no response, or half of one: try again later
+	ErrNotModified          = errors.New("not modified")           // 304: the record still has the version of IfNoneMatch
+	ErrUnauthorized         = errors.New("unauthorized")           // 401: the key is missing, unknown, revoked or expired
+	ErrForbidden            = errors.New("forbidden")              // 403: the key lacks a permission
+	ErrNotFound             = errors.New("not found")              // 404: no such customer, or no such provider of the customer; nothing was changed. A path that the API does not have is of no kind
+	ErrPreconditionFailed   = errors.New("precondition failed")    // 412: the record has changed since the IfMatch; nothing was changed
+	ErrValidation           = errors.New("validation failed")      // 422: Error.Fields says what is wrong
+	ErrIdempotencyKeyReused = errors.New("idempotency key reused") // 422: the IdempotencyKey has created another record; nothing was created
+	ErrRateLimited          = errors.New("rate limited")           // 429, or nothing was sent as the limit leaves no room: Error.RetryAfter says how long to wait
+	ErrUnavailable          = errors.New("unavailable")            // 408, 502, 503, 504, 520 to 530, no response, or half of one: try again later
 )
 
 // ErrOutcomeUnknown is the error of a call that may have made its change, for example because the connection of each attempt was cut
@@ -30,7 +31,8 @@ var (
 // the customer in the path. If the API responds with 412 or 404 to the retry of such an update, the error is ErrOutcomeUnknown and
 // neither ErrPreconditionFailed nor ErrNotFound: read the record with GetProvider, and compare.
 //
-// After CreateProvider, a second call may create a second record: look for the first one with Providers.
+// After CreateProvider, call again with the IdempotencyKey of the Error: that creates no second record. The exception is a Client with
+// DefaultBaseURL: look for the first record with Providers.
 var ErrOutcomeUnknown = errors.New("outcome unknown")
 
 // ErrNoVersions is the error of ModifyProvider if the server responds without an ETag.
@@ -48,6 +50,7 @@ type Error struct {
 	Message        string        // for a person
 	Fields         []FieldError  // with ErrValidation: every error of the request
 	RequestID      string        // the ID of the request in the client and the server; quote it when you ask for help
+	IdempotencyKey string        // of a creation, to create the record again; empty for other calls
 	Cursor         string        // of an iteration: it goes on where this page begins; empty for the first page
 	RetryAfter     time.Duration // the wait that the server requests; 0 if none
 	Attempts       int           // the number of attempts of the call; 0 if nothing was sent
@@ -99,6 +102,7 @@ func (e *Error) Unwrap() error { return e.Err }
 const (
 	codeNotFound    = "NOT_FOUND"    // unlike PATH_NOT_FOUND, which a wrong base URL gives
 	codeUnknownETag = "UNKNOWN_ETAG" // the condition can never match
+	codeKeyReused   = "IDEMPOTENCY_KEY_REUSED"
 	codeUnavailable = "SERVICE_UNAVAILABLE"
 )
 
@@ -131,6 +135,9 @@ func (e *Error) Is(target error) bool {
 	case http.StatusPreconditionFailed:
 		return target == ErrPreconditionFailed && !e.OutcomeUnknown
 	case http.StatusUnprocessableEntity:
+		if e.Code == codeKeyReused {
+			return target == ErrIdempotencyKeyReused
+		}
 		return target == ErrValidation
 	}
 	return false
@@ -138,11 +145,14 @@ func (e *Error) Is(target error) bool {
 
 // setOutcome records whether the attempt may have had an effect. A read has none, nor has a creation that gets the contract's
 // SERVICE_UNAVAILABLE. Servers older than the code OUTCOME_UNKNOWN returned that code for updates of unknown outcome, too.
-func (e *Error) setOutcome(method string) {
-	creates := method == http.MethodPost
+func (e *Error) setOutcome(c *call) {
+	creates := c.method == http.MethodPost
+	e.IdempotencyKey = c.idempotencyKey
 	switch {
 	case !e.OutcomeUnknown:
-	case method == http.MethodGet, creates && e.StatusCode == http.StatusServiceUnavailable && e.Code == codeUnavailable:
+	case creates && c.once && (e.StatusCode != http.StatusServiceUnavailable || e.Code != codeUnavailable):
+		e.Message = strings.TrimSuffix(e.Message, ".") + "; whether the record was created is not known: create it again with the IdempotencyKey of this Error"
+	case c.method == http.MethodGet, creates && e.StatusCode == http.StatusServiceUnavailable && e.Code == codeUnavailable:
 		e.OutcomeUnknown = false
 	case creates:
 		e.Message = strings.TrimSuffix(e.Message, ".") + "; whether the record was created is not known: look for it before you create it again"

@@ -99,7 +99,7 @@ func TestErrors(t *testing.T) {
 		{"a compression that nobody asked for", respond(200, record, "Content-Encoding", "br"), "200: the response is compressed, which was not asked for" + advice + unknown, []error{client.ErrOutcomeUnknown}},
 	}...)
 
-	const look = "; whether the record was created is not known: look for it before you create it again"
+	const look = "; whether the record was created is not known: create it again with the IdempotencyKey of this Error"
 	expect(create, []expectation{
 		{"not found", respond(404, plain("NOT_FOUND")), "404 NOT_FOUND: Why.", []error{client.ErrNotFound}},
 		{"internal error", respond(500, plain("INTERNAL_ERROR")), "500 INTERNAL_ERROR: Why" + look, []error{client.ErrOutcomeUnknown}},

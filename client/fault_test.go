@@ -167,9 +167,8 @@ func TestFaults(t *testing.T) {
 		for _, does := range []operation{change, create, get} {
 			kinds, text, attempts := test.kinds, test.text, test.attempts
 			switch open := slices.Contains(kinds, client.ErrOutcomeUnknown); {
-			case does.method == "POST" && open: // is not repeated
-				text = strings.Replace(text, unknown, "; whether the record was created is not known: look for it before you create it again", 1)
-				attempts = 1
+			case does.method == "POST" && open:
+				text = strings.Replace(text, unknown, "; whether the record was created is not known: create it again with the IdempotencyKey of this Error", 1)
 			case does.method == "GET": // changes nothing
 				text = strings.Replace(text, unknown, "", 1)
 				kinds = slices.DeleteFunc(slices.Clone(kinds), func(kind error) bool { return kind == client.ErrOutcomeUnknown })
@@ -245,10 +244,10 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// TestCreateProviderIsSentOnce has a connection that was used before: over one, net/http repeats some requests itself.
+// TestCreateProviderIsSentOnce has a connection that was used before, to the vendor: over one, net/http repeats some requests itself.
 func TestCreateProviderIsSentOnce(t *testing.T) {
 	var arrived atomic.Int32
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	c := serveVendor(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			respond(200, record)(w, r)
 			return
@@ -326,7 +325,7 @@ func TestOtherTransports(t *testing.T) {
 	}
 	_, err = c.CreateProvider(t.Context(), customerID, creation)
 	wantKinds(t, err, client.ErrUnavailable, client.ErrOutcomeUnknown)
-	if got := asError(t, err).Attempts; got != 1 {
+	if got := asError(t, err).Attempts; got != client.DefaultAttempts {
 		t.Errorf("%d attempts to create", got)
 	}
 }

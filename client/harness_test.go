@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -51,6 +52,18 @@ func serve(t *testing.T, handler http.HandlerFunc, options ...client.Option) *cl
 	server := httptest.NewServer(http.StripPrefix("/base", handler))
 	t.Cleanup(server.Close)
 	return newClient(t, server.URL+"/base", options...)
+}
+
+// serveVendor is serve at the vendor's host, which knows no Idempotency-Key.
+func serveVendor(t *testing.T, handler http.HandlerFunc, options ...client.Option) *client.Client {
+	t.Helper()
+	server := httptest.NewServer(http.StripPrefix("/base", handler))
+	t.Cleanup(server.Close)
+	there := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+	}}
+	t.Cleanup(there.CloseIdleConnections)
+	return newClient(t, "http://api.carecycle.ai/base", append(options, client.WithTransport(there))...)
 }
 
 func newClient(t *testing.T, baseURL string, options ...client.Option) *client.Client {

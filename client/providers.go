@@ -36,15 +36,26 @@ var (
 // CreateProvider creates a provider of a customer and returns the whole record. ProviderType is required; other properties that
 // are nil become null. The record is on disk when the call returns.
 //
-// Two requests create two records. So the call retries only if the failed attempt certainly created nothing: the API rejected it
-// for now (429, or a 503 with the code SERVICE_UNAVAILABLE), or there was no connection. After any other failure that leaves
-// the outcome open, it returns ErrOutcomeUnknown at once: look for the record with Providers before you call again.
+// The request has an Idempotency-Key, so the call retries transient failures: however many of its requests arrive, they create one record.
+// If all attempts fail, the error is an ErrOutcomeUnknown too, and has the key: call again with that IdempotencyKey and the
+// same record, within 24 hours, to create it if it was not created.
 //
-// Its errors are those of UpdateProvider.
+// With DefaultBaseURL that does not hold, as the vendor documents no such header. Then the call retries only if the failed attempt
+// certainly created nothing: the API rejected it for now (429, or a 503 with the code SERVICE_UNAVAILABLE), or there was no connection.
+// After any other failure that leaves the outcome open, look for the record with Providers before you call again.
+//
+// Its errors are those of UpdateProvider, and ErrIdempotencyKeyReused.
 func (c *Client) CreateProvider(ctx context.Context, customerID CustomerID, create ProviderCreate, options ...CallOption) (*Record, error) {
 	call, err := c.newCall(createProvider, options)
 	if err != nil {
 		return nil, err
+	}
+	params := &paramsCreate{}
+	if call.once = c.doer.base.Host != vendorHost; call.once && call.idempotencyKey == "" {
+		call.idempotencyKey = uuid.NewString()
+	}
+	if call.idempotencyKey != "" {
+		params.IdempotencyKey = new(quoted(call.idempotencyKey))
 	}
 	body, err := json.Marshal(create)
 	if err != nil {
@@ -56,7 +67,7 @@ func (c *Client) CreateProvider(ctx context.Context, customerID CustomerID, crea
 	}
 	var record Record
 	call.send = func(ctx context.Context, api *plainClient, last RequestEditorFn) (*http.Response, error) {
-		return api.CreateCustomerProviderWithBody(ctx, customerID, "application/json", bytes.NewReader(body), last)
+		return api.CreateCustomerProviderWithBody(ctx, customerID, params, "application/json", bytes.NewReader(body), last)
 	}
 	call.accept = record.accept(func() bool { return record.CustomerID == customerID && record.ID != ProviderID(uuid.Nil) })
 	if err := c.do(ctx, call); err != nil {

@@ -105,7 +105,7 @@ func (c *call) mayRepeat(failed *Error) bool {
 	switch {
 	case ended(failed.Err) || isPermanent(failed.Err):
 		return false
-	case c.method == http.MethodPost && failed.OutcomeUnknown: // it would create a second record
+	case c.method == http.MethodPost && failed.OutcomeUnknown && !c.once: // it would create a second record
 		return false
 	case c.method == http.MethodPatch && c.ifMatch != nil && failed.StatusCode == http.StatusOK:
 		return false // the truncated response was a success, so the record no longer has the required version

@@ -147,7 +147,11 @@ func TestRetries(t *testing.T) {
 			var mu sync.Mutex
 			var sent []string // what the requests have in common
 			clock := newClock()
-			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			server := serve
+			if test.does.name == create.name {
+				server = serveVendor
+			}
+			c := server(t, func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				mu.Lock()
 				sent = append(sent, r.Header.Get("X-Request-Id")+r.Header.Get("If-Match")+r.Header.Get("X-Api-Key")+string(body))
@@ -288,4 +292,77 @@ func TestSystemClock(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestRepeatedCreation loses responses: the creation is sent again, with the same key.
+func TestRepeatedCreation(t *testing.T) {
+	perhaps := respond(503, `{"message":"Perhaps.","code":"OUTCOME_UNKNOWN"}`)
+	for name, test := range map[string]struct {
+		responses []http.HandlerFunc
+		options   []client.CallOption
+		key       string // of all requests; any if empty
+		text      string // of the error; empty for none
+	}{
+		"cut":                 {[]http.HandlerFunc{cut, respond(201, record)}, nil, "", ""},
+		"cut short":           {[]http.HandlerFunc{cutShort, respond(201, record)}, nil, "", ""},
+		"of unknown outcome":  {[]http.HandlerFunc{perhaps, respond(502, ""), respond(201, record)}, nil, "", ""},
+		"the program's key":   {[]http.HandlerFunc{cut, respond(201, record)}, []client.CallOption{client.IdempotencyKey(`invoice "7" \`)}, `"invoice \"7\" \\"`, ""},
+		"without end":         {[]http.HandlerFunc{perhaps}, nil, "", "503 OUTCOME_UNKNOWN: Perhaps; whether the record was created is not known: create it again with the IdempotencyKey of this Error"},
+		"a key used before":   {[]http.HandlerFunc{respond(422, `{"message":"Why.","code":"IDEMPOTENCY_KEY_REUSED","errors":[]}`)}, nil, "", "422 IDEMPOTENCY_KEY_REUSED: Why."},
+		"certainly no effect": {[]http.HandlerFunc{respond(503, `{"message":"Busy.","code":"SERVICE_UNAVAILABLE"}`)}, nil, "", "503 SERVICE_UNAVAILABLE: Busy."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			var keys []string
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				mu.Lock()
+				keys = append(keys, r.Header.Get("Idempotency-Key"))
+				responder := test.responses[min(len(keys), len(test.responses))-1]
+				mu.Unlock()
+				responder(w, r)
+			})
+			_, err := c.CreateProvider(t.Context(), customerID, creation, test.options...)
+			mu.Lock()
+			defer mu.Unlock()
+			if all := slices.Compact(slices.Clone(keys)); len(all) != 1 || len(all[0]) < 3 || test.key != "" && all[0] != test.key {
+				t.Errorf("keys %q", keys)
+			}
+			if test.text == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			failed := asError(t, err)
+			if got := strings.TrimPrefix(err.Error(), "create provider: "); !strings.HasPrefix(got, test.text) || `"`+failed.IdempotencyKey+`"` != keys[0] {
+				t.Errorf("got %s with the key %s, want %s", got, failed.IdempotencyKey, test.text)
+			}
+			if errors.Is(err, client.ErrIdempotencyKeyReused) != (name == "a key used before") || errors.Is(err, client.ErrValidation) {
+				t.Errorf("the kind of %v", err)
+			}
+		})
+	}
+}
+
+// Each creation has a key of its own, and the vendor's none: net/http itself repeats a request that has one.
+func TestIdempotencyKeys(t *testing.T) {
+	keys := map[string]bool{}
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		keys[r.Header.Get("Idempotency-Key")] = true
+		respond(201, record)(w, r)
+	}
+	c := serve(t, handler)
+	for range 3 {
+		if _, err := c.CreateProvider(t.Context(), customerID, creation); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(keys) != 3 || keys[""] {
+		t.Errorf("keys of three creations: %v", keys)
+	}
+	clear(keys)
+	if _, err := serveVendor(t, handler).CreateProvider(t.Context(), customerID, creation); err != nil || !keys[""] {
+		t.Errorf("the vendor's: %v, %v", keys, err)
+	}
 }

@@ -242,6 +242,27 @@ func testAPI(t *testing.T, api testedAPI) {
 			t.Errorf("versions %v", versions)
 		}
 	})
+	t.Run("created once", func(t *testing.T) {
+		customer, _ := api.newRecord()
+		once := client.IdempotencyKey("invoice 7")
+		first, err := c.CreateProvider(ctx, customer, creation, once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.UpdateProvider(ctx, customer, first.ID, client.ProviderUpdate{City: client.Set("New Town")}); err != nil {
+			t.Fatal(err)
+		}
+		again, err := c.CreateProvider(ctx, customer, creation, once)
+		if err != nil || again.ID != first.ID || again.City != nil || again.ETag != `"1"` || *again.UpdatedAt != *first.UpdatedAt {
+			t.Errorf("again: %+v, %v", again, err)
+		}
+		other := creation
+		other.City = new("Old Town")
+		_, err = c.CreateProvider(ctx, customer, other, once)
+		if !errors.Is(err, client.ErrIdempotencyKeyReused) {
+			t.Errorf("another record: %v", err)
+		}
+	})
 	t.Run("moved", func(t *testing.T) {
 		from, id := api.newRecord()
 		to, _ := api.newRecord()

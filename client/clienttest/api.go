@@ -56,7 +56,8 @@ var (
 	noCustomer  = &rejection{http.StatusNotFound, "NOT_FOUND", "There is no such customer.", nil}
 	changed     = &rejection{http.StatusPreconditionFailed, "PRECONDITION_FAILED", "The provider has changed since the version in If-Match. Nothing was changed; read the record again and decide again.", nil}
 	unknownETag = &rejection{http.StatusPreconditionFailed, "UNKNOWN_ETAG", "If-Match has no ETag of this API, so it can never match. Nothing was changed; send the ETag of a response, unchanged.", nil}
-	reused      = &rejection{http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was sent with another request. Nothing was created; send a new key.", nil}
+	reused      = &rejection{http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED", "The Idempotency-Key was used for another creation. Nothing was changed; send this one with a new key.",
+		[]client.FieldError{{Path: []string{"Idempotency-Key"}, Code: "key_reused", Message: "Idempotency-Key must be a new key.", Expected: "a new key", Received: "a key of another creation"}}}
 )
 
 // ServeHTTP implements [http.Handler]: a request of the API.
