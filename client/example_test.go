@@ -106,7 +106,7 @@ func ExampleClient_CreateProvider() {
 	})
 	switch {
 	case errors.Is(err, client.ErrOutcomeUnknown):
-		fmt.Println("look for the record before you create it again")
+		fmt.Println("create it again with client.IdempotencyKey and the key of the *client.Error: that creates no second record")
 	case err != nil:
 		fmt.Println(err)
 	default:
