@@ -1,4 +1,4 @@
-// Package command is the program's command line: serve, keys, import, export, history, purge, migrate, version. Each command opens the
+// Package command is the program's command line: serve, keys, import, export, history, purge, backup, migrate, version. Each command opens the
 // store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
@@ -7,6 +7,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -37,6 +38,7 @@ type commands struct {
 	Import  importCommand  `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
 	Export  exportCommand  `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
 	History historyCommand `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
+	Backup  backupCommand  `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
 	Purge   purgeCommand   `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -87,10 +89,23 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	command.Bind(&c, c.std)
 	if err := command.Run(); err != nil {
 		fmt.Fprintf(stderr, "server: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		if coded, ok := errors.AsType[*exitError](err); ok {
+			return coded.code
+		}
 		return Failure
 	}
 	return Done
 }
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+func (e *exitError) Unwrap() error { return e.error }
+
+func wrongUsage(err error) error { return &exitError{err, Usage} }
 
 // contract returns openapi.yaml, which is read once. Nothing changes it.
 var contract = sync.OnceValues(func() (*openapi3.T, error) { return gen.ReadContract(providerapi.Contract) })
