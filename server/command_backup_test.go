@@ -1,8 +1,10 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,11 +48,53 @@ func TestBackupStops(t *testing.T) {
 func TestBackupOfPostgreSQL(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "backup.db")
-	_, stderr, code := run("", "backup", file, "--database", "postgres://nobody@localhost/secret")
-	if code != 2 || stderr != "server: backup: this database is PostgreSQL's; use pg_dump\n" {
-		t.Errorf("exit code %d, %s", code, stderr)
+	for command, tool := range map[string]string{"backup": "pg_dump", "restore": "pg_restore"} {
+		_, stderr, code := run("", command, file, "--database", "postgres://nobody@localhost/secret")
+		if code != 2 || stderr != "server: "+command+": this database is PostgreSQL's; use "+tool+"\n" {
+			t.Errorf("exit code %d, %s", code, stderr)
+		}
 	}
 	if _, err := os.Stat(file); err == nil {
 		t.Error("a file was written")
+	}
+}
+
+// TestRestoreInUse restores while the database is served: nothing happens, whether or not the file still has its name.
+func TestRestoreInUse(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	database, backup := filepath.Join(directory, "test.db"), filepath.Join(directory, "backup.db")
+	s, p := replica(t, database)
+	a := s.account("acme")
+	r := a.newRecord()
+	restore := func() process {
+		restoring := start(t, directory, "restore", "backup.db", "--force", "--database", "test.db")
+		restoring.Wait()
+		return restoring
+	}
+	if out := s.mustRun("", "backup", backup); out != "" {
+		t.Errorf("standard output %s", out)
+	}
+	const want = "server: restore: a process has the database test.db open; stop it first\n"
+	if got := restore(); got.ProcessState.ExitCode() != 1 || got.stderr.String() != want {
+		t.Errorf("served: exit code %d, %s", got.ProcessState.ExitCode(), got.stderr)
+	}
+	if got := a.send(request{Path: r.path(), Body: `{"city":"after"}`}); got.Status != http.StatusOK {
+		t.Errorf("a change after it: %d %s", got.Status, got.Body)
+	}
+	if err := os.Remove(database); err != nil {
+		t.Fatal(err)
+	}
+	if got := restore(); got.ProcessState.ExitCode() != 1 || got.stderr.String() != want {
+		t.Errorf("served, and deleted: exit code %d, %s", got.ProcessState.ExitCode(), got.stderr)
+	}
+	p.Process.Kill()
+	p.Wait()
+	got := restore()
+	if got.ProcessState.ExitCode() != 0 || !regexp.MustCompile(`^restored 1 record with 1 version: \d+ bytes in \S+\n$`).MatchString(got.stderr.String()) {
+		t.Errorf("not served: exit code %d, %s", got.ProcessState.ExitCode(), got.stderr)
+	}
+	if rows := query(t, database, "SELECT count(*), (SELECT count(*) FROM provider_events) FROM providers"); rows[0] != 1 || rows[1] != 1 {
+		t.Errorf("the database has %v records and events", rows)
 	}
 }

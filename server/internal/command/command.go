@@ -1,5 +1,5 @@
-// Package command is the program's command line: serve, keys, import, export, history, purge, backup, migrate, version. Each command opens the
-// store that --database names, does its work with the other packages, and closes it.
+// Package command is the program's command line: serve, keys, import, export, history, purge, backup, restore, migrate,
+// version. Each command opens the store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
 // the command's, its help tag is in --help, and each of its flags gets an environment variable.
@@ -39,6 +39,7 @@ type commands struct {
 	Export  exportCommand  `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
 	History historyCommand `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
 	Backup  backupCommand  `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
+	Restore restoreCommand `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
 	Purge   purgeCommand   `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -135,10 +135,10 @@ func TestBackupStopped(t *testing.T) {
 	onlyFiles(t, directory, "backup.db")
 }
 
-// killedBackup makes a backup, and kills the process in the middle of it.
-func killedBackup(path, backup string) error {
-	_, err := sqlite.Backup(context.Background(), path, backup, sqlite.CopyOptions{Progress: func(done, total int64) {
-		if done > total/2 {
+// killed makes a copy, and kills the process in the middle of it.
+func killed(copyTo func(context.Context, string, string, sqlite.CopyOptions) (sqlite.Copied, error), path, other string) error {
+	_, err := copyTo(context.Background(), path, other, sqlite.CopyOptions{Replace: true, Progress: func(done, total int64) {
+		if done >= total/2 {
 			self, _ := os.FindProcess(os.Getpid())
 			self.Kill()
 		}

@@ -54,14 +54,17 @@ func TestEachCommitIsSynced(t *testing.T) {
 	}
 }
 
-// TestMain lets the test binary be the process whose system calls TestEachCommitIsSynced counts, or the one that TestBackupStopped kills.
+// TestMain lets the test binary be the process whose system calls TestEachCommitIsSynced counts, or one that is killed
+// while it copies.
 func TestMain(m *testing.M) {
 	var err error
 	switch {
 	case os.Getenv("CHANGES") != "":
 		err = updates(os.Args[1])
 	case os.Getenv("KILLED_BACKUP") != "":
-		err = killedBackup(os.Args[1], os.Args[2])
+		err = killed(sqlite.Backup, os.Args[1], os.Args[2])
+	case os.Getenv("KILLED_RESTORE") != "":
+		err = killed(sqlite.Restore, os.Args[1], os.Args[2])
 	default:
 		os.Exit(m.Run())
 	}
