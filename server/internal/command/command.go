@@ -1,5 +1,5 @@
-// Package command is the program's command line: serve, keys, import, export, history, purge, migrate, version. Each command opens the
-// store that --database names, does its work with the other packages, and closes it.
+// Package command is the program's command line: serve, keys, import, export, history, purge, backup, restore, verify,
+// migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
 // the command's, its help tag is in --help, and each of its flags gets an environment variable.
@@ -7,6 +7,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -27,6 +28,7 @@ const (
 	Done    = 0
 	Failure = 1 // one line on standard error says what and what to do
 	Usage   = 2 // wrong usage
+	Damaged = 3 // verify has found problems
 )
 
 type commands struct {
@@ -37,6 +39,9 @@ type commands struct {
 	Import  importCommand  `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
 	Export  exportCommand  `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
 	History historyCommand `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
+	Backup  backupCommand  `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
+	Restore restoreCommand `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
+	Verify  verifyCommand  `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
 	Purge   purgeCommand   `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -87,10 +92,23 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	command.Bind(&c, c.std)
 	if err := command.Run(); err != nil {
 		fmt.Fprintf(stderr, "server: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		if coded, ok := errors.AsType[*exitError](err); ok {
+			return coded.code
+		}
 		return Failure
 	}
 	return Done
 }
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+func (e *exitError) Unwrap() error { return e.error }
+
+func wrongUsage(err error) error { return &exitError{err, Usage} }
 
 // contract returns openapi.yaml, which is read once. Nothing changes it.
 var contract = sync.OnceValues(func() (*openapi3.T, error) { return gen.ReadContract(providerapi.Contract) })

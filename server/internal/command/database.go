@@ -78,10 +78,8 @@ func (c *commands) withStore(ctx context.Context, f func(store) error) error {
 
 // withNewStore is withStore, but it creates a SQLite file that does not exist, and says so.
 func (c *commands) withNewStore(ctx context.Context, o storeOptions, f func(store) error) error {
-	if c.Database == defaultDatabase || c.Database == demoDatabase {
-		if err := os.MkdirAll(filepath.Dir(string(c.Database)), 0o700); err != nil {
-			return fmt.Errorf("open database: %w", err)
-		}
+	if err := c.ensureDirectory(); err != nil {
+		return err
 	}
 	_, err := os.Stat(string(c.Database))
 	creates := errors.Is(err, fs.ErrNotExist) && !c.Database.isPostgres()
@@ -91,6 +89,17 @@ func (c *commands) withNewStore(ctx context.Context, o storeOptions, f func(stor
 		}
 		return f(s)
 	})
+}
+
+// ensureDirectory creates the directory of the databases that have a default name.
+func (c *commands) ensureDirectory() error {
+	if c.Database != defaultDatabase && c.Database != demoDatabase {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(string(c.Database)), 0o700); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	return nil
 }
 
 func (c *commands) openStore(ctx context.Context, o storeOptions, mustExist bool, f func(store) error) (err error) {

@@ -13,29 +13,35 @@ import (
 // quietInterval is the time between two lines of progress if there is no terminal.
 const quietInterval = 10 * time.Second
 
-// progress reads a file and shows on a terminal how far it is, how fast, and how long the rest will take. Elsewhere it
-// says so in a line from time to time, and nothing of what is read quickly.
+// progress shows on a terminal how far a piece of work is, how fast, and how long the rest will take. Elsewhere it says so in a line
+// from time to time, and nothing of what is done quickly. The work is the reading of a file, or what is reported with add.
 type progress struct {
-	file *os.File
+	file *os.File // nil unless Read is used
 	out  io.Writer
 
 	mu    sync.Mutex
 	bar   *progressbar.ProgressBar // nil: lines are written
 	doing string                   // empty: nothing is shown
 	size  int64
-	read  int64
+	done  int64
 	begun time.Time
 	told  time.Time
 }
 
 // begin shows the reading of the whole file.
 func (p *progress) begin(doing string) {
-	info, err := p.file.Stat()
-	if err != nil || info.Size() == 0 {
+	if info, err := p.file.Stat(); err == nil {
+		p.beginSize(doing, info.Size())
+	}
+}
+
+// beginSize shows the work on so many bytes.
+func (p *progress) beginSize(doing string, size int64) {
+	if size == 0 {
 		return
 	}
 	now := time.Now()
-	p.doing, p.size, p.read, p.begun, p.told = doing, info.Size(), 0, now, now
+	p.doing, p.size, p.done, p.begun, p.told = doing, size, 0, now, now
 	if !isTerminal(p.out) {
 		return
 	}
@@ -47,18 +53,23 @@ func (p *progress) begin(doing string) {
 // Read reads from the file.
 func (p *progress) Read(b []byte) (int, error) {
 	n, err := p.file.Read(b)
+	p.add(int64(n))
+	return n, err
+}
+
+// add reports that n more bytes are done.
+func (p *progress) add(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.read += int64(n)
+	p.done += n
 	if p.bar != nil {
-		p.bar.Add(n)
-	} else if now := time.Now(); p.doing != "" && p.read > 0 && now.Sub(p.told) >= quietInterval {
+		p.bar.Add64(n)
+	} else if now := time.Now(); p.doing != "" && p.done > 0 && now.Sub(p.told) >= quietInterval {
 		p.told = now
 		took := now.Sub(p.begun)
-		left := time.Duration(float64(took) / float64(p.read) * float64(max(0, p.size-p.read)))
-		fmt.Fprintf(p.out, "%s: %d %% after %v, about %v left\n", p.doing, 100*p.read/p.size, took.Round(time.Second), left.Round(time.Second))
+		left := time.Duration(float64(took) / float64(p.done) * float64(max(0, p.size-p.done)))
+		fmt.Fprintf(p.out, "%s: %d %% after %v, about %v left\n", p.doing, 100*p.done/p.size, took.Round(time.Second), left.Round(time.Second))
 	}
-	return n, err
 }
 
 // printf prints in place of the bar, which comes back under it.

@@ -133,13 +133,19 @@ func (s *Store) ListVersions(ctx context.Context, organization int64, after *uui
 
 func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
 	return func(row pgx.CollectableRow) (provider.Event, error) {
-		event := provider.Event{ProviderID: id}
-		var text []byte
-		err := row.Scan(&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &text)
+		event, changes, err := scanEvent(row)
+		event.ProviderID = id
 		if err == nil {
-			event.At = event.At.UTC()
-			event.Changes, err = wire.ParseStoredChanges(text)
+			event.Changes, err = wire.ParseStoredChanges(changes)
 		}
 		return event, err
 	}
+}
+
+// scanEvent reads the columns of an event, and its changes as they are stored. Further columns have the given destinations.
+func scanEvent(row pgx.CollectableRow, more ...any) (event provider.Event, changes []byte, err error) {
+	all := append([]any{&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &changes}, more...)
+	err = row.Scan(all...)
+	event.At = event.At.UTC()
+	return event, changes, err
 }

@@ -126,6 +126,10 @@ func (r *replicas) RecordKeyUses(ctx context.Context, uses map[string]time.Time)
 
 func (r *replicas) Ping(ctx context.Context) error { return r.next().Ping(ctx) }
 
+func (r *replicas) Verify(ctx context.Context, report func(provider.Problem)) (provider.Verified, error) {
+	return r.next().Verify(ctx, report)
+}
+
 // Close closes both and sees to it that their transactions never waited for each other in a circle.
 func (r *replicas) Close() error {
 	var err error

@@ -13,6 +13,7 @@ import (
 // the few pages that are left, so that the next commit overwrites the log from its start. That is faster than a growing log, because
 // a file system journals the size of its files.
 const (
+	pageSize           = 4096 // bytes; SQLite's default, which no migration changes
 	checkpointInterval = time.Second
 	longLog            = 2 << 10 // pages, 8 MiB
 	longestLog         = 6 * longLog
@@ -28,6 +29,7 @@ type checkpointer struct {
 	conn    *sqlite.Conn
 	written atomic.Bool        // something was committed since the last checkpoint
 	much    chan chan struct{} // maxImported records were imported; to be closed when they are copied
+	copied  int                // pages of the log, after the last checkpoint
 
 	imported atomic.Int64 // records since then
 	stop     chan struct{}
@@ -83,7 +85,7 @@ func (c *checkpointer) wait(records int) {
 
 // checkpointOnce copies the log. After an error, of a full disk for example, the next call tries again: the log keeps what is committed,
 // and if it can no longer grow, the writer reports that. A reader keeps the pages that were committed since it began from being
-// copied; nothing waits for it.
+// copied; nothing waits for one that lasts, such as a backup.
 func (c *checkpointer) checkpointOnce() {
 	var inLog, left int
 	for range maxPasses {
@@ -95,8 +97,10 @@ func (c *checkpointer) checkpointOnce() {
 			break
 		}
 	}
-	if left >= littleLeft && inLog < longestLog {
-		return // callers would wait for the copy; next time less may be left
+	stuck := left > 0 && inLog-left == c.copied
+	c.copied = inLog - left
+	if stuck || left >= littleLeft && inLog < longestLog {
+		return // callers would wait for the reader, or for the copy; next time less may be left
 	}
 	c.store.mu.Lock()
 	defer c.store.mu.Unlock()

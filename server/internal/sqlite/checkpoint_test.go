@@ -7,6 +7,7 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -39,38 +40,88 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 	}
 }
 
+// While a reader keeps the log from being copied for longer than a checkpoint, as a backup does, the writer is not stopped for it again and
+// again.
+func TestWriterDoesNotWaitForLongReader(t *testing.T) {
+	t.Parallel()
+	s, _ := filled(t, 20, Options{})
+	checks := checkpointerOf(t, s)
+	reader, err := sqlite.OpenConn(s.path, sqlite.OpenReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for _, statement := range []string{"BEGIN", "SELECT count(*) FROM providers"} {
+		if err := execute(reader, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = s.write(t.Context(), func(c *sqlite.Conn) error {
+		if err := execute(c, "CREATE TABLE ballast (bytes BLOB)"); err != nil {
+			return err
+		}
+		return execute(c, "INSERT INTO ballast VALUES (zeroblob(?))", (longestLog+littleLeft)*pageSize)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks.checkpointOnce()
+	s.mu.Lock()
+	checks.checkpointOnce() // does not return if it waits for the writer
+	s.mu.Unlock()
+	if err := execute(reader, "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	checks.checkpointOnce()
+	if _, inLog, left, err := checks.checkpoint("PASSIVE"); err != nil || left != 0 {
+		t.Errorf("after the reader %d of %d pages are left, %v", left, inLog, err)
+	}
+}
+
+// checkpointerOf replaces the store's checkpointer by one that works only when it is called.
+func checkpointerOf(t *testing.T, s *Store) *checkpointer {
+	t.Helper()
+	conn, err := sqlite.OpenConn(s.path, sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetBusyTimeout(lockInterval)
+	if err := s.checks.close(); err != nil {
+		t.Fatal(err)
+	}
+	s.checks = &checkpointer{store: s, conn: conn, stop: make(chan struct{}), stopped: make(chan struct{})}
+	close(s.checks.stopped)
+	return s.checks
+}
+
+// importAgain changes all records, to other values for each n.
+func importAgain(t *testing.T, s *Store, ids []uuid.UUID, n int) {
+	t.Helper()
+	imports := make([]provider.Import, len(ids))
+	for i, id := range ids {
+		imports[i] = provider.Import{ID: id, Patch: storetest.PatchOf(-n*len(ids) - i)}
+		imports[i].Patch.CustomerID = &ids[0]
+	}
+	if _, err := s.importPart(t.Context(), 1, imports, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The log is written over from its start again and again, however much is written, and although nobody pauses.
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()
 	s, ids := filled(t, 2000, Options{})
-	path := one(t, s, "SELECT file FROM pragma_database_list", (*sqlite.Stmt).ColumnText)
-	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.checks.close(); err != nil {
-		t.Fatal(err)
-	}
-	checks := &checkpointer{store: s, conn: conn, stop: make(chan struct{}), stopped: make(chan struct{})} // looks when it is told to
-	close(checks.stopped)
-	s.checks = checks
+	checks := checkpointerOf(t, s)
 	pages := one(t, s, "PRAGMA page_count", (*sqlite.Stmt).ColumnInt64)
 	for n := range 20 {
-		imports := make([]provider.Import, len(ids))
-		for i, id := range ids {
-			imports[i] = provider.Import{ID: id, Patch: storetest.PatchOf(-n*len(ids) - i)}
-			imports[i].Patch.CustomerID = &ids[0]
-		}
-		if _, err := s.importPart(t.Context(), 1, imports, nil); err != nil {
-			t.Fatal(err)
-		}
+		importAgain(t, s, ids, n)
 		checks.checkpointOnce()
 	}
-	log, err := os.Stat(path + "-wal")
+	log, err := os.Stat(s.path + "-wal")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const pageSize, bound = 4096, 2 * longLog * 4096
+	const bound = 2 * longLog * pageSize
 	grown := (one(t, s, "PRAGMA page_count", (*sqlite.Stmt).ColumnInt64) - pages) * pageSize
 	if log.Size() > bound || grown < bound {
 		t.Errorf("the log has %d bytes after %d and more were written; want at most %d", log.Size(), grown, bound)

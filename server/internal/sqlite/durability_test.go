@@ -54,12 +54,21 @@ func TestEachCommitIsSynced(t *testing.T) {
 	}
 }
 
-// TestMain lets the test binary be the process whose system calls TestEachCommitIsSynced counts.
+// TestMain lets the test binary be the process whose system calls TestEachCommitIsSynced counts, or one that is killed
+// while it copies.
 func TestMain(m *testing.M) {
-	if os.Getenv("CHANGES") == "" {
+	var err error
+	switch {
+	case os.Getenv("CHANGES") != "":
+		err = updates(os.Args[1])
+	case os.Getenv("KILLED_BACKUP") != "":
+		err = killed(sqlite.Backup, os.Args[1], os.Args[2])
+	case os.Getenv("KILLED_RESTORE") != "":
+		err = killed(sqlite.Restore, os.Args[1], os.Args[2])
+	default:
 		os.Exit(m.Run())
 	}
-	if err := updates(os.Args[1]); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

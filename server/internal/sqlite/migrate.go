@@ -48,42 +48,58 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 	if err := renameVersionTable(c); err != nil {
 		return err
 	}
-	sources := migrator.ListSources()
-	newest := sources[len(sources)-1].Version
 	version, err := schemaVersion(c)
 	switch {
-	case err != nil || version == newest:
+	case err != nil || version == newestVersion:
 		return err
-	case version > newest:
-		return fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newest)
+	case version > newestVersion:
+		return newerSchema(version)
 	}
 	_, err = migrator.Up(ctx)
 	return err
 }
 
+// newestVersion is the schema's version after all migrations.
+var newestVersion = func() int64 {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		panic(err)
+	}
+	version, err := goose.NumericComponent(names[len(names)-1])
+	if err != nil {
+		panic(err)
+	}
+	return version
+}()
+
+func newerSchema(version int64) error {
+	return fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newestVersion)
+}
+
+// oldVersionTable is goose's own name of the table of versions, which the first databases have.
+const oldVersionTable = "goose_db_version"
+
 // renameVersionTable renames the table of versions of databases that had it under goose's own name.
 func renameVersionTable(c *sqlite.Conn) error {
 	old := false
-	err := sqlitex.ExecuteTransient(c, "SELECT 1 FROM sqlite_schema WHERE name = 'goose_db_version'",
+	err := sqlitex.ExecuteTransient(c, "SELECT 1 FROM sqlite_schema WHERE name = '"+oldVersionTable+"'",
 		&sqlitex.ExecOptions{ResultFunc: func(*sqlite.Stmt) error { old = true; return nil }})
 	if err != nil || !old {
 		return err
 	}
-	return sqlitex.ExecuteTransient(c, "ALTER TABLE goose_db_version RENAME TO "+schema.VersionTable, nil)
+	return sqlitex.ExecuteTransient(c, "ALTER TABLE "+oldVersionTable+" RENAME TO "+schema.VersionTable, nil)
 }
 
 // schemaVersion returns the newest migration that was applied, 0 in a new file.
 func schemaVersion(c *sqlite.Conn) (version int64, err error) {
-	get := func(query string) error {
-		return sqlitex.ExecuteTransient(c, query, &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
-			version = s.ColumnInt64(0)
-			return nil
-		}})
-	}
-	if err := get("SELECT count(*) FROM sqlite_schema WHERE name = '" + schema.VersionTable + "'"); err != nil || version == 0 {
+	table := ""
+	err = sqlitex.ExecuteTransient(c, "SELECT name FROM sqlite_schema WHERE name IN ('"+schema.VersionTable+"', '"+oldVersionTable+"')",
+		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error { table = s.ColumnText(0); return nil }})
+	if err != nil || table == "" {
 		return 0, err
 	}
-	err = get("SELECT max(version_id) FROM " + schema.VersionTable + " WHERE is_applied")
+	err = sqlitex.ExecuteTransient(c, "SELECT max(version_id) FROM "+table+" WHERE is_applied",
+		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error { version = s.ColumnInt64(0); return nil }})
 	return version, err
 }
 

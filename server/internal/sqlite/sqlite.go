@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -75,13 +76,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.writer, err = sqlite.OpenConn(s.path, sqlite.OpenReadWrite); err != nil {
-		return err
-	}
-	if err := checkOwner(s.writer); err != nil {
-		return err
-	}
-	if err := configureWriter(s.writer); err != nil {
+	if err := s.openWriter(); err != nil {
 		return err
 	}
 	if err := migrate(ctx, s.writer, s.path); err != nil {
@@ -101,6 +96,33 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	s.checks, err = newCheckpointer(s, s.path)
 	return err
+}
+
+// openWriter opens the connection for writing. From then on, its lock keeps the file from being replaced by Restore. If that has happened
+// while it was opened, it opens the new file.
+func (s *Store) openWriter() error {
+	for {
+		before, err := os.Stat(s.path)
+		if err != nil {
+			return err
+		}
+		if s.writer, err = sqlite.OpenConn(s.path, sqlite.OpenReadWrite); err != nil {
+			return err
+		}
+		if err := checkOwner(s.writer); err != nil {
+			return err
+		}
+		if err := configureWriter(s.writer); err != nil {
+			return err
+		}
+		after, err := os.Stat(s.path)
+		if err != nil || os.SameFile(before, after) {
+			return err
+		}
+		if err := s.writer.Close(); err != nil {
+			return err
+		}
+	}
 }
 
 const (

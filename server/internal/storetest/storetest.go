@@ -26,10 +26,12 @@ type Store interface {
 	provider.Store
 	apikey.Store
 	Ping(context.Context) error
+	Verify(context.Context, func(provider.Problem)) (provider.Verified, error)
 	Close() error
 }
 
-// Run runs the suite. Open returns a new, empty store that uses the clock; Run closes it.
+// Run runs the suite. Open returns a new, empty store that uses the clock; Run closes it. Whatever the tests have done, verification
+// finds nothing wrong.
 func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 	for _, part := range []struct {
 		name string
@@ -64,6 +66,12 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 			s.close = sync.OnceValue(s.Store.Close)
 			t.Cleanup(func() { s.Close() })
 			part.run(t, s)
+			if part.name == "Close" {
+				return
+			}
+			if _, err := s.Verify(t.Context(), func(p provider.Problem) { t.Errorf("verification: %v", p) }); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
