@@ -63,6 +63,10 @@ func TestPlans(t *testing.T) {
 		"the first of an export":   selectFirst,
 		"the next of an export":    selectNext,
 		"the others of a customer": selectOthers,
+		"records to verify":        selectRecords(fromNext),
+		"their histories":          selectHistories(fromNext),
+		"the next organization":    selectNextOrganization,
+		"keys of no organization":  selectStrayKeys,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{
@@ -74,6 +78,9 @@ func TestPlans(t *testing.T) {
 		"the keys":               {"Incremental Sort", "Sort Key", "Presorted Key"},                                       // of one time
 		"the first of an export": {"Incremental Sort", "Sort Key", "Presorted Key", "Index Cond: (organization_id = $1)"}, // the customers of an organization
 		"the next of an export":  {"Incremental Sort", "Sort Key", "Presorted Key"},
+
+		"the next organization":   {"Seq Scan on organizations", "Sort Key"}, // one row of each table
+		"keys of no organization": {"Seq Scan"},                              // all keys
 	}
 	index := map[string]string{
 		"a list": "providers_by_customer", "a list by type": "providers_by_filter", "a list by activity": "providers_by_filter", "a list by both": "providers_by_filter",

@@ -51,6 +51,25 @@ const (
 		) AS next WHERE id IS NOT NULL`
 )
 
+// The conditions that an ID is not before a piece: the first one of an organization, and the others.
+const (
+	fromFirst = "id >= $2"
+	fromNext  = "id > $2"
+)
+
+// selectRecords returns the statement that reads the records of a piece, and whether the customer of each exists. For EXISTS PostgreSQL may
+// read all customers of the organization first.
+func selectRecords(condition string) string {
+	return "SELECT (SELECT true FROM customers WHERE customers.organization_id = $1 AND customers.id = customer_id LIMIT 1) IS NOT NULL, " + columns +
+		" FROM providers WHERE organization_id = $1 AND " + condition + " ORDER BY id LIMIT $3"
+}
+
+// selectHistories returns the statement that reads all events of a piece.
+func selectHistories(condition string) string {
+	return `SELECT version, at, action, key_id, request_id, changes, provider_id FROM provider_events
+		WHERE organization_id = $1 AND provider_` + condition + " AND provider_id <= $3 ORDER BY provider_id DESC, version DESC"
+}
+
 type organization struct {
 	Number int64
 	Exists bool
@@ -81,13 +100,13 @@ func (v *verification) run(ctx context.Context) error {
 
 // checkOrganization reads its records in pieces, in the order of their IDs.
 func (v *verification) checkOrganization(ctx context.Context, organization int64) error {
-	p := piece{verification: v, organization: organization, condition: "id >= $2", after: uuid.Nil}
+	p := piece{verification: v, organization: organization, condition: fromFirst, after: uuid.Nil}
 	for {
 		err := v.store.attempt(ctx, verifyTimeout, p.check)
 		if err != nil || p.last == uuid.Max {
 			return err
 		}
-		p.condition, p.after = "id > $2", p.last
+		p.condition, p.after = fromNext, p.last
 	}
 }
 
@@ -95,7 +114,7 @@ func (v *verification) checkOrganization(ctx context.Context, organization int64
 type piece struct {
 	*verification
 	organization int64
-	condition    string    // that an ID is not before the range
+	condition    string
 	after, last  uuid.UUID // last is known once the records were read
 }
 
@@ -123,9 +142,7 @@ func (p *piece) check(ctx context.Context, c *pgx.Conn) error {
 }
 
 func (p *piece) readRecords(ctx context.Context, c *pgx.Conn) (records []provider.Provider, _ error) {
-	query := "SELECT EXISTS (SELECT FROM customers WHERE customers.organization_id = $1 AND customers.id = customer_id), " + columns +
-		" FROM providers WHERE organization_id = $1 AND " + p.condition + " ORDER BY id LIMIT $3"
-	rows, err := c.Query(ctx, query, p.organization, [16]byte(p.after), verifyPiece)
+	rows, err := c.Query(ctx, selectRecords(p.condition), p.organization, [16]byte(p.after), verifyPiece)
 	if err != nil {
 		return nil, err
 	}
@@ -144,9 +161,7 @@ func (p *piece) problem(id uuid.UUID, text string) {
 }
 
 func (p *piece) checkHistories(ctx context.Context, c *pgx.Conn, records []provider.Provider) error {
-	query := `SELECT version, at, action, key_id, request_id, changes, provider_id FROM provider_events
-		WHERE organization_id = $1 AND provider_` + p.condition + ` AND provider_id <= $3 ORDER BY provider_id DESC, version DESC`
-	rows, err := c.Query(ctx, query, p.organization, [16]byte(p.after), [16]byte(p.last))
+	rows, err := c.Query(ctx, selectHistories(p.condition), p.organization, [16]byte(p.after), [16]byte(p.last))
 	if err != nil {
 		return err
 	}

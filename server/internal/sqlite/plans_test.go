@@ -39,6 +39,9 @@ func TestPlans(t *testing.T) {
 		"the keys":            listKeys,
 		"the new keys":        selectNewKeys,
 		"an export":           selectAll,
+		"records to verify":   selectRecords,
+		"their events":        selectEvent,
+		"all events":          selectRows,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{

@@ -78,14 +78,15 @@ func errInUse(path string) error {
 	return fmt.Errorf("a process has the database %s open; stop it first", path)
 }
 
-// removePartial removes the files whose names have a prefix and that no process has open.
+// removePartial removes the files that newReplacement has created with a prefix, unless a process has them open.
 func removePartial(directory, prefix string) error {
 	entries, err := os.ReadDir(filepath.Clean(directory + "."))
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), prefix) {
+		random, found := strings.CutPrefix(entry.Name(), prefix)
+		if !found || strings.Trim(random, "0123456789") != "" {
 			continue
 		}
 		path := filepath.Join(directory, entry.Name())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 )
 
@@ -217,6 +218,19 @@ func TestRestoreKilled(t *testing.T) {
 	}
 	onlyFiles(t, filepath.Dir(path), "test.db")
 	expectOrganization(t, path, "saved")
+}
+
+// A backup can be verified and restored from where nothing can be written.
+func TestReadOnlyBackup(t *testing.T) {
+	t.Parallel()
+	backup := readOnly(t)
+	if _, err := sqlite.Verify(t.Context(), backup, func(p provider.Problem) { t.Error(p) }); err != nil {
+		t.Error(err)
+	}
+	path := filepath.Join(t.TempDir(), "test.db")
+	if _, err := sqlite.Restore(t.Context(), path, backup, sqlite.CopyOptions{}); err != nil {
+		t.Error(err)
+	}
 }
 
 // statements runs SQL on a database that is not open.

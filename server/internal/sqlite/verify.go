@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -27,7 +29,7 @@ func Verify(ctx context.Context, path string, report func(provider.Problem)) (ve
 	if err != nil {
 		return verified, fmt.Errorf("open database: %w", err)
 	}
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	c, err := openToVerify(path)
 	if err != nil {
 		return verified, fmt.Errorf("open database %s: %w", path, explain(err))
 	}
@@ -45,6 +47,24 @@ func Verify(ctx context.Context, path string, report func(provider.Problem)) (ve
 		err = fmt.Errorf("read database %s: %w", path, explain(err))
 	}
 	return v.verified, err
+}
+
+// openToVerify opens a database. One that has no log can be where nothing can be written, such as a backup.
+func openToVerify(path string) (*sqlite.Conn, error) {
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	c.SetBusyTimeout(busyTimeout)
+	_, err = schemaVersion(c)
+	if code := sqlite.ErrCode(err).ToPrimary(); code != sqlite.ResultCantOpen && code != sqlite.ResultReadOnly {
+		return c, nil
+	}
+	if _, statErr := os.Stat(path + "-wal"); !errors.Is(statErr, fs.ErrNotExist) {
+		return c, nil
+	}
+	c.Close()
+	return openImmutable(path)
 }
 
 // Verify is the function of that name for the store's file.
@@ -233,20 +253,21 @@ func names(s *sqlite.Stmt, column int, organization int64, id uuid.UUID) bool {
 	return s.ColumnInt64(column) == organization && named == id
 }
 
+const selectRows = "SELECT row, version FROM provider_events WHERE row > ?1 AND row <= ?2 ORDER BY row LIMIT ?3"
+
 // checkEvents reports the events up to a row that belong to no record. Those that are archived meanwhile are gone.
 func (v *verification) checkEvents(last int64) error {
 	const piece = 10_000
 	for after := int64(0); ; {
 		read := 0
-		err := sqlitex.Execute(v.conn, "SELECT row, version FROM provider_events WHERE row > ?1 AND row <= ?2 ORDER BY row LIMIT ?3",
-			&sqlitex.ExecOptions{Args: []any{after, last, piece}, ResultFunc: func(s *sqlite.Stmt) error {
-				read++
-				after = s.ColumnInt64(0)
-				if !v.events.has(after) {
-					v.problem("the event in row %d, of a version %d, is in no history", after, s.ColumnInt64(1))
-				}
-				return nil
-			}})
+		err := sqlitex.Execute(v.conn, selectRows, &sqlitex.ExecOptions{Args: []any{after, last, piece}, ResultFunc: func(s *sqlite.Stmt) error {
+			read++
+			after = s.ColumnInt64(0)
+			if !v.events.has(after) {
+				v.problem("the event in row %d, of a version %d, is in no history", after, s.ColumnInt64(1))
+			}
+			return nil
+		}})
 		if err != nil || read < piece {
 			return err
 		}
