@@ -1,15 +1,17 @@
 package postgres
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // waiting reports every few seconds what a process waits for.
 type waiting struct {
-	report func(reason string)
-	reason atomic.Pointer[string]
-	done   chan struct{}
+	report  func(reason string)
+	reason  atomic.Pointer[string]
+	done    chan struct{}
+	running sync.WaitGroup
 }
 
 const waitingInterval = 2 * time.Second
@@ -18,7 +20,7 @@ const waitingInterval = 2 * time.Second
 func newWaiting(report func(reason string)) *waiting {
 	w := &waiting{report: report, done: make(chan struct{})}
 	if report != nil {
-		go w.run()
+		w.running.Go(w.run)
 	}
 	return w
 }
@@ -38,4 +40,8 @@ func (w *waiting) run() {
 
 func (w *waiting) set(reason string) { w.reason.Store(&reason) }
 
-func (w *waiting) end() { close(w.done) }
+// end returns when report is not called any more.
+func (w *waiting) end() {
+	close(w.done)
+	w.running.Wait()
+}
