@@ -1,8 +1,10 @@
 package docs_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image/png"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,8 +16,10 @@ import (
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
@@ -62,6 +66,57 @@ func TestInBrowser(t *testing.T) {
 	if diff := cmp.Diff([]string(nil), problems()); diff != "" {
 		t.Errorf("console errors, failed requests and requests elsewhere (-want +got):\n%s", diff)
 	}
+}
+
+// TestOnAPhone reads the page on a narrow screen: nothing is wider than it, and what describes a parameter has most of its width.
+func TestOnAPhone(t *testing.T) {
+	ctx := openOperation(t, emulation.SetDeviceMetricsOverrideParams{Width: 390, Height: 844, DeviceScaleFactor: 1, Mobile: true}, "light")
+	err := chromedp.Do(ctx,
+		until("the page is as wide as the screen", `document.documentElement.scrollWidth <= 390`),
+		until("descriptions are wide", `[...document.querySelectorAll('tbody > tr > :is(.parameters-col_description, .response-col_description)')].every(e => e.getBoundingClientRect().width > 250)`),
+	)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestInTheDark reads the page with a preference for dark colours.
+func TestInTheDark(t *testing.T) {
+	ctx := openOperation(t, emulation.SetDeviceMetricsOverrideParams{Width: 1280, Height: 800, DeviceScaleFactor: 1}, "dark")
+	screen, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(screen.Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, g, b, _ := picture.At(2, 2).RGBA(); max(r, g, b) > 0x5000 {
+		t.Errorf("the background has the colour %x %x %x of ffff", r, g, b)
+	}
+}
+
+// openOperation opens the documented operation on such a screen.
+func openOperation(t *testing.T, screen emulation.SetDeviceMetricsOverrideParams, colours string) context.Context {
+	t.Helper()
+	server := httptest.NewServer(newMux(t, providerapi.Contract))
+	t.Cleanup(server.Close)
+	ctx, _ := newBrowser(t, server.URL)
+	if _, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, screen); err != nil {
+		t.Fatal(err)
+	}
+	preference := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}}
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, preference); err != nil {
+		t.Fatal(err)
+	}
+	err := chromedp.Do(ctx,
+		chromedp.Navigate(server.URL+"/docs#/Customer%20providers/updateCustomerProvider"),
+		shows(".opblock-body", "x-required-permission"),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
 }
 
 // newBrowser returns a context with an empty page of headless Chromium, and a function that lists what went wrong in
