@@ -132,7 +132,7 @@ func copyDatabase(ctx context.Context, source *sqlite.Conn, from, to string, o C
 	}
 	defer file.close()
 	if err := copyPages(ctx, file, source, o.Progress); err != nil {
-		return copied, fmt.Errorf("copy %s: %w", from, toDomainError(err))
+		return copied, fmt.Errorf("copy %s: %w", from, explainCopy(err))
 	}
 	if err := source.Close(); err != nil { // so that its log can start over
 		return copied, fmt.Errorf("copy %s: %w", from, toDomainError(err))
@@ -227,6 +227,8 @@ func explainCopy(err error) error {
 		return errors.New("it is not a SQLite database; name another file")
 	case sqlite.ResultCorrupt:
 		return errors.New("it is damaged, and was not copied; verify lists its problems")
+	case sqlite.ResultFull:
+		return errors.New("there is no room left for the copy; make room, or name a file on another disk")
 	case sqlite.ResultError, sqlite.ResultOK:
 		return err
 	}

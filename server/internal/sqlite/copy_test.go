@@ -199,3 +199,35 @@ func TestBackupRefuses(t *testing.T) {
 		t.Errorf("replaced: %v, %v", info, err)
 	}
 }
+
+// A file that is created while a backup is written stays as it is.
+func TestBackupMeetsFile(t *testing.T) {
+	t.Parallel()
+	_, path, _ := fill(t)
+	directory := t.TempDir()
+	backup := filepath.Join(directory, "backup.db")
+	_, err := sqlite.Backup(t.Context(), path, backup, sqlite.CopyOptions{Progress: func(int64, int64) {
+		if err := os.WriteFile(backup, []byte("mine"), 0o600); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err == nil || !strings.Contains(err.Error(), "backup.db exists, and was left as it is") {
+		t.Errorf("error %v", err)
+	}
+	if content, err := os.ReadFile(backup); err != nil || string(content) != "mine" {
+		t.Errorf("the file has %q, %v", content, err)
+	}
+	onlyFiles(t, directory, "backup.db")
+}
+
+// A backup to a full disk leaves no file.
+func TestBackupToFullDisk(t *testing.T) {
+	t.Parallel()
+	_, path, _ := fill(t)
+	directory := mount(t, "size=1m")
+	_, err := sqlite.Backup(t.Context(), path, filepath.Join(directory, "backup.db"), sqlite.CopyOptions{})
+	if err == nil || !strings.Contains(err.Error(), "there is no room left for the copy") {
+		t.Errorf("error %v", err)
+	}
+	onlyFiles(t, directory)
+}
