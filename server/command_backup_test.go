@@ -22,14 +22,8 @@ import (
 // TestBackupStops sends SIGTERM to a backup. It ends with a complete file, or with none at all.
 func TestBackupStops(t *testing.T) {
 	t.Parallel()
-	database := filepath.Join(t.TempDir(), "test.db")
-	customer, lines := uuid.NewString(), make([]string, 3000)
-	for i := range lines {
-		lines[i] = asJSON(changes{"customerId": customer, "id": uuid.NewString(), "providerType": "Hospital", "notes": strings.Repeat("x", 1000)})
-	}
-	if _, stderr, code := run(strings.Join(lines, "\n"), "import", "-", "--organization", "acme", "--database", database); code != 0 {
-		t.Fatal(stderr)
-	}
+	const records = 3000
+	database := filled(t, records)
 	directory := t.TempDir()
 	p := start(t, directory, "backup", "backup.db", "--database", database)
 	await.State(t, "the backup has begun", func() bool {
@@ -45,10 +39,24 @@ func TestBackupStops(t *testing.T) {
 	case err != nil:
 		t.Fatal(err)
 	case code == 1 && len(names) == 0 && p.stderr.String() == "server: backup: it was stopped, and no file was written\n":
-	case code == 0 && len(names) == 1 && query(t, names[0], "SELECT count(*) FROM providers")[0] == int64(len(lines)):
+	case code == 0 && len(names) == 1 && query(t, names[0], "SELECT count(*) FROM providers")[0] == records:
 	default:
 		t.Errorf("exit code %d, files %v, %s", code, names, p.stderr)
 	}
+}
+
+// filled creates a database with that many records, of a KiB or two each, under one customer.
+func filled(t *testing.T, records int) (database string) {
+	t.Helper()
+	database = filepath.Join(t.TempDir(), "test.db")
+	customer, lines := uuid.NewString(), make([]string, records)
+	for i := range lines {
+		lines[i] = asJSON(changes{"customerId": customer, "id": uuid.NewString(), "providerType": "Hospital", "notes": strings.Repeat("x", 1000)})
+	}
+	if _, stderr, code := run(strings.Join(lines, "\n"), "import", "-", "--organization", "acme", "--database", database); code != 0 {
+		t.Fatal(stderr)
+	}
+	return database
 }
 
 func TestBackupOfPostgreSQL(t *testing.T) {

@@ -44,6 +44,29 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestCopyProgress backs up and restores on a terminal.
+func TestCopyProgress(t *testing.T) {
+	t.Parallel()
+	database, backup := filled(t, 1000), filepath.Join(t.TempDir(), "backup.db")
+	for _, c := range []struct {
+		args []string
+		told string
+	}{
+		{[]string{"backup", backup, "--database", database}, "backed up 1000 records with 1000 versions: "},
+		{[]string{"restore", backup, "--force", "--database", database}, "restored 1000 records with 1000 versions: "},
+	} {
+		stderr, screen := terminal(t)
+		code := command.Run(context.Background(), c.args, nil, io.Discard, stderr)
+		stderr.Close()
+		text := <-screen
+		for _, want := range []string{"copying", "% |", "\x1b[2K\r" + c.told} {
+			if code != 0 || !strings.Contains(text, want) {
+				t.Errorf("%s: exit code %d, no %q in\n%q", c.args[0], code, want, text)
+			}
+		}
+	}
+}
+
 // terminal returns a terminal, and what was written to it once it is closed.
 func terminal(t *testing.T) (*os.File, <-chan string) {
 	t.Helper()

@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -15,7 +18,7 @@ import (
 // CopyOptions are those of Backup and Restore.
 type CopyOptions struct {
 	Replace  bool                      // replace an existing file
-	Progress func(copied, total int64) // called now and then while bytes are copied; may be nil
+	Progress func(copied, total int64) // called after each MiB; may be nil
 }
 
 // Copied says what is in a copy.
@@ -27,11 +30,11 @@ type Copied struct {
 
 var (
 	errCopyStopped = errors.New("it was stopped, and no file was written")
-	errSameFile    = errors.New("both names lead to the same file; name another one")
+	errSameFile    = errors.New("both names lead to the same database; name another file")
 )
 
-// Backup writes the state that the database at path has at this moment to another file. The database can be in use: nobody who reads or
-// writes it waits. Meanwhile its log cannot start over, and grows with what is written.
+// Backup writes the state that the database at path has at this moment to another file. The database can be in use: no reader or
+// writer waits. While pages are copied, its log cannot start over, and grows with what is written.
 //
 // The copy gets its name when it is complete, checked and on disk. Until then, and for good if the process is killed, it is next to it
 // under a name that contains ".partial-"; the next backup to the same name removes it. Only its owner can read the file.
@@ -47,7 +50,7 @@ func Backup(ctx context.Context, path, destination string, o CopyOptions) (Copie
 	if err != nil {
 		return Copied{}, fmt.Errorf("open database: %w", err)
 	}
-	if sameFile(path, destination) || destination == path+"-wal" || destination == path+"-shm" {
+	if sameFile(path, destination) || isLog(path, destination) {
 		return Copied{}, errSameFile
 	}
 	// The last connection to a database copies its log and removes it, unless it can only read.
@@ -106,6 +109,12 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
+// isLog reports whether a name is that of a file which SQLite keeps next to a database.
+func isLog(database, name string) bool {
+	suffix, found := strings.CutPrefix(filepath.Base(name), filepath.Base(database))
+	return found && slices.Contains(sideFiles, suffix) && sameFile(filepath.Dir(database), filepath.Dir(name))
+}
+
 // copyDatabase copies the database that source has open, whose name is from, to another file.
 func copyDatabase(ctx context.Context, source *sqlite.Conn, from, to string, o CopyOptions) (copied Copied, err error) {
 	defer func() {
@@ -132,7 +141,7 @@ func copyDatabase(ctx context.Context, source *sqlite.Conn, from, to string, o C
 	}
 	defer file.close()
 	if err := copyPages(ctx, file, source, o.Progress); err != nil {
-		return copied, fmt.Errorf("copy %s: %w", from, toDomainError(err))
+		return copied, fmt.Errorf("copy %s: %w", from, explainCopy(err))
 	}
 	if err := source.Close(); err != nil { // so that its log can start over
 		return copied, fmt.Errorf("copy %s: %w", from, toDomainError(err))
@@ -227,6 +236,8 @@ func explainCopy(err error) error {
 		return errors.New("it is not a SQLite database; name another file")
 	case sqlite.ResultCorrupt:
 		return errors.New("it is damaged, and was not copied; verify lists its problems")
+	case sqlite.ResultFull:
+		return errors.New("there is no room left for the copy; make room, or name a file on another disk")
 	case sqlite.ResultError, sqlite.ResultOK:
 		return err
 	}

@@ -175,8 +175,9 @@ func TestBackupRefuses(t *testing.T) {
 		{"an existing file", path, existing, existing + " exists, and was left as it is; replace it with --force"},
 		{"a directory", path, directory, directory + " is a directory; name a file in it"},
 		{"no directory", path, filepath.Join(directory, "none", "b.db"), "the directory " + filepath.Join(directory, "none") + " does not exist"},
-		{"itself", path, path, "both names lead to the same file"},
-		{"its log", path, path + "-wal", "both names lead to the same file"},
+		{"itself", path, path, "both names lead to the same database"},
+		{"its log", path, path + "-wal", "both names lead to the same database"},
+		{"another log of its", path, path + "-journal", "both names lead to the same database"},
 		{"no database", filepath.Join(directory, "none.db"), filepath.Join(directory, "b.db"), "there is no database"},
 		{"another program's file", existing, filepath.Join(directory, "b.db"), "it is not a SQLite database"},
 		{"an empty file", file(t, ""), filepath.Join(directory, "b.db"), "it is no database of this program"},
@@ -198,4 +199,36 @@ func TestBackupRefuses(t *testing.T) {
 	if info, err := os.Stat(existing); err != nil || info.Mode() != 0o600 {
 		t.Errorf("replaced: %v, %v", info, err)
 	}
+}
+
+// A file that is created while a backup is written stays as it is.
+func TestBackupMeetsFile(t *testing.T) {
+	t.Parallel()
+	_, path, _ := fill(t)
+	directory := t.TempDir()
+	backup := filepath.Join(directory, "backup.db")
+	_, err := sqlite.Backup(t.Context(), path, backup, sqlite.CopyOptions{Progress: func(int64, int64) {
+		if err := os.WriteFile(backup, []byte("mine"), 0o600); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err == nil || !strings.Contains(err.Error(), "backup.db exists, and was left as it is") {
+		t.Errorf("error %v", err)
+	}
+	if content, err := os.ReadFile(backup); err != nil || string(content) != "mine" {
+		t.Errorf("the file has %q, %v", content, err)
+	}
+	onlyFiles(t, directory, "backup.db")
+}
+
+// A backup to a full disk leaves no file.
+func TestBackupToFullDisk(t *testing.T) {
+	t.Parallel()
+	_, path, _ := fill(t)
+	directory := mount(t, "size=1m")
+	_, err := sqlite.Backup(t.Context(), path, filepath.Join(directory, "backup.db"), sqlite.CopyOptions{})
+	if err == nil || !strings.Contains(err.Error(), "there is no room left for the copy") {
+		t.Errorf("error %v", err)
+	}
+	onlyFiles(t, directory)
 }

@@ -20,6 +20,9 @@ type replacement struct {
 	replace  bool // an existing file
 }
 
+// sideFiles are the suffixes of the files that SQLite keeps next to a database.
+var sideFiles = []string{"-wal", "-shm", "-journal"}
+
 // partial is in the name of a file that is not complete.
 const partial = ".partial-"
 
@@ -116,7 +119,7 @@ func (r *replacement) publish() error {
 		return err
 	}
 	defer unlock()
-	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+	for _, suffix := range sideFiles {
 		if err := os.Remove(r.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -157,7 +157,7 @@ func TestRestoreRefuses(t *testing.T) {
 	for _, c := range []struct{ name, backup, want string }{
 		{"no file", filepath.Join(directory, "none"), "there is no file"},
 		{"a directory", directory, directory + " is not a file"},
-		{"itself", path, "both names lead to the same file"},
+		{"itself", path, "both names lead to the same database"},
 		{"another file", file(t, strings.Repeat("noise ", 1000)), "it is not a SQLite database"},
 		{"an empty file", file(t, ""), "it is no database of this program"},
 		{"another program's database", foreign, "it is the database of another program"},

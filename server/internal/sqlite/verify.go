@@ -255,7 +255,7 @@ func names(s *sqlite.Stmt, column int, organization int64, id uuid.UUID) bool {
 
 const selectRows = "SELECT row, version FROM provider_events WHERE row > ?1 AND row <= ?2 ORDER BY row LIMIT ?3"
 
-// checkEvents reports the events up to a row that belong to no record. Those that are archived meanwhile are gone.
+// checkEvents reports the events up to a row that belong to no record. Those that are archived in the meantime are gone.
 func (v *verification) checkEvents(last int64) error {
 	const piece = 10_000
 	for after := int64(0); ; {

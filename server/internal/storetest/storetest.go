@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"HistoryByID", testHistoryByID},
 		{"Archive", testArchive},
 		{"Purge", testPurge},
+		{"Verify", testVerify},
 		{"Tenancy", testTenancy},
 		{"Text", testText},
 		{"Clock", testClock},
