@@ -51,7 +51,7 @@ func unbatched(ctx context.Context, database string) error {
 		return err
 	}
 	recorder := metrics.New()
-	store, err := sqlite.Open(ctx, database, sqlite.Options{Batch: writes.Options{Options: batch.Options{MaxBatch: 1, Observe: recorder.Batch}}})
+	store, err := sqlite.Open(ctx, database, sqlite.Options{Batch: writes.Options{Options: batch.Options{MaxBatch: 1}, Transaction: recorder.Transaction}})
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,11 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 			status = statusClientClosedRequest
 		}
 		info := infoOf(c.Request().Context())
-		done(info.operation, method, status, took)
+		code := ""
+		if err != nil && !left {
+			code = problemOf(err).code
+		}
+		done(info.operation, method, status, code, took)
 		if info.summarize {
 			a.wrongKeys.add(c.RealIP())
 			return nil

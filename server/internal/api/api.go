@@ -71,12 +71,22 @@ func New(config Config) (*API, error) {
 
 	read := []string{http.MethodGet, http.MethodHead}
 	for path, page := range config.Docs {
-		e.Match(read, path, echo.WrapHandler(page))
+		e.Match(read, path, echo.WrapHandler(page), named("docs"))
 	}
-	e.Match(read, "/livez", handleLive)
-	e.Match(read, "/readyz", a.handleReady)
+	e.Match(read, "/livez", handleLive, named("probe"))
+	e.Match(read, "/readyz", a.handleReady, named("probe"))
 	a.Handler = e
 	return a, nil
+}
+
+// named names what is not an operation of the contract, for the log and the metrics.
+func named(operation string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			infoOf(c.Request().Context()).operation = operation
+			return next(c)
+		}
+	}
 }
 
 // Close logs what has not been logged yet.
@@ -96,7 +106,7 @@ func (a *API) newEcho() *echo.Echo {
 func Starting(config Config) http.Handler {
 	a := &API{Config: config}
 	e := a.newEcho()
-	e.Match([]string{http.MethodGet, http.MethodHead}, "/livez", handleLive)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/livez", handleLive, named("probe"))
 	e.RouteNotFound("/*", func(echo.Context) error { return provider.Unavailable(5*time.Second, errStarting) })
 	return e
 }

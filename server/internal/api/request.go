@@ -13,7 +13,7 @@ import (
 // requestInfo is what the layers before the handler find out about a request.
 type requestInfo struct {
 	requestID string
-	operation string      // the contract's operationId; "other" outside the contract's paths
+	operation string      // the contract's operationId, "probe", "docs", or "other"
 	key       *apikey.Key // nil before authentication
 	body      validate.Checked
 	summarize bool // count the request in a line about many, instead of giving it one of its own

@@ -6,9 +6,6 @@ const (
 	MaxFailures = maxFailures
 )
 
-// Cached returns how many keys the verifier remembers.
-func (v *Verifier) Cached() int { return len(v.cache) }
-
 // Senders returns how many buckets the limiter keeps for senders of wrong keys.
 func (l *Limiter) Senders() int { return len(l.failures.current) + len(l.failures.previous) }
 

@@ -109,6 +109,13 @@ func (v *Verifier) VerifyKnown(ctx context.Context, secret string) (*Key, error)
 // no uses.
 func (v *Verifier) Close() { v.uses.close() }
 
+// Cached returns how many keys the Verifier remembers.
+func (v *Verifier) Cached() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return len(v.cache)
+}
+
 func (v *Verifier) cached(hash Hash) *cacheEntry {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

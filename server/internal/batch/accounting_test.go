@@ -28,10 +28,10 @@ func TestEveryCallIsAccountedFor(t *testing.T) {
 
 		ran := make([]int, callers*each) // times that each call was in a run; all are over when it is read
 		observed := 0
-		o.Observe = func(size int, _ time.Duration) {
-			observed += size
-			if size < 1 || size > o.MaxBatch {
-				t.Errorf("a run of %d, with MaxBatch %d", size, o.MaxBatch)
+		o.Observe = func(r batch.Run) {
+			observed += r.Size
+			if r.Size < 1 || r.Size > o.MaxBatch {
+				t.Errorf("a run of %d, with MaxBatch %d", r.Size, o.MaxBatch)
 			}
 		}
 		b := batch.New(func(calls []int) []batch.Result[string] {

@@ -31,8 +31,15 @@ type Options struct {
 	// MaxWait is how long a call may wait for its run; one that has waited longer is not run. 0 means 5 seconds.
 	MaxWait time.Duration
 
-	// Observe, if not nil, is called after every run, with its number of calls and its duration. The next run waits for it.
-	Observe func(size int, took time.Duration)
+	// Observe, if not nil, is called after every run. The next run waits for it.
+	Observe func(Run)
+}
+
+// Run describes a run, for Observe.
+type Run struct {
+	Size   int           // calls
+	Took   time.Duration // from its begin to its results
+	Waited time.Duration // how long the first of its calls waited for it
 }
 
 // Result is the outcome of one call.
@@ -163,13 +170,14 @@ func (b *Batch[Q, R]) serve() {
 	defer close(b.over)
 	for b.start() {
 		begin := time.Now()
+		run := Run{Size: len(b.calls), Waited: begin.Sub(b.started[0].since)}
 		results := b.run(b.calls)
-		took := time.Since(begin)
+		run.Took = time.Since(begin)
 		for i, w := range b.started {
 			w.result <- results[i]
 		}
 		if b.o.Observe != nil {
-			b.o.Observe(len(b.calls), took)
+			b.o.Observe(run)
 		}
 		// Let callers that are ready call first: of 64 that call again at once, 46 share a run instead of 32.
 		runtime.Gosched()

@@ -213,13 +213,13 @@ func TestClose(t *testing.T) {
 func TestObserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
-		h := newHeld(batch.Options{Observe: func(size int, took time.Duration) { got = append(got, fmt.Sprint(size, " in ", took)) }})
+		h := newHeld(batch.Options{Observe: func(r batch.Run) { got = append(got, fmt.Sprint(r.Size, " in ", r.Took, " after ", r.Waited)) }})
 		h.calls(1, 2, bad)
 		time.Sleep(time.Millisecond)
 		h.release()
 		time.Sleep(2 * time.Millisecond)
 		h.release()
-		if want := []string{"1 in 1ms", "2 in 2ms"}; !slices.Equal(got, want) {
+		if want := []string{"1 in 1ms after 0s", "2 in 2ms after 1ms"}; !slices.Equal(got, want) {
 			t.Errorf("observed: got %v, want %v", got, want)
 		}
 		h.close()

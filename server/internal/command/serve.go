@@ -14,7 +14,6 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
-	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/writes"
@@ -95,8 +94,8 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	defer servers.close()
 	o := storeOptions{
 		writes: writes.Options{
-			Options:  batch.Options{Observe: recorder.Batch},
-			Panicked: func(trace string) { log.Error("a transaction panicked", "trace", trace) },
+			Transaction: recorder.Transaction,
+			Panicked:    func(trace string) { log.Error("a transaction panicked", "trace", trace) },
 		},
 		waiting: func(reason string) {
 			log.Warn("waiting for the database", "reason", reason, "address", public.Addr().String())
@@ -137,6 +136,7 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metr
 		return nil, err
 	}
 	ready := &readiness{probe: st.Ping, now: time.Now}
+	recorder.Serve(st.Stats, verifier.Cached, func() bool { return !leaving.Load() && ready.check(context.Background()) == nil })
 	return api.New(api.Config{
 		Contract: doc,
 		Docs:     pages,

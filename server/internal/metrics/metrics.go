@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -23,6 +25,8 @@ type Metrics struct {
 	inFlight  prometheus.Gauge
 	batchSize prometheus.Histogram
 	commit    prometheus.Histogram
+	waited    prometheus.Histogram
+	failed    *prometheus.CounterVec
 	dropped   prometheus.Counter
 }
 
@@ -32,8 +36,8 @@ func New() *Metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "carecycle_http_requests_total",
-			Help: "Requests handled, by the contract's operation, method and status.",
-		}, []string{"operation", "method", "status"}),
+			Help: "Requests handled, by the contract's operation, method, status, and the contract's code of an error.",
+		}, []string{"operation", "method", "status", "code"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "carecycle_http_request_duration_seconds",
 			Help:    "Time to handle a request, by the contract's operation.",
@@ -45,20 +49,32 @@ func New() *Metrics {
 		}),
 		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "carecycle_store_batch_size",
-			Help:    "Changes that shared one transaction.",
+			Help:    "Changes that shared one transaction that was committed.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11), // 1 to 1024
 		}),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "carecycle_store_commit_duration_seconds",
-			Help:    "Time that the transaction of a batch took, commit included.",
+			Help:    "Time that the transaction of a batch took, commit included, if it was committed.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
+		waited: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "carecycle_store_queue_wait_seconds",
+			Help:    "Time that the first change of a batch waited for its transaction.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "carecycle_store_failed_transactions_total",
+			Help: "Transactions of changes that failed, by kind: unavailable (nothing was changed), outcome_unknown, or internal (an error of the program).",
+		}, []string{"kind"}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "carecycle_log_lines_dropped_total",
 			Help: "Log lines that could not be written, because the reader of the log stalled or left.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.dropped, build(),
+	for _, kind := range []provider.Code{provider.CodeUnavailable, provider.CodeOutcomeUnknown, provider.CodeInternal} {
+		m.failed.WithLabelValues(string(kind)) // there from the start, so that the first failure is an increase
+	}
+	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.waited, m.failed, m.dropped, build(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -70,26 +86,62 @@ func (m *Metrics) Handler() http.Handler {
 
 // Started counts a request as in flight. Call the function that it returns once, after the response: it records the request, which is
 // no longer in flight.
-func (m *Metrics) Started() func(operation, method string, status int, took time.Duration) {
+func (m *Metrics) Started() func(operation, method string, status int, code string, took time.Duration) {
 	m.inFlight.Inc()
-	return func(operation, method string, status int, took time.Duration) {
+	return func(operation, method string, status int, code string, took time.Duration) {
 		m.inFlight.Dec()
-		m.Request(operation, method, status, took)
+		m.Request(operation, method, status, code, took)
 	}
 }
 
-// Request records a request after its response. The operation is the contract's operationId, or "other" outside the
-// contract's paths; it must never be taken from the request. The method can be: one that HTTP does not define counts
-// as "other".
-func (m *Metrics) Request(operation, method string, status int, took time.Duration) {
-	m.requests.WithLabelValues(operation, Method(method), strconv.Itoa(status)).Inc()
+// Request records a request after its response. The operation is the contract's operationId, "probe", "docs", or "other" for an unknown
+// path; it must never be taken from the request. The method can be: one that HTTP does not define counts as "other". The code is
+// that of an error, or empty.
+func (m *Metrics) Request(operation, method string, status int, code string, took time.Duration) {
+	m.requests.WithLabelValues(operation, Method(method), strconv.Itoa(status), code).Inc()
 	m.durations.WithLabelValues(operation).Observe(took.Seconds())
 }
 
-// Batch records a transaction: its number of changes and its duration.
-func (m *Metrics) Batch(size int, took time.Duration) {
-	m.batchSize.Observe(float64(size))
-	m.commit.Observe(took.Seconds())
+// Transaction records a transaction of changes, with its error if it failed.
+func (m *Metrics) Transaction(run batch.Run, err error) {
+	m.waited.Observe(run.Waited.Seconds())
+	if err == nil {
+		m.batchSize.Observe(float64(run.Size))
+		m.commit.Observe(run.Took.Seconds())
+		return
+	}
+	kind := provider.CodeOf(err)
+	if kind != provider.CodeUnavailable && kind != provider.CodeOutcomeUnknown {
+		kind = provider.CodeInternal
+	}
+	m.failed.WithLabelValues(string(kind)).Inc()
+}
+
+// Serve adds what is asked of others when the metrics are fetched: of the store, of the API keys in memory, and whether the server is
+// ready.
+func (m *Metrics) Serve(store func() provider.Stats, cachedKeys func() int, ready func() bool) {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	m.registry.MustRegister(
+		gauge("carecycle_ready", "1 if /readyz says that the server is ready, else 0.", func() float64 {
+			if ready() {
+				return 1
+			}
+			return 0
+		}),
+		gauge("carecycle_api_keys_cached", "API keys in memory.", func() float64 { return float64(cachedKeys()) }),
+		gauge("carecycle_store_queued_changes", "Changes that wait for a transaction.", func() float64 { return float64(store().Queued) }),
+		gauge("carecycle_store_connections_in_use", "Connections to the database that are in use; SQLite's: those for reading.", func() float64 { return float64(store().Connections) }),
+		gauge("carecycle_store_connections_max", "The largest number of such connections.", func() float64 { return float64(store().MaxConnections) }),
+		gauge("carecycle_store_schema_version", "The version of the database's schema that this program uses.", func() float64 { return float64(store().SchemaVersion) }),
+	)
+	if store().Bytes > 0 {
+		m.registry.MustRegister(
+			gauge("carecycle_store_database_bytes", "The size of SQLite's file.", func() float64 { return float64(store().Bytes) }),
+			gauge("carecycle_store_log_bytes", "The size of SQLite's write-ahead log.", func() float64 { return float64(store().LogBytes) }),
+		)
+	}
 }
 
 // LogDropped records log lines that could not be written.

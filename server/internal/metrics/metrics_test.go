@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,24 +11,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/batch"
 	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/go-cmp/cmp"
 )
 
 func TestRequest(t *testing.T) {
 	m := metrics.New()
-	m.Request("updateCustomerProvider", "PATCH", 200, 3*time.Millisecond)
-	m.Request("updateCustomerProvider", "PATCH", 200, 300*time.Millisecond)
-	m.Request("updateCustomerProvider", "PATCH", 422, 100*time.Microsecond)
-	m.Request("other", "GET", 404, time.Minute)
-	m.Request("other", "BREW", 405, time.Millisecond)
-	m.Request("other", "patch", 405, time.Millisecond)
+	m.Request("updateCustomerProvider", "PATCH", 200, "", 3*time.Millisecond)
+	m.Request("updateCustomerProvider", "PATCH", 200, "", 300*time.Millisecond)
+	m.Request("updateCustomerProvider", "PATCH", 422, "VALIDATION_ERROR", 100*time.Microsecond)
+	m.Request("other", "GET", 404, "PATH_NOT_FOUND", time.Minute)
+	m.Request("other", "BREW", 405, "METHOD_NOT_ALLOWED", time.Millisecond)
+	m.Request("other", "patch", 405, "METHOD_NOT_ALLOWED", time.Millisecond)
 
 	same(t, scrape(t, m, "carecycle_http_requests_total"), `
-carecycle_http_requests_total{method="GET",operation="other",status="404"} 1
-carecycle_http_requests_total{method="PATCH",operation="updateCustomerProvider",status="200"} 2
-carecycle_http_requests_total{method="PATCH",operation="updateCustomerProvider",status="422"} 1
-carecycle_http_requests_total{method="other",operation="other",status="405"} 2
+carecycle_http_requests_total{code="",method="PATCH",operation="updateCustomerProvider",status="200"} 2
+carecycle_http_requests_total{code="METHOD_NOT_ALLOWED",method="other",operation="other",status="405"} 2
+carecycle_http_requests_total{code="PATH_NOT_FOUND",method="GET",operation="other",status="404"} 1
+carecycle_http_requests_total{code="VALIDATION_ERROR",method="PATCH",operation="updateCustomerProvider",status="422"} 1
 `)
 	same(t, scrape(t, m, `carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider"`), `
 carecycle_http_request_duration_seconds_bucket{operation="updateCustomerProvider",le="+Inf"} 3
@@ -58,20 +61,30 @@ func TestStarted(t *testing.T) {
 	same(t, scrape(t, m, "carecycle_http_requests_in_flight"), "carecycle_http_requests_in_flight 2")
 	same(t, scrape(t, m, "carecycle_http_requests_total"), "")
 
-	first("updateCustomerProvider", "PATCH", 200, time.Millisecond)
+	first("updateCustomerProvider", "PATCH", 200, "", time.Millisecond)
 	same(t, scrape(t, m, "carecycle_http_requests_in_flight"), "carecycle_http_requests_in_flight 1")
-	second("other", "GET", 404, time.Millisecond)
+	second("other", "GET", 404, "PATH_NOT_FOUND", time.Millisecond)
 	same(t, scrape(t, m, "carecycle_http_requests_in_flight"), "carecycle_http_requests_in_flight 0")
 	same(t, scrape(t, m, "carecycle_http_requests_total"), `
-carecycle_http_requests_total{method="GET",operation="other",status="404"} 1
-carecycle_http_requests_total{method="PATCH",operation="updateCustomerProvider",status="200"} 1
+carecycle_http_requests_total{code="",method="PATCH",operation="updateCustomerProvider",status="200"} 1
+carecycle_http_requests_total{code="PATH_NOT_FOUND",method="GET",operation="other",status="404"} 1
 `)
 }
 
-func TestBatch(t *testing.T) {
+// A transaction that failed is no commit.
+func TestTransaction(t *testing.T) {
 	m := metrics.New()
-	m.Batch(1, 250*time.Microsecond)
-	m.Batch(64, 750*time.Microsecond)
+	m.Transaction(batch.Run{Size: 1, Took: 250 * time.Microsecond, Waited: time.Millisecond}, nil)
+	m.Transaction(batch.Run{Size: 64, Took: 750 * time.Microsecond}, nil)
+	m.Transaction(batch.Run{Size: 64, Took: time.Second}, provider.Unavailable(time.Second, nil))
+	m.Transaction(batch.Run{Size: 2, Took: time.Second}, provider.OutcomeUnknown(nil))
+	m.Transaction(batch.Run{Size: 2, Took: time.Second}, errors.New("private"))
+	same(t, scrape(t, m, "carecycle_store_failed"), `
+carecycle_store_failed_transactions_total{kind="internal"} 1
+carecycle_store_failed_transactions_total{kind="outcome_unknown"} 1
+carecycle_store_failed_transactions_total{kind="unavailable"} 1
+`)
+	same(t, scrape(t, m, "carecycle_store_queue_wait_seconds_sum"), "carecycle_store_queue_wait_seconds_sum 0.001")
 	same(t, scrape(t, m, "carecycle_store_batch_size"), `
 carecycle_store_batch_size_bucket{le="+Inf"} 2
 carecycle_store_batch_size_bucket{le="1"} 1
@@ -113,8 +126,8 @@ func TestConcurrentUse(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 100 {
-				m.Started()("updateCustomerProvider", "PATCH", 200, time.Millisecond)
-				m.Batch(2, time.Millisecond)
+				m.Started()("updateCustomerProvider", "PATCH", 200, "", time.Millisecond)
+				m.Transaction(batch.Run{Size: 2, Took: time.Millisecond}, nil)
 			}
 			scrape(t, m, "")
 		})
@@ -122,7 +135,7 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	same(t, scrape(t, m, "carecycle_http_requests"), `
 carecycle_http_requests_in_flight 0
-carecycle_http_requests_total{method="PATCH",operation="updateCustomerProvider",status="200"} 800
+carecycle_http_requests_total{code="",method="PATCH",operation="updateCustomerProvider",status="200"} 800
 `)
 	same(t, scrape(t, m, "carecycle_store_batch_size_count"), "carecycle_store_batch_size_count 800")
 }
@@ -132,7 +145,7 @@ func BenchmarkStarted(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			m.Started()("updateCustomerProvider", "PATCH", 200, time.Millisecond)
+			m.Started()("updateCustomerProvider", "PATCH", 200, "", time.Millisecond)
 		}
 	})
 }

@@ -83,7 +83,7 @@ func TestABadCallFailsAlone(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t)
 	var sizes []int // of the batches
-	observe := func(size int, _ time.Duration) { sizes = append(sizes, size) }
+	observe := func(r batch.Run) { sizes = append(sizes, r.Size) }
 	org := newFixture(t, dsn, postgres.Options{InFlight: 1, Batch: writes.Options{Options: batch.Options{Observe: observe, MaxWait: time.Hour}}})
 	calls := make([]func(context.Context), 20)
 	for i := range calls {

@@ -48,8 +48,6 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) (tab
 	if err != nil {
 		return "", err
 	}
-	sources := migrator.ListSources()
-	newest := sources[len(sources)-1].Version
 	waiting.set("a lock on the table " + schema.VersionTable)
 	if err := renameVersionTable(ctx, db); err != nil {
 		return "", err
@@ -58,10 +56,10 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) (tab
 	if err != nil {
 		return "", err
 	}
-	if version > newest {
-		return "", fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newest)
+	if version > newestVersion {
+		return "", fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newestVersion)
 	}
-	if version < newest { // nearly never; otherwise there is no lock to wait for
+	if version < newestVersion { // nearly never; otherwise there is no lock to wait for
 		if _, err = migrator.Up(ctx); err != nil {
 			return "", err
 		}
@@ -86,6 +84,9 @@ func (l migrationLock) SessionLock(ctx context.Context, c *sql.Conn) error {
 	l.waiting.set("locks on the tables that it migrates")
 	return err
 }
+
+// newestVersion is the schema's version after all migrations.
+var newestVersion = schema.NewestVersion(migrations)
 
 // renameVersionTable renames the table of versions of databases that had it under goose's own name. That of another program is
 // next to tables that are not this program's.

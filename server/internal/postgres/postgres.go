@@ -278,3 +278,13 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	}
 	return nil, provider.Unavailable(5*time.Second, causeOf(err))
 }
+
+// Stats implements [provider.Store].
+func (s *Store) Stats() provider.Stats {
+	pool := s.pool.Stat()
+	stats := provider.Stats{Connections: int(pool.AcquiredConns()), MaxConnections: int(pool.MaxConns()), SchemaVersion: newestVersion}
+	for _, w := range s.writes {
+		stats.Queued += w.Queued()
+	}
+	return stats
+}

@@ -145,3 +145,5 @@ func (r *replicas) Close() error {
 	}
 	return err
 }
+
+func (r *replicas) Stats() provider.Stats { return r.next().Stats() }

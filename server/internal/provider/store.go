@@ -77,6 +77,9 @@ type Store interface {
 	// Errors: CodeNotFound; ErrNotDeleted.
 	Purge(ctx context.Context, organization int64, id uuid.UUID) error
 
+	// Stats describes the store. It asks no database.
+	Stats() Stats
+
 	// FindOrganization returns the number of the organization of that name, 0 if there is none.
 	FindOrganization(ctx context.Context, name string) (int64, error)
 

@@ -60,17 +60,7 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 }
 
 // newestVersion is the schema's version after all migrations.
-var newestVersion = func() int64 {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		panic(err)
-	}
-	version, err := goose.NumericComponent(names[len(names)-1])
-	if err != nil {
-		panic(err)
-	}
-	return version
-}()
+var newestVersion = schema.NewestVersion(migrations)
 
 func newerSchema(version int64) error {
 	return fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newestVersion)

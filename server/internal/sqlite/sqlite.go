@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -41,6 +42,7 @@ type Store struct {
 	files   files
 	writes  *writes.Writer
 	readers *sqlitex.Pool
+	reading atomic.Int64  // connections of it that are in use, or waited for
 	pages   chan struct{} // holds one for each list or history that is being read
 	checks  *checkpointer
 
@@ -331,8 +333,24 @@ func inSnapshot(c *sqlite.Conn, f func() error) (err error) {
 	return f()
 }
 
+// Stats implements [provider.Store].
+func (s *Store) Stats() provider.Stats {
+	stats := provider.Stats{
+		Queued: s.writes.Queued(), Connections: int(s.reading.Load()), MaxConnections: maxReaders, SchemaVersion: newestVersion,
+	}
+	if info, err := os.Stat(s.path); err == nil {
+		stats.Bytes = info.Size()
+	}
+	if info, err := os.Stat(s.path + "-wal"); err == nil {
+		stats.LogBytes = info.Size()
+	}
+	return stats
+}
+
 // read runs f with a connection for reading. Each statement sees the state of one moment, but not all of them the same.
 func (s *Store) read(ctx context.Context, f func(*sqlite.Conn) error) error {
+	s.reading.Add(1)
+	defer s.reading.Add(-1)
 	c, err := s.readers.Take(ctx)
 	switch {
 	case ctx.Err() != nil:

@@ -18,6 +18,9 @@ import (
 type Options struct {
 	batch.Options
 
+	// Transaction, if not nil, is called after each transaction, with its error, nil if it was committed. The next one waits for it.
+	Transaction func(run batch.Run, err error)
+
 	// Panicked, if not nil, is called with the place where a transaction panicked, for the operator's log: a line for each
 	// function. The panic's value, which could be one of a record, is not reported.
 	Panicked func(trace string)
@@ -39,7 +42,10 @@ type Transaction func(writes []provider.Write) ([]Result, error)
 
 // New returns a Writer that runs its writes with run.
 func New(run Transaction, o Options) *Writer {
-	t := transaction{run, o.Panicked}
+	t := &transaction{run: run, panicked: o.Panicked}
+	if o.Transaction != nil {
+		o.Observe = func(run batch.Run) { o.Transaction(run, t.err) }
+	}
 	return &Writer{batch.New(t.results, o.Options)}
 }
 
@@ -59,17 +65,22 @@ func (w *Writer) Write(ctx context.Context, write provider.Write) (provider.Prov
 	return record, err
 }
 
+// Queued returns the number of writes that wait for a transaction.
+func (w *Writer) Queued() int { return w.batch.Queued() }
+
 // Close finishes the writes that wait and rejects new ones.
 func (w *Writer) Close() { w.batch.Close() }
 
 type transaction struct {
 	run      Transaction
 	panicked func(trace string)
+	err      error // of the last batch
 }
 
 // results returns a result for each write, also if their transaction fails.
-func (t transaction) results(writes []provider.Write) []Result {
+func (t *transaction) results(writes []provider.Write) []Result {
 	results, err := t.try(writes)
+	t.err = err
 	if err == nil {
 		return results
 	}
@@ -78,12 +89,21 @@ func (t transaction) results(writes []provider.Write) []Result {
 	everyones := code == provider.CodeUnavailable || code == provider.CodeOutcomeUnknown
 	for i := range writes {
 		if len(writes) > 1 && !everyones {
-			results[i] = t.results(writes[i : i+1])[0]
+			results[i] = t.alone(writes[i : i+1])
 		} else {
 			results[i].Err = err
 		}
 	}
 	return results
+}
+
+// alone runs one write in a transaction of its own.
+func (t *transaction) alone(write []provider.Write) Result {
+	results, err := t.try(write)
+	if err != nil {
+		return Result{Err: err}
+	}
+	return results[0]
 }
 
 var (
@@ -93,7 +113,7 @@ var (
 
 // try turns a panic into an error. A panic happens before the commit, and the store then rolls the transaction back or closes its
 // connection: nothing was changed.
-func (t transaction) try(writes []provider.Write) (results []Result, err error) {
+func (t *transaction) try(writes []provider.Write) (results []Result, err error) {
 	defer func() {
 		if recover() != nil {
 			results, err = nil, provider.Internal(errPanicked)

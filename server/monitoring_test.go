@@ -1,0 +1,107 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+)
+
+// metricsOf returns what a server tells Prometheus after some requests.
+func metricsOf(t *testing.T, s *server) string {
+	t.Helper()
+	a := s.account("acme")
+	path := a.newRecord().path()
+	a.send(request{Path: path, Body: `{"city":"new city"}`})
+	a.send(request{Method: http.MethodGet, Path: path, Key: "cc_wrong"})
+	a.send(request{Method: http.MethodGet, Path: "/readyz"})
+	a.send(request{Method: http.MethodGet, Path: "/docs"})
+	a.send(request{Method: http.MethodGet, Path: "/nowhere"})
+	response, err := http.Get(s.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	got := metricsOf(t, newServer(t))
+	for _, want := range []string{
+		`carecycle_http_requests_total{code="",method="PATCH",operation="updateCustomerProvider",status="200"} 1`,
+		`carecycle_http_requests_total{code="UNAUTHORIZED",method="GET",operation="getCustomerProvider",status="401"} 1`,
+		`carecycle_http_requests_total{code="",method="GET",operation="probe",status="200"} 1`,
+		`carecycle_http_requests_total{code="",method="GET",operation="docs",status="200"} 1`,
+		`carecycle_http_requests_total{code="PATH_NOT_FOUND",method="GET",operation="other",status="404"} 1`,
+		"carecycle_store_batch_size_count 1",
+		"carecycle_store_queue_wait_seconds_count 1",
+		`carecycle_store_failed_transactions_total{kind="unavailable"} 0`,
+		"carecycle_ready 1",
+		"carecycle_api_keys_cached 1",
+		"carecycle_store_queued_changes 0",
+		"carecycle_store_connections_max 10",
+		"carecycle_store_schema_version 4",
+	} {
+		if !strings.Contains(got, "\n"+want) {
+			t.Errorf("no %s in\n%s", want, regexp.MustCompile("(?m)^(#|go_|process_|promhttp_|.*_bucket).*\n").ReplaceAllString(got, ""))
+		}
+	}
+	if !regexp.MustCompile(`\ncarecycle_store_database_bytes [1-9]`).MatchString(got) {
+		t.Error("the size of the file is missing")
+	}
+	s := serve(t, pgtest.New(t))
+	if got := metricsOf(t, s); strings.Contains(got, "carecycle_store_database_bytes") || !strings.Contains(got, "\ncarecycle_store_connections_in_use ") {
+		t.Error("PostgreSQL's metrics are not what they should be")
+	}
+}
+
+// metricName finds the metrics in the expressions of alerts and dashboard.
+var metricName = regexp.MustCompile(`\b(carecycle|process|go)_[a-z_]+`)
+
+// TestMonitoringFiles compares the names in the files for Prometheus and Grafana with the server's, and has promtool check the rules and
+// the names.
+func TestMonitoringFiles(t *testing.T) {
+	t.Parallel()
+	got := metricsOf(t, newServer(t))
+	for _, file := range []string{"../docs/monitoring/alerts.yaml", "../docs/monitoring/dashboard.json"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := metricName.FindAllString(string(text), -1)
+		slices.Sort(names)
+		for _, name := range slices.Compact(names) {
+			if !strings.Contains(got, "\n"+name+" ") && !strings.Contains(got, "\n"+name+"{") && !strings.Contains(got, "\n"+name+"_bucket{") {
+				t.Errorf("%s: there is no metric %s", file, name)
+			}
+		}
+	}
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		const advice = "promtool is not on PATH; install it (Debian: apt-get install prometheus)"
+		if os.Getenv("CI") != "" {
+			t.Fatal(advice)
+		}
+		t.Skip(advice)
+	}
+	for _, args := range [][]string{{"check", "rules", "../docs/monitoring/alerts.yaml"}, {"check", "metrics"}} {
+		cmd := exec.Command(promtool, args...)
+		if args[1] == "metrics" {
+			cmd.Stdin = strings.NewReader(got)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
