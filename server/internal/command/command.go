@@ -32,7 +32,8 @@ const (
 )
 
 type commands struct {
-	Database database `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
+	Database     database `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
+	DatabaseFile string   `type:"path" placeholder:"FILE" help:"A file that holds what --database would, for a URL with a password."`
 
 	Serve   serveCommand   `cmd:"" help:"Serve the API."`
 	Keys    keysCommand    `cmd:"" help:"Create, list, rotate and revoke API keys."`
@@ -85,6 +86,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	command, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "server: %v; see server --help\n", err)
+		return Usage
+	}
+	if err := c.readDatabaseFile(); err != nil {
+		fmt.Fprintf(stderr, "server: %v\n", err)
 		return Usage
 	}
 	command.BindTo(ctx, (*context.Context)(nil))

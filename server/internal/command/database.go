@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,35 @@ func (d *database) UnmarshalText(text []byte) error {
 		return errors.New("it is not a file; " + databaseForms)
 	}
 	return nil
+}
+
+// readDatabaseFile reads --database from --database-file.
+func (c *commands) readDatabaseFile() error {
+	if c.DatabaseFile == "" {
+		return nil
+	}
+	if c.Database != defaultDatabase {
+		return errors.New("--database and --database-file exclude each other; give one of them")
+	}
+	text, err := os.ReadFile(c.DatabaseFile)
+	if err != nil {
+		return fmt.Errorf("--database-file: %w", err)
+	}
+	if err := c.Database.UnmarshalText(bytes.TrimSpace(text)); err != nil {
+		return fmt.Errorf("--database-file: what is in it cannot be used: %w", err)
+	}
+	return nil
+}
+
+// latestURL returns the URL that --database-file has now, or nil if there is no such file.
+func (c *commands) latestURL() func() (string, error) {
+	if c.DatabaseFile == "" {
+		return nil
+	}
+	return func() (string, error) {
+		text, err := os.ReadFile(c.DatabaseFile)
+		return string(bytes.TrimSpace(text)), err
+	}
 }
 
 func (d database) isPostgres() bool { return strings.Contains(string(d), "://") }
@@ -108,7 +138,7 @@ func (c *commands) openStore(ctx context.Context, o storeOptions, mustExist bool
 	}
 	var s store
 	if c.Database.isPostgres() {
-		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.writes, Waiting: o.waiting})
+		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.writes, Waiting: o.waiting, Latest: c.latestURL()})
 	} else {
 		s, err = sqlite.Open(ctx, string(c.Database), sqlite.Options{Batch: o.writes, MustExist: mustExist})
 	}

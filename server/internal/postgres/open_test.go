@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,6 +280,21 @@ func TestRotatedPassword(t *testing.T) {
 	write("passwords", "*:*:*:app:two\n")
 	if err := s.Ping(t.Context()); err != nil {
 		t.Errorf("with the new one in the file: %v", err)
+	}
+
+	// The same for a URL that has the password, and is in a file.
+	var password atomic.Value
+	password.Store("two")
+	withPassword := func() (string, error) {
+		return with(t, dsn, func(u *url.URL) { u.User = url.UserPassword("app", password.Load().(string)) }), nil
+	}
+	first, _ := withPassword()
+	s = open(t, first, postgres.Options{Latest: withPassword})
+	execute(t, c, "ALTER ROLE app PASSWORD 'three'")
+	terminateOthers(t, c)
+	password.Store("three")
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("with a URL that has changed: %v", err)
 	}
 }
 

@@ -56,6 +56,9 @@ type Options struct {
 	Batch    writes.Options   // of each of the transactions in flight
 	InFlight int              // most transactions of writes in flight at once; 0 means 2
 
+	// Latest, if not nil, returns the URL as it is now: each new connection has its user and password.
+	Latest func() (dsn string, err error)
+
 	// Waiting, if not nil, is called every few seconds while Open waits, with what it waits for.
 	Waiting func(reason string)
 }
@@ -77,7 +80,11 @@ type Store struct {
 //
 // Errors tell the operator what to do. They hold nothing of the URL but its hosts, its database and its user.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	config, err := parse(dsn)
+	latest := o.Latest
+	if latest == nil {
+		latest = func() (string, error) { return dsn, nil }
+	}
+	config, err := parse(dsn, latest)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}

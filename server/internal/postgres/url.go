@@ -18,8 +18,8 @@ import (
 
 var errURL = errors.New("the URL cannot be read; it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE, and characters other than letters and digits in the password are written as %XX")
 
-// parse reads a URL. The driver's errors are not repeated, since part of the password can be in them.
-func parse(dsn string) (*pgxpool.Config, error) {
+// parse reads a URL. latest returns it as it is when a connection is opened. The driver's errors are not repeated, since part of the password can be in them.
+func parse(dsn string, latest func() (string, error)) (*pgxpool.Config, error) {
 	parts, err := url.Parse(dsn)
 	if err != nil || parts.User == nil && strings.Contains(dsn, "@") || strings.Count(authority(dsn), "@") > 1 {
 		return nil, errURL // a character of the password has a meaning in URLs
@@ -43,13 +43,13 @@ func parse(dsn string) (*pgxpool.Config, error) {
 	if len(hosts(c)) > 1 && c.ValidateConnect == nil {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	if _, has := parts.User.Password(); !has { // it may come from a file, which may change
-		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-			if latest, err := pgxpool.ParseConfig(dsn); err == nil {
-				c.Password = latest.ConnConfig.Password
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { // the password may come from a file, which may change
+		if dsn, err := latest(); err == nil {
+			if now, err := pgxpool.ParseConfig(dsn); err == nil {
+				c.User, c.Password = now.ConnConfig.User, now.ConnConfig.Password
 			}
-			return nil
 		}
+		return nil
 	}
 	return config, nil
 }
