@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/transfer"
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 )
@@ -85,25 +87,47 @@ func TestExportRestores(t *testing.T) {
 // import. What the others export is the same, byte for byte.
 func TestExportIsLossless(t *testing.T) {
 	t.Parallel()
-	directory, postgres := t.TempDir(), pgtest.New(t)
+	dsn := pgtest.New(t)
+	other, err := postgres.Open(t.Context(), dsn, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	doc, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := openStore(t), openStore(t)
 	round := 0
 	rapid.Check(t, func(r *rapid.T) {
 		round++
 		organization := fmt.Sprintf("organization %d", round)
-		must := func(stdin string, args ...string) string {
-			stdout, stderr, code := run(stdin, append(args, "--organization", organization)...)
-			if code != 0 {
-				r.Fatalf("%q: exit code %d: %s", args, code, stderr)
+		export := func(s provider.Store) string {
+			var out strings.Builder
+			if err := transfer.Export(t.Context(), s, organization, &out); err != nil {
+				r.Fatal(err)
 			}
-			return stdout
+			return out.String()
 		}
-		database := func(name string) string { return "--database=" + filepath.Join(directory, name) }
-		must(drawLines(r), "import", "-", database("first.db"))
-		first := must("", "export", database("first.db"))
-		for _, other := range []string{database("second.db"), "--database=" + postgres} {
-			must(first, "import", "-", other)
-			if got := must("", "export", other); got != first {
-				r.Fatalf("%s: got\n%swant\n%s", other, got, first)
+		imports := func(s provider.Store, lines string) {
+			importer, err := transfer.NewImporter(doc)
+			if err == nil {
+				importer.Store = s
+				importer.Organization, _, err = s.EnsureOrganization(t.Context(), organization)
+			}
+			if err == nil {
+				_, err = importer.Import(t.Context(), strings.NewReader(lines))
+			}
+			if err != nil {
+				r.Fatal(err)
+			}
+		}
+		imports(first, drawLines(r))
+		want := export(first)
+		for _, s := range []provider.Store{second, other} {
+			imports(s, want)
+			if got := export(s); got != want {
+				r.Fatalf("%T: got\n%swant\n%s", s, got, want)
 			}
 		}
 	})
