@@ -158,6 +158,7 @@ type model struct {
 	events    map[place][]provider.Event
 	customers map[place]bool
 	created   map[keyOf]provider.Provider // with idempotency keys, as they were created
+	latest    time.Time                    // of the clock, at a creation with a key
 }
 
 // keyOf is an idempotency key of an organization.
@@ -236,7 +237,15 @@ func (m *model) write(t *testing.T, r *rapid.T, s *suite, w provider.Write) {
 func (m *model) writeOnce(t *testing.T, r *rapid.T, s *suite, w provider.Write, key string) {
 	k := keyOf{w.Organization, key}
 	created, known := m.created[k]
-	if !known || s.clock.Now().Sub(created.CreatedAt) >= provider.KeyLifetime {
+	now := s.clock.Now()
+	if now.After(m.latest) {
+		m.latest = now
+	}
+	expired := now.Sub(created.CreatedAt) >= provider.KeyLifetime
+	if known && !expired && m.latest.Sub(created.CreatedAt) >= provider.KeyLifetime {
+		return // the clock has gone back: the store may have forgotten the key
+	}
+	if !known || expired {
 		m.write(t, r, s, w)
 		if record := m.records[place{w.Organization, w.ID}]; record != nil {
 			m.created[k] = *record
