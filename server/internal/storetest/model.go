@@ -158,7 +158,7 @@ type model struct {
 	events    map[place][]provider.Event
 	customers map[place]bool
 	created   map[keyOf]provider.Provider // with idempotency keys, as they were created
-	latest    time.Time                    // of the clock, at a creation with a key
+	latest    time.Time                   // of the clock, at a creation with a key
 }
 
 // keyOf is an idempotency key of an organization.
