@@ -4,17 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode"
 )
 
-// address is the HOST:PORT of a listener. An empty host means every interface; port 0 means any free port.
+// address is the HOST:PORT of a listener, or unix: and the path of a socket. An empty host means every interface; port 0 means any free
+// port.
 type address string
 
 // UnmarshalText checks a flag's value. An empty one would be a random port on every interface.
 func (a *address) UnmarshalText(text []byte) error {
 	*a = address(text)
+	if path, ok := a.socket(); ok {
+		if !filepath.IsAbs(path) || hasBlanks(path) {
+			return errors.New("a socket must have an absolute path, such as unix:/run/carecycle/api.sock")
+		}
+		return nil
+	}
 	_, port, err := net.SplitHostPort(string(text))
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
@@ -24,6 +32,9 @@ func (a *address) UnmarshalText(text []byte) error {
 	}
 	return nil
 }
+
+// socket returns the path of a Unix socket.
+func (a address) socket() (path string, ok bool) { return strings.CutPrefix(string(a), "unix:") }
 
 // onLoopback reports whether only programs on this machine can connect to the address.
 func (a address) onLoopback() bool {

@@ -20,7 +20,7 @@ import (
 )
 
 type serveCommand struct {
-	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API. Default: 127.0.0.1:8080."`
+	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH" help:"Where to serve the API. Default: 127.0.0.1:8080."`
 	AdminAddr      adminAddress  `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics; keep it private. Default: 127.0.0.1:9090."`
 	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address."`
 	TrustedProxies []network     `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`

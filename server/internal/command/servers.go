@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,6 +28,9 @@ const (
 )
 
 func listen(flag string, a address) (net.Listener, error) {
+	if path, ok := a.socket(); ok {
+		return listenUnix(flag, path)
+	}
 	listener, err := net.Listen("tcp", string(a))
 	var name *net.DNSError
 	switch {
@@ -39,6 +43,26 @@ func listen(flag string, a address) (net.Listener, error) {
 	case errors.As(err, &name):
 		return nil, fmt.Errorf("%s %s has a name that cannot be resolved; use an IP address of this machine", flag, a)
 	case err != nil:
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return listener, nil
+}
+
+// listenUnix listens on a Unix socket, which this user and group can connect to. It replaces one that a killed server has left.
+func listenUnix(flag, path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("%s unix:%s is in use by another program; stop that, or choose another path", flag, path)
+	} else if errors.Is(err, syscall.ECONNREFUSED) { // nobody listens
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
+	}
+	listener, err := net.Listen("unix", path)
+	if err == nil {
+		err = os.Chmod(path, 0o660)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	return listener, nil
