@@ -2,14 +2,17 @@
 
 GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 
+# Static, and without the paths of this machine.
+BUILD := CGO_ENABLED=0 go build -trimpath
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build bench scale fuzz torture
+.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build reproducible bench scale fuzz torture
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## serve the demo on the embedded store, and print a command that works
-	@go build -o bin/server ./server && exec bin/server serve --demo
+	@$(BUILD) -o bin/carecycle-server ./server && exec bin/carecycle-server serve --demo
 
 test: ## run every test, with the race detector
 	@go test ./gen/... # a broken contract fails here, once, and nothing else runs
@@ -72,5 +75,12 @@ contract-lint: ## check openapi.yaml with Redocly and Spectral (needs Node.js)
 	@tools=$$(mktemp -d) && npm install --silent --prefix "$$tools" @stoplight/spectral-cli@6.16.3 @stoplight/spectral-owasp-ruleset@2.0.1 && \
 	cp openapi.yaml .spectral.yaml "$$tools" && cd "$$tools" && npx spectral lint openapi.yaml --fail-severity=warn; status=$$?; rm -r "$$tools"; exit $$status
 
-build: ## build bin/server
-	go build -o bin/server ./server
+build: ## build bin/carecycle-server: static, and the same bytes for a commit in every directory
+	$(BUILD) -buildvcs=true -o bin/carecycle-server ./server
+
+reproducible: ## build the last commit in two directories, and compare the programs
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	for copy in one two/deeper; do \
+		git clone --quiet . "$$scratch/$$copy" && $(MAKE) --silent --no-print-directory -C "$$scratch/$$copy" build || exit 1; \
+	done && cd "$$scratch" && sha256sum one/bin/carecycle-server two/deeper/bin/carecycle-server && \
+	cmp one/bin/carecycle-server two/deeper/bin/carecycle-server

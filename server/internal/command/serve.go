@@ -30,6 +30,11 @@ type serveCommand struct {
 	Demo           bool          `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
 }
 
+// Help implements [kong.HelpProvider].
+func (serveCommand) Help() string {
+	return exampleHelp("serve --addr 0.0.0.0:8080")
+}
+
 // Validate checks what the flags mean together.
 func (s serveCommand) Validate() error {
 	if s.Demo && !s.Addr.onLoopback() {
@@ -50,7 +55,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	defer signal.Reset(syscall.SIGPIPE, syscall.SIGHUP)
 	if s.Demo {
 		if c.Database != defaultDatabase {
-			fmt.Fprintf(io.err, "server: the demo uses its own file, %s, whatever --database names\n", demoDatabase)
+			fmt.Fprintf(io.err, program+": the demo uses its own file, %s, whatever --database names\n", demoDatabase)
 		}
 		c.Database = demoDatabase
 	}
