@@ -17,6 +17,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/writes"
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 type serveCommand struct {
@@ -123,6 +124,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		handler.set(ready)
 		started = true
 		log.Info("listening", attributes...)
+		notifySystemd(daemon.SdNotifyReady, log)
 		return servers.serveUntilDone(ctx)
 	})
 	if !started && ctx.Err() != nil { // stopped while it was starting
