@@ -5,8 +5,10 @@ GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 # Static, and without the paths of this machine.
 BUILD := CGO_ENABLED=0 go build -trimpath
 
+SBOM := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build reproducible bench scale fuzz torture
+.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build reproducible dist vuln bench scale fuzz torture
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,3 +86,20 @@ reproducible: ## build the last commit in two directories, and compare the progr
 		git clone --quiet . "$$scratch/$$copy" && $(MAKE) --silent --no-print-directory -C "$$scratch/$$copy" build || exit 1; \
 	done && cd "$$scratch" && sha256sum one/bin/carecycle-server two/deeper/bin/carecycle-server && \
 	cmp one/bin/carecycle-server two/deeper/bin/carecycle-server
+
+dist: build ## write the release of the last commit to dist/: archives, a list of what is in each program, SHA256SUMS (needs GNU tar)
+	@test -z "$$(git status --porcelain)" || { echo "commit or remove these changes first; a release is a commit:"; git status --short; exit 1; }
+	@rm -rf dist && set -e && version=$$(git describe --tags --always) && \
+	for arch in amd64 arm64; do \
+		name=carecycle-server_$${version}_linux_$$arch && mkdir -p dist/$$name/completions && \
+		GOOS=linux GOARCH=$$arch $(BUILD) -buildvcs=true -o dist/$$name/carecycle-server ./server && \
+		git archive HEAD README.md LICENSE docs server/deploy | tar -xf - -C dist/$$name && \
+		for shell in bash zsh fish; do bin/carecycle-server completion $$shell >dist/$$name/completions/carecycle-server.$$shell; done && \
+		bin/carecycle-server man >dist/$$name/carecycle-server.1 && \
+		$(SBOM) bin -json -std -noserial -notimestamp -output dist/$$name.cdx.json dist/$$name/carecycle-server && \
+		tar -cf - -C dist --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@$$(git log -1 --format=%ct) $$name | gzip -9n >dist/$$name.tar.gz && \
+		rm -r dist/$$name; \
+	done && cd dist && sha256sum -- *.tar.gz *.json >SHA256SUMS && cat SHA256SUMS
+
+vuln: ## look for known vulnerabilities in what the programs call (needs the network)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
