@@ -105,6 +105,13 @@ func TestDatabaseForms(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a secret in a variable", func(t *testing.T) {
+		t.Setenv("CARECYCLE_DATABASE", "mysql://user:"+canary+"@host/db")
+		const want = "(from envar CARECYCLE_DATABASE); see carecycle-server --help\n"
+		if _, stderr, code := run("", "migrate"); code != 2 || holdsCanary(stderr) || !strings.HasSuffix(stderr, want) {
+			t.Errorf("exit code %d, %s, want %s", code, stderr, want)
+		}
+	})
 	if entries, err := os.ReadDir("."); err != nil || len(entries) > 0 {
 		t.Errorf("files were created: %v, %v", entries, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,7 +87,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v; see %[1]s --help\n", program, err)
+		fmt.Fprintf(stderr, "%s: %s; see %[1]s --help\n", program, variableValue.ReplaceAllString(err.Error(), "$1)"))
 		return Usage
 	}
 	if err := c.readDatabaseFile(); err != nil {
@@ -120,6 +121,9 @@ func newParser(c *commands, options ...kong.Option) *kong.Kong {
 
 // exampleHelp returns the end of a command's help. The line begins with the command's name; a test parses it.
 func exampleHelp(line string) string { return "Example:\n\n    " + program + " " + line }
+
+// variableValue matches what kong appends to the error of an environment variable: its name, and its value, which may be a secret.
+var variableValue = regexp.MustCompile(`(?s)(\(from envar \w+)=".*"\)`)
 
 // exitError is an error with an exit code of its own.
 type exitError struct {
