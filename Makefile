@@ -2,14 +2,19 @@
 
 GENERATED := gen/property/property.gen.go gen/api.gen.go client/client.gen.go
 
+# Static, and without the paths of this machine.
+BUILD := CGO_ENABLED=0 go build -trimpath
+
+SBOM := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build bench scale fuzz torture
+.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build reproducible dist vuln bench scale fuzz torture
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## serve the demo on the embedded store, and print a command that works
-	@go build -o bin/server ./server && exec bin/server serve --demo
+	@$(BUILD) -o bin/carecycle-server ./server && exec bin/carecycle-server serve --demo
 
 test: ## run every test, with the race detector
 	@go test ./gen/... # a broken contract fails here, once, and nothing else runs
@@ -72,5 +77,29 @@ contract-lint: ## check openapi.yaml with Redocly and Spectral (needs Node.js)
 	@tools=$$(mktemp -d) && npm install --silent --prefix "$$tools" @stoplight/spectral-cli@6.16.3 @stoplight/spectral-owasp-ruleset@2.0.1 && \
 	cp openapi.yaml .spectral.yaml "$$tools" && cd "$$tools" && npx spectral lint openapi.yaml --fail-severity=warn; status=$$?; rm -r "$$tools"; exit $$status
 
-build: ## build bin/server
-	go build -o bin/server ./server
+build: ## build bin/carecycle-server: static, and the same bytes for a commit in every directory
+	$(BUILD) -buildvcs=true -o bin/carecycle-server ./server
+
+reproducible: ## build the last commit in two directories, and compare the programs
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	for copy in one two/deeper; do \
+		git clone --quiet . "$$scratch/$$copy" && $(MAKE) --silent --no-print-directory -C "$$scratch/$$copy" build || exit 1; \
+	done && cd "$$scratch" && sha256sum one/bin/carecycle-server two/deeper/bin/carecycle-server && \
+	cmp one/bin/carecycle-server two/deeper/bin/carecycle-server
+
+dist: build ## write the release of the last commit to dist/: archives, a list of what is in each program, SHA256SUMS (needs GNU tar)
+	@test -z "$$(git status --porcelain)" || { echo "commit or remove these changes first; a release is a commit:"; git status --short; exit 1; }
+	@rm -rf dist && set -e && version=$$(git describe --tags --always) && \
+	for arch in amd64 arm64; do \
+		name=carecycle-server_$${version}_linux_$$arch && mkdir -p dist/$$name/completions && \
+		GOOS=linux GOARCH=$$arch $(BUILD) -buildvcs=true -o dist/$$name/carecycle-server ./server && \
+		git archive HEAD README.md LICENSE docs server/deploy | tar -xf - -C dist/$$name && \
+		for shell in bash zsh fish; do bin/carecycle-server completion $$shell >dist/$$name/completions/carecycle-server.$$shell; done && \
+		bin/carecycle-server man >dist/$$name/carecycle-server.1 && \
+		$(SBOM) bin -json -std -noserial -notimestamp -output dist/$$name.cdx.json dist/$$name/carecycle-server && \
+		tar -cf - -C dist --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@$$(git log -1 --format=%ct) $$name | gzip -9n >dist/$$name.tar.gz && \
+		rm -r dist/$$name; \
+	done && cd dist && sha256sum -- *.tar.gz *.json >SHA256SUMS && cat SHA256SUMS
+
+vuln: ## look for known vulnerabilities in what the programs call (needs the network)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

@@ -38,7 +38,7 @@ func TestBackupStops(t *testing.T) {
 	switch code := p.ProcessState.ExitCode(); {
 	case err != nil:
 		t.Fatal(err)
-	case code == 1 && len(names) == 0 && p.stderr.String() == "server: backup: it was stopped, and no file was written\n":
+	case code == 1 && len(names) == 0 && p.stderr.String() == "carecycle-server: backup: it was stopped, and no file was written\n":
 	case code == 0 && len(names) == 1 && query(t, names[0], "SELECT count(*) FROM providers")[0] == records:
 	default:
 		t.Errorf("exit code %d, files %v, %s", code, names, p.stderr)
@@ -64,7 +64,7 @@ func TestBackupOfPostgreSQL(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backup.db")
 	for command, tool := range map[string]string{"backup": "pg_dump", "restore": "pg_restore"} {
 		_, stderr, code := run("", command, file, "--database", "postgres://nobody@localhost/secret")
-		if code != 2 || stderr != "server: "+command+": this database is PostgreSQL's; use "+tool+"\n" {
+		if code != 2 || stderr != "carecycle-server: "+command+": this database is PostgreSQL's; use "+tool+"\n" {
 			t.Errorf("exit code %d, %s", code, stderr)
 		}
 	}
@@ -89,7 +89,7 @@ func TestRestoreInUse(t *testing.T) {
 	if out := s.mustRun("", "backup", backup); out != "" {
 		t.Errorf("standard output %s", out)
 	}
-	const want = "server: restore: a process has the database test.db open; stop it first\n"
+	const want = "carecycle-server: restore: a process has the database test.db open; stop it first\n"
 	if got := restore(); got.ProcessState.ExitCode() != 1 || got.stderr.String() != want {
 		t.Errorf("served: exit code %d, %s", got.ProcessState.ExitCode(), got.stderr)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -61,7 +62,7 @@ func TestEnvironment(t *testing.T) {
 // TestDefaultDatabase names no database: the default one is made, with its directory, for this user alone.
 func TestDefaultDatabase(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, want := range []string{"server: created the database data/carecycle.db\nthe schema is up to date\n", "the schema is up to date\n"} {
+	for _, want := range []string{"carecycle-server: created the database data/carecycle.db\nthe schema is up to date\n", "the schema is up to date\n"} {
 		if _, stderr, code := run("", "migrate"); code != 0 || stderr != want {
 			t.Fatalf("migrate: exit code %d, %q", code, stderr)
 		}
@@ -75,19 +76,21 @@ func TestDefaultDatabase(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"keys", "create", "--help"}} {
-		stdout, stderr, code := run("", args...)
-		if usage := strings.Join(append([]string{"Usage: server"}, args[:len(args)-1]...), " "); code != 0 || stderr != "" || !strings.HasPrefix(stdout, usage) {
-			t.Errorf("%q: exit code %d, standard error %q, standard output\n%s", args, code, stderr, stdout)
+	for line, usage := range map[string]string{"": "<command>", "--help": "<command>", "serve --help": "serve", "keys create --help": "keys create"} {
+		stdout, stderr, code := run("", strings.Fields(line)...)
+		if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "Usage: carecycle-server "+usage+" ") {
+			t.Errorf("%q: exit code %d, standard error %q, standard output\n%s", line, code, stderr, stdout)
 		}
 	}
 }
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	stdout, stderr, code := run("", "version")
-	if code != 0 || stderr != "" || !regexp.MustCompile(`^\S+( [0-9a-f]{40})? go1\.\S+\n$`).MatchString(stdout) {
-		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	want := regexp.MustCompile(`^carecycle-server \S+( \(commit [0-9a-f]{40}, \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\))? go1\.\S+ ` + runtime.GOOS + "/" + runtime.GOARCH + "\n$")
+	for _, arg := range []string{"version", "--version"} {
+		if stdout, stderr, code := run("", arg); code != 0 || stderr != "" || !want.MatchString(stdout) {
+			t.Errorf("%s: exit code %d, %q, %q", arg, code, stdout, stderr)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func expectProblems(t *testing.T, database string, want []string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
-	if code != 3 || !strings.HasPrefix(stderr, fmt.Sprintf("server: verify: found %d problems in ", len(want))) || strings.Count(stderr, "\n") != 1 {
+	if code != 3 || !strings.HasPrefix(stderr, fmt.Sprintf("carecycle-server: verify: found %d problems in ", len(want))) || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	if holdsCanary(stdout, stderr) {
@@ -198,7 +198,7 @@ func TestVerifyOlder(t *testing.T) {
 	newest := query(t, database, "SELECT max(version_id) FROM carecycle_schema_versions")[0]
 	query(t, database, fmt.Sprint("DELETE FROM carecycle_schema_versions WHERE version_id = ", newest))
 	_, stderr, code := run("", "verify", "--database", database)
-	if code != 1 || stderr != fmt.Sprintf("server: verify: read database %s: its schema has version %d, and this program needs %d; run migrate first\n", database, newest-1, newest) {
+	if code != 1 || stderr != fmt.Sprintf("carecycle-server: verify: read database %s: its schema has version %d, and this program needs %d; run migrate first\n", database, newest-1, newest) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

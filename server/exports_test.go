@@ -194,7 +194,7 @@ func TestExportBrokenPipe(t *testing.T) {
 	err = p.Wait()
 	reported := p.stderr.String()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(reported, "server: export: ") || strings.Count(reported, "\n") != 1 {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(reported, "carecycle-server: export: ") || strings.Count(reported, "\n") != 1 {
 		t.Errorf("%v, standard error %q", err, reported)
 	}
 }

@@ -66,7 +66,7 @@ func TestImport(t *testing.T) {
 		bad      = `{"customerId":"3c90c3cc","providerType":"Canary","city":7,"Phone":"canary"}`
 		badSays  = "Phone is not a property of the contract; did you mean phone. city must be a string or null, not a number. customerId must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a. providerType must be one of \"Primary Care\", \"Specialist\", \"Hospital\", \"Pharmacy\".\n"
 		customer = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a"}`
-		oneBad   = "server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n"
+		oneBad   = "carecycle-server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n"
 		required = "customerId is required. providerType is required.\n"
 	)
 	long := `{"notes":"` + strings.Repeat("x", 64<<10) + `"}`
@@ -98,7 +98,7 @@ func TestImport(t *testing.T) {
 			"line 2: The line is not JSON: it has a syntax error after byte 0.\nline 3: The line is not JSON: it has a syntax error after byte 0.\nimported 0 records; skipped 3 invalid lines\n", 0, 0},
 		{"nothing but a bad line", bad, skip, 0, "line 1: " + badSays + "imported 0 records; skipped 1 invalid line\n", 0, 0},
 		{"two bad lines", "{}\n" + line + "\n{}", nil, 1,
-			"line 1: " + required + "line 3: " + required + "server: import: 2 lines are invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n", 0, 0},
+			"line 1: " + required + "line 3: " + required + "carecycle-server: import: 2 lines are invalid, so nothing was imported; fix them, or import the others with --skip-invalid\n", 0, 0},
 		{"required", `{"customerId":null}`, nil, 1, "line 1: customerId must be a UUID, not null. providerType is required.\n" + oneBad, 0, 0},
 		{"a bad id", strings.Replace(withID, `"id":"3c90c3cc-`, `"id":"`, 1), nil, 1, "line 1: id must be a UUID, in the form 3c90c3cc-0d44-4b50-8888-8dd25736052a.\n" + oneBad, 0, 0},
 		{"an escaped id", strings.Replace(withID, `"id":"3`, `"id":"\u0033`, 1), nil, 0, "imported RECORDS\n", 1, 0},
@@ -118,7 +118,7 @@ func TestImport(t *testing.T) {
 		{"a customer with a property", strings.Replace(customer, "{", `{"city":null,`, 1), nil, 1, "line 1: providerType is required.\n" + oneBad, 0, 0},
 		{"a customer twice", strings.Replace(customer, "{", `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a",`, 1), nil, 1, "line 1: customerId is given more than once. providerType is required.\n" + oneBad, 0, 0},
 		{"bad lines without end", strings.Repeat("{}\n", 1000), nil, 1,
-			numbered(100, required) + "server: import: 1000 lines are invalid (the first 100 are reported above), so nothing was imported; fix them, or import the others with --skip-invalid\n", 0, 0},
+			numbered(100, required) + "carecycle-server: import: 1000 lines are invalid (the first 100 are reported above), so nothing was imported; fix them, or import the others with --skip-invalid\n", 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -126,7 +126,7 @@ func TestImport(t *testing.T) {
 			if err := os.WriteFile(file, []byte(tt.lines), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			created := "server: created the organization \"acme\", as there was none of that name\n"
+			created := "carecycle-server: created the organization \"acme\", as there was none of that name\n"
 			for n, source := range []string{"-", file} {
 				args := append([]string{"import", source, "--organization", "acme", "--database", database}, tt.flags...)
 				stdout, stderr, code := run(tt.lines, args...)

@@ -1,5 +1,5 @@
-// Command server serves the careCycle customer provider API. It also creates API keys, and imports and exports records.
-// `server --help` lists its commands. The packages under internal do the work:
+// Command server is the program carecycle-server, which serves the careCycle customer provider API. It also creates API keys, and imports and exports records.
+// `carecycle-server --help` lists its commands. The packages under internal do the work:
 //
 //   - command: the command line, which connects the other packages;
 //   - api, validate, apikey: receive and check a request, with wire, docs and metrics for responses;

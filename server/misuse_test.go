@@ -61,7 +61,7 @@ func TestMisuse(t *testing.T) {
 			t.Parallel()
 			database := filepath.Join(t.TempDir(), "test.db")
 			stdout, stderr, code := run("", append(strings.Fields(line), "--database", database)...)
-			told := strings.HasPrefix(stderr, "server: ") && strings.Contains(stderr, message) && strings.HasSuffix(stderr, "; see server --help\n")
+			told := strings.HasPrefix(stderr, "carecycle-server: ") && strings.Contains(stderr, message) && strings.HasSuffix(stderr, "; see carecycle-server --help\n")
 			if code != 2 || stdout != "" || !told || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("exit code %d, standard output %q, standard error %q, want %q", code, stdout, stderr, message)
 			}
@@ -105,6 +105,13 @@ func TestDatabaseForms(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a secret in a variable", func(t *testing.T) {
+		t.Setenv("CARECYCLE_DATABASE", "mysql://user:"+canary+"@host/db")
+		const want = "(from envar CARECYCLE_DATABASE); see carecycle-server --help\n"
+		if _, stderr, code := run("", "migrate"); code != 2 || holdsCanary(stderr) || !strings.HasSuffix(stderr, want) {
+			t.Errorf("exit code %d, %s, want %s", code, stderr, want)
+		}
+	})
 	if entries, err := os.ReadDir("."); err != nil || len(entries) > 0 {
 		t.Errorf("files were created: %v, %v", entries, err)
 	}
@@ -118,7 +125,7 @@ func TestLinkedDatabase(t *testing.T) {
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
 	}
-	want := "server: open database: " + link + " is a link to a file that does not exist; create that file with migrate, or remove the link\n"
+	want := "carecycle-server: open database: " + link + " is a link to a file that does not exist; create that file with migrate, or remove the link\n"
 	if _, stderr, code := run("", "migrate", "--database", link); code != 1 || stderr != want {
 		t.Errorf("a link to nothing: exit code %d, %s", code, stderr)
 	}
@@ -187,7 +194,7 @@ func TestFailure(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stdout, stderr, code := run("", append(tt.args, "--database", tt.database)...)
-			if code != 1 || stdout != "" || !strings.HasPrefix(stderr, "server: "+tt.message) || strings.Count(stderr, "\n") != 1 {
+			if code != 1 || stdout != "" || !strings.HasPrefix(stderr, "carecycle-server: "+tt.message) || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("exit code %d, standard output %q, standard error\n%s, want\n%s", code, stdout, stderr, tt.message)
 			}
 		})

@@ -28,7 +28,7 @@ func TestProgress(t *testing.T) {
 		code       int
 		bars       []string
 	}{
-		{"--skip-invalid=false", "server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid", 1, []string{"checking"}},
+		{"--skip-invalid=false", "carecycle-server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid", 1, []string{"checking"}},
 		{"--skip-invalid", "imported 2000 records: 1 new, 0 changed, 1999 unchanged; skipped 1 invalid line", 0, []string{"importing"}},
 	} {
 		stderr, screen := terminal(t)

@@ -14,6 +14,11 @@ type backupCommand struct {
 	Force bool   `help:"Replace DEST if it exists."`
 }
 
+// Help implements [kong.HelpProvider].
+func (backupCommand) Help() string {
+	return exampleHelp("backup /backups/carecycle-2026-06-17.db")
+}
+
 // Run copies the database. It does not migrate it, so that a backup can be made before an upgrade.
 func (b backupCommand) Run(ctx context.Context, c *commands, std streams) error {
 	if c.Database.isPostgres() {

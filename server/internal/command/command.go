@@ -2,7 +2,7 @@
 // migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
-// the command's, its help tag is in --help, and each of its flags gets an environment variable.
+// the command's, its help tag is in --help, each of its flags gets an environment variable, and its method Help has an example.
 package command
 
 import (
@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,21 +32,29 @@ const (
 	Damaged = 3 // verify has found problems
 )
 
+// program is the program's documented name. It does not follow the name of the file, so that messages are the same everywhere.
+const program = "carecycle-server"
+
 type commands struct {
+	Version kong.VersionFlag `env:"-" help:"Print the version, and exit."`
+
 	Database     database `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
 	DatabaseFile string   `type:"path" placeholder:"FILE" help:"A file that holds what --database would, for a URL with a password."`
 
-	Serve   serveCommand   `cmd:"" help:"Serve the API."`
-	Keys    keysCommand    `cmd:"" help:"Create, list, rotate and revoke API keys."`
-	Import  importCommand  `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
-	Export  exportCommand  `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
-	History historyCommand `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
-	Backup  backupCommand  `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
-	Restore restoreCommand `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
-	Verify  verifyCommand  `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
-	Purge   purgeCommand   `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve        serveCommand      `cmd:"" help:"Serve the API."`
+	Keys         keysCommand       `cmd:"" help:"Create, list, rotate and revoke API keys."`
+	Import       importCommand     `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
+	Export       exportCommand     `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
+	History      historyCommand    `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
+	Backup       backupCommand     `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
+	Restore      restoreCommand    `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
+	Verify       verifyCommand     `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
+	Purge        purgeCommand      `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
+	Migrate      migrateCommand    `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
+	Completion   completionCommand `cmd:"" help:"Print a script for a shell, which then completes commands and flags."`
+	Complete     completeCommand   `cmd:"" hidden:""`
+	Man          manCommand        `cmd:"" help:"Print the manual page."`
+	PrintVersion versionCommand    `cmd:"" name:"version" help:"Print the version."`
 
 	std streams
 }
@@ -58,6 +67,8 @@ type streams struct {
 
 // Run runs the command that the arguments name, until it is done or ctx is, and returns the exit code. Every flag can
 // be given as an environment variable instead: --rate-limit as CARECYCLE_RATE_LIMIT.
+//
+// Without arguments it shows the help.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	type exit int
 	defer func() {
@@ -70,33 +81,24 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}()
 	var c commands
-	parser, err := kong.New(&c,
-		kong.Name("server"),
-		kong.Description("The careCycle customer provider API: a durable store of providers, and the keys to it."),
-		kong.Vars{"database": defaultDatabase, "permissions": joinPermissions(apikey.Permissions())},
-		kong.DefaultEnvars("CARECYCLE"),
-		kong.Writers(stdout, stderr),
-		kong.UsageOnError(),
-		kong.Exit(func(code int) { panic(exit(code)) }), // --help
-		kong.NamedMapper("days", kong.MapperFunc(mapDays)),
-	)
-	if err != nil {
-		panic(err) // the declarations above are wrong
+	parser := newParser(&c, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exit(code)) })) // --help, --version
+	if len(args) == 0 {
+		args = []string{"--help"}
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "server: %v; see server --help\n", err)
+		fmt.Fprintf(stderr, "%s: %s; see %[1]s --help\n", program, variableValue.ReplaceAllString(err.Error(), "$1)"))
 		return Usage
 	}
 	if err := c.readDatabaseFile(); err != nil {
-		fmt.Fprintf(stderr, "server: %v\n", err)
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return Usage
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	c.std = streams{stdin, stdout, stderr}
 	command.Bind(&c, c.std)
 	if err := command.Run(); err != nil {
-		fmt.Fprintf(stderr, "server: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		fmt.Fprintf(stderr, "%s: %s\n", program, strings.ReplaceAll(err.Error(), "\n", "; "))
 		if coded, ok := errors.AsType[*exitError](err); ok {
 			return coded.code
 		}
@@ -104,6 +106,24 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	return Done
 }
+
+// newParser returns the parser of the command line, which fills c.
+func newParser(c *commands, options ...kong.Option) *kong.Kong {
+	return kong.Must(c, append(options,
+		kong.Name(program),
+		kong.Description("The careCycle customer provider API: a durable store of providers, and the keys to it."),
+		kong.Vars{"database": defaultDatabase, "permissions": joinPermissions(apikey.Permissions()), "version": versionLine()},
+		kong.DefaultEnvars("CARECYCLE"),
+		kong.UsageOnError(),
+		kong.NamedMapper("days", kong.MapperFunc(mapDays)),
+	)...)
+}
+
+// exampleHelp returns the end of a command's help. The line begins with the command's name; a test parses it.
+func exampleHelp(line string) string { return "Example:\n\n    " + program + " " + line }
+
+// variableValue matches what kong appends to the error of an environment variable: its name, and its value, which may be a secret.
+var variableValue = regexp.MustCompile(`(?s)(\(from envar \w+)=".*"\)`)
 
 // exitError is an error with an exit code of its own.
 type exitError struct {

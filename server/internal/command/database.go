@@ -115,7 +115,7 @@ func (c *commands) withNewStore(ctx context.Context, o storeOptions, f func(stor
 	creates := errors.Is(err, fs.ErrNotExist) && !c.Database.isPostgres()
 	return c.openStore(ctx, o, false, func(s store) error {
 		if creates {
-			fmt.Fprintf(c.std.err, "server: created the database %s\n", c.Database)
+			fmt.Fprintf(c.std.err, program+": created the database %s\n", c.Database)
 		}
 		return f(s)
 	})
@@ -134,7 +134,7 @@ func (c *commands) ensureDirectory() error {
 
 func (c *commands) openStore(ctx context.Context, o storeOptions, mustExist bool, f func(store) error) (err error) {
 	if o.waiting == nil {
-		o.waiting = func(reason string) { fmt.Fprintf(c.std.err, "server: waiting for %s\n", reason) }
+		o.waiting = func(reason string) { fmt.Fprintf(c.std.err, program+": waiting for %s\n", reason) }
 	}
 	var s store
 	if c.Database.isPostgres() {
@@ -157,7 +157,7 @@ func (c *commands) openStore(ctx context.Context, o storeOptions, mustExist bool
 func ensureOrganization(ctx context.Context, s store, organization name, io streams) (int64, error) {
 	number, created, err := s.EnsureOrganization(ctx, string(organization))
 	if created {
-		fmt.Fprintf(io.err, "server: created the organization %q, as there was none of that name\n", organization)
+		fmt.Fprintf(io.err, program+": created the organization %q, as there was none of that name\n", organization)
 	}
 	return number, err
 }

@@ -14,6 +14,11 @@ type exportCommand struct {
 	Organization name `required:"" placeholder:"NAME" help:"The organization whose records are written."`
 }
 
+// Help implements [kong.HelpProvider].
+func (exportCommand) Help() string {
+	return exampleHelp("export --organization acme")
+}
+
 func (e exportCommand) Run(ctx context.Context, c *commands, std streams) error {
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is an error to report, not the end of the process
 	defer signal.Reset(syscall.SIGPIPE)

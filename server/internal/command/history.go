@@ -23,9 +23,19 @@ type historyCommand struct {
 	Archive archiveHistory `cmd:"" help:"Move events that are older than a date from the database to a file. The latest event of each provider stays."`
 }
 
+// Help implements [kong.HelpProvider].
+func (historyCommand) Help() string {
+	return exampleHelp("history 3c90c3cc-0d44-4b50-8888-8dd25736052a")
+}
+
 type showHistory struct {
 	ID   uuid.UUID `arg:"" name:"provider-id" placeholder:"PROVIDER-ID" help:"The ID of a provider."`
 	JSON bool      `help:"Write a JSON object a line for each event: the name of the organization, and the event as the API has it."`
+}
+
+// Help implements [kong.HelpProvider].
+func (showHistory) Help() string {
+	return exampleHelp("history show 3c90c3cc-0d44-4b50-8888-8dd25736052a --json")
 }
 
 func (h showHistory) Run(ctx context.Context, c *commands, std streams) error {

@@ -19,6 +19,11 @@ type archiveHistory struct {
 	File   string `arg:"" placeholder:"FILE" help:"The file to write, in the form of history --json. It must not exist."`
 }
 
+// Help implements [kong.HelpProvider].
+func (archiveHistory) Help() string {
+	return exampleHelp("history archive --before 2026-01-01 events-2025.ndjson")
+}
+
 // date is midnight of a day, UTC.
 type date time.Time
 

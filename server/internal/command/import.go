@@ -17,6 +17,11 @@ type importCommand struct {
 	SkipInvalid  bool   `help:"Import the valid lines although others are not. Without it, one invalid line keeps all from being imported."`
 }
 
+// Help implements [kong.HelpProvider].
+func (importCommand) Help() string {
+	return exampleHelp("import docs/example.ndjson --organization acme")
+}
+
 // maxReported is how many invalid lines are reported one by one.
 const maxReported = 100
 

@@ -20,12 +20,22 @@ type keysCommand struct {
 	Revoke revokeKey `cmd:"" help:"End a key. Running servers refuse it within 5 seconds."`
 }
 
+// Help implements [kong.HelpProvider].
+func (keysCommand) Help() string {
+	return exampleHelp("keys create --organization acme --name billing")
+}
+
 type createKey struct {
 	Organization name          `required:"" placeholder:"NAME" help:"The organization that the key belongs to; created, and reported, if there is none of that name."`
 	Name         name          `required:"" placeholder:"TEXT" help:"What the key is for."`
 	Permission   []string      `placeholder:"P" default:"${permissions}" enum:"${permissions}" help:"What the key may do: providers:read, providers:write. Default: both."`
 	Expires      time.Duration `type:"days" placeholder:"14d" help:"How long the key works. Default: until it is revoked."`
 	RateLimit    uint32        `default:"60" placeholder:"N" help:"Requests a minute; 0 for no limit. Default: 60."`
+}
+
+// Help implements [kong.HelpProvider].
+func (createKey) Help() string {
+	return exampleHelp("keys create --organization acme --name billing --permission providers:read --expires 90d")
 }
 
 func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
@@ -102,6 +112,9 @@ func formatTime(t time.Time) string {
 
 type listKeys struct{}
 
+// Help implements [kong.HelpProvider].
+func (listKeys) Help() string { return exampleHelp("keys list") }
+
 func (listKeys) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
 		const page = 500
@@ -128,6 +141,11 @@ type rotateKey struct {
 	Overlap time.Duration `type:"days" default:"24h" placeholder:"24h" help:"How long the old key keeps working. Default: 24h."`
 }
 
+// Help implements [kong.HelpProvider].
+func (rotateKey) Help() string {
+	return exampleHelp("keys rotate key_2Jk4vT9xQmZa --overlap 24h")
+}
+
 func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
 		secret, key, err := apikey.Rotate(ctx, s, r.ID, r.Overlap)
@@ -140,6 +158,11 @@ func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
 
 type revokeKey struct {
 	ID string `arg:"" help:"The ID of the key, key_…"`
+}
+
+// Help implements [kong.HelpProvider].
+func (revokeKey) Help() string {
+	return exampleHelp("keys revoke key_2Jk4vT9xQmZa")
 }
 
 func (r revokeKey) Run(ctx context.Context, c *commands, io streams) error {

@@ -7,6 +7,9 @@ import (
 
 type migrateCommand struct{}
 
+// Help implements [kong.HelpProvider].
+func (migrateCommand) Help() string { return exampleHelp("migrate") }
+
 // Run does no more than open the store, which migrates it.
 func (migrateCommand) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withNewStore(ctx, storeOptions{}, func(store) error {

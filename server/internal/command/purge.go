@@ -15,6 +15,11 @@ type purgeCommand struct {
 	Organization name      `placeholder:"NAME" help:"The organization that it belonged to, if several have the ID."`
 }
 
+// Help implements [kong.HelpProvider].
+func (purgeCommand) Help() string {
+	return exampleHelp("purge 3c90c3cc-0d44-4b50-8888-8dd25736052a")
+}
+
 // Run removes everything but the IDs, the version and the times of a provider.
 func (p purgeCommand) Run(ctx context.Context, c *commands, std streams) error {
 	return c.withStore(ctx, func(s store) error {

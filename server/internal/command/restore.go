@@ -13,6 +13,11 @@ type restoreCommand struct {
 	Force bool   `help:"Replace the database if it exists. What it has is lost."`
 }
 
+// Help implements [kong.HelpProvider].
+func (restoreCommand) Help() string {
+	return exampleHelp("restore /backups/carecycle-2026-06-17.db --force")
+}
+
 // Run copies the backup. Whatever opens the database next migrates it.
 func (r restoreCommand) Run(ctx context.Context, c *commands, std streams) error {
 	if c.Database.isPostgres() {

@@ -17,6 +17,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/writes"
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 type serveCommand struct {
@@ -28,6 +29,11 @@ type serveCommand struct {
 	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	ShutdownDelay  time.Duration `type:"days" default:"0s" placeholder:"DURATION" help:"How long to go on serving after SIGTERM, while /readyz fails so that proxies send no more requests; up to 20s."`
 	Demo           bool          `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
+}
+
+// Help implements [kong.HelpProvider].
+func (serveCommand) Help() string {
+	return exampleHelp("serve --addr 0.0.0.0:8080")
 }
 
 // Validate checks what the flags mean together.
@@ -50,7 +56,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	defer signal.Reset(syscall.SIGPIPE, syscall.SIGHUP)
 	if s.Demo {
 		if c.Database != defaultDatabase {
-			fmt.Fprintf(io.err, "server: the demo uses its own file, %s, whatever --database names\n", demoDatabase)
+			fmt.Fprintf(io.err, program+": the demo uses its own file, %s, whatever --database names\n", demoDatabase)
 		}
 		c.Database = demoDatabase
 	}
@@ -118,6 +124,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		handler.set(ready)
 		started = true
 		log.Info("listening", attributes...)
+		notifySystemd(daemon.SdNotifyReady, log)
 		return servers.serveUntilDone(ctx)
 	})
 	if !started && ctx.Err() != nil { // stopped while it was starting

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // The limits of a connection. Requests of the contract are small and fast.
@@ -155,6 +157,7 @@ func (s *servers) serveUntilDone(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		s.log.Info("stopping")
+		notifySystemd(daemon.SdNotifyStopping, s.log)
 	case err = <-s.failed:
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)

@@ -13,6 +13,9 @@ import (
 
 type verifyCommand struct{}
 
+// Help implements [kong.HelpProvider].
+func (verifyCommand) Help() string { return exampleHelp("verify") }
+
 // Run writes a line for each problem to standard output.
 func (verifyCommand) Run(ctx context.Context, c *commands, std streams) error {
 	out, problems := bufio.NewWriter(std.out), 0

@@ -2,27 +2,35 @@ package command
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 )
 
 type versionCommand struct{}
 
+// Help implements [kong.HelpProvider].
+func (versionCommand) Help() string { return exampleHelp("version") }
+
 func (versionCommand) Run(io streams) error {
-	_, err := fmt.Fprintln(io.out, programVersion())
+	_, err := fmt.Fprintln(io.out, versionLine())
 	return err
 }
 
-// programVersion is the module's version, the commit it was built from where that is known, and Go's version.
+func versionLine() string { return program + " " + programVersion() }
+
+// programVersion returns the program's version, its commit and the commit's time, where they are known, Go's version, and the
+// platform. The version is the commit's tag, or a pseudo-version; changes that are not committed add "+dirty".
 func programVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	text := info.Main.Version
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			text += " " + setting.Value
+	version, commit := "unknown", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		settings := map[string]string{}
+		for _, setting := range info.Settings {
+			settings[setting.Key] = setting.Value
+		}
+		if revision := settings["vcs.revision"]; revision != "" {
+			commit = fmt.Sprintf(" (commit %s, %s)", revision, settings["vcs.time"])
 		}
 	}
-	return text + " " + info.GoVersion
+	return fmt.Sprintf("%s%s %s %s/%s", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestExitCodes runs the program so that it ends with each exit code that docs/operations.md lists.
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	damaged := migrated(t, filepath.Join(directory, "damaged.db"))
+	if _, stderr, code := run("", "import", "../docs/example.ndjson", "--organization", "acme", "--database", damaged); code != 0 {
+		t.Fatal(stderr)
+	}
+	query(t, damaged, "DELETE FROM provider_events")
+	fine := migrated(t, filepath.Join(directory, "fine.db"))
+	got := map[int]bool{}
+	for _, tt := range []struct {
+		line string
+		code int
+	}{
+		{"", 0},
+		{"--version", 0},
+		{"verify --database " + fine, 0},
+		{"export --organization nobody --database " + fine, 1},
+		{"serve --port 80", 2},
+		{"verify --database " + damaged, 3},
+	} {
+		p := program(directory, strings.Fields(tt.line)...)
+		p.Run() // an exit code is an error
+		if code := p.ProcessState.ExitCode(); code != tt.code {
+			t.Errorf("%q: exit code %d, want %d: %s", tt.line, code, tt.code, p.stderr)
+		}
+		got[tt.code] = true
+	}
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| (\d+) \| `).FindAllStringSubmatch(string(text), -1)
+	for _, row := range rows {
+		if code, _ := strconv.Atoi(row[1]); !got[code] {
+			t.Errorf("docs/operations.md lists the exit code %d, which is not tested", code)
+		}
+	}
+	if len(rows) != len(got) {
+		t.Errorf("docs/operations.md lists %d exit codes, want %d", len(rows), len(got))
+	}
+}
+
+// TestExampleImport imports the documented example, twice.
+func TestExampleImport(t *testing.T) {
+	t.Parallel()
+	database := filepath.Join(t.TempDir(), "test.db")
+	for _, want := range []string{"imported 2 records: 2 new, 0 changed, 0 unchanged; 1 line with a customer alone\n", "imported 2 records: 0 new, 0 changed, 2 unchanged; 1 line with a customer alone\n"} {
+		if _, stderr, code := run("", "import", "../docs/example.ndjson", "--organization", "acme", "--database", database); code != 0 || !strings.HasSuffix(stderr, want) {
+			t.Errorf("exit code %d, %q, want %q", code, stderr, want)
+		}
+	}
+}
