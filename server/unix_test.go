@@ -60,7 +60,7 @@ func TestUnixSocket(t *testing.T) {
 		return strings.Contains(first.stderr.String(), `"remote":"203.0.113.9"`) && strings.Contains(first.stderr.String(), `"remote":"127.0.0.1"`)
 	})
 	_, stderr, code := run("", "serve", "--addr", "unix:"+path, "--admin-addr", "off", "--database", filepath.Join(directory, "other.db"))
-	if want := "server: --addr unix:" + path + " is in use by another program; stop that, or choose another path\n"; code != 1 || !strings.HasSuffix(stderr, want) {
+	if want := "carecycle-server: --addr unix:" + path + " is in use by another program; stop that, or choose another path\n"; code != 1 || !strings.HasSuffix(stderr, want) {
 		t.Errorf("a second server: exit code %d, %s", code, stderr)
 	}
 	through.CloseIdleConnections()
