@@ -1,4 +1,4 @@
-// Package command is the program's command line: serve, keys, import, export, history, purge, backup, restore, verify,
+// Package command is the program's command line: serve, keys, organizations, customers, import, export, history, purge, backup, restore, verify,
 // migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
@@ -41,20 +41,22 @@ type commands struct {
 	Database     database `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
 	DatabaseFile string   `type:"path" placeholder:"FILE" help:"A file that holds what --database would, for a URL with a password."`
 
-	Serve        serveCommand      `cmd:"" help:"Serve the API."`
-	Keys         keysCommand       `cmd:"" help:"Create, list, rotate and revoke API keys."`
-	Import       importCommand     `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
-	Export       exportCommand     `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
-	History      historyCommand    `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
-	Backup       backupCommand     `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
-	Restore      restoreCommand    `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
-	Verify       verifyCommand     `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
-	Purge        purgeCommand      `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
-	Migrate      migrateCommand    `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
-	Completion   completionCommand `cmd:"" help:"Print a script for a shell, which then completes commands and flags."`
-	Complete     completeCommand   `cmd:"" hidden:""`
-	Man          manCommand        `cmd:"" help:"Print the manual page."`
-	PrintVersion versionCommand    `cmd:"" name:"version" help:"Print the version."`
+	Serve         serveCommand         `cmd:"" help:"Serve the API."`
+	Keys          keysCommand          `cmd:"" help:"Create, list, rotate and revoke API keys."`
+	Organizations organizationsCommand `cmd:"" help:"List the organizations."`
+	Customers     customersCommand     `cmd:"" help:"List the customers of an organization."`
+	Import        importCommand        `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
+	Export        exportCommand        `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
+	History       historyCommand       `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
+	Backup        backupCommand        `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
+	Restore       restoreCommand       `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
+	Verify        verifyCommand        `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
+	Purge         purgeCommand         `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
+	Migrate       migrateCommand       `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
+	Completion    completionCommand    `cmd:"" help:"Print a script for a shell, which then completes commands and flags."`
+	Complete      completeCommand      `cmd:"" hidden:""`
+	Man           manCommand           `cmd:"" help:"Print the manual page."`
+	PrintVersion  versionCommand       `cmd:"" name:"version" help:"Print the version."`
 
 	std streams
 }

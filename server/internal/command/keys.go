@@ -15,7 +15,7 @@ import (
 
 type keysCommand struct {
 	Create createKey `cmd:"" help:"Create a key, and print it: it cannot be shown again."`
-	List   listKeys  `cmd:"" help:"List the keys of every organization, a line each, the ID first."`
+	List   listKeys  `cmd:"" help:"List the keys of one organization, or of every one, a line each, the ID first."`
 	Rotate rotateKey `cmd:"" help:"Replace a key by a new one, and print that; the old one keeps working for the overlap."`
 	Revoke revokeKey `cmd:"" help:"End a key. Running servers refuse it within 5 seconds."`
 }
@@ -54,7 +54,7 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 		if err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
-		return printSecret(io, "created", secret, key)
+		return printSecret(ctx, s, io, secret, key)
 	})
 }
 
@@ -71,10 +71,17 @@ func (n *name) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func printSecret(io streams, what, secret string, key apikey.Key) error {
-	fmt.Fprintf(io.err, "%s %s\nkeep the key, it cannot be shown again:\n", what, formatKey(key))
+// printSecret prints a new key. If that fails, nobody has the key, so it is revoked.
+func printSecret(ctx context.Context, s store, io streams, secret string, key apikey.Key) error {
+	fmt.Fprintf(io.err, "created %s\nkeep the key, it cannot be shown again:\n", formatKey(key))
 	_, err := fmt.Fprintln(io.out, secret)
-	return err
+	if err == nil {
+		return nil
+	}
+	if revokeErr := s.RevokeKey(context.WithoutCancel(ctx), key.ID, 0); revokeErr != nil {
+		return fmt.Errorf("the key could not be printed (%w), nor revoked (%w); revoke %s", err, revokeErr, key.ID)
+	}
+	return fmt.Errorf("the key could not be printed, and was revoked: %w", err)
 }
 
 // formatKey returns a line about a key, its ID first.
@@ -110,12 +117,14 @@ func formatTime(t time.Time) string {
 	return t.UTC().Format(time.DateTime)
 }
 
-type listKeys struct{}
+type listKeys struct {
+	Organization name `placeholder:"NAME" help:"The organization whose keys are listed. Default: every one."`
+}
 
 // Help implements [kong.HelpProvider].
-func (listKeys) Help() string { return exampleHelp("keys list") }
+func (listKeys) Help() string { return exampleHelp("keys list --organization acme") }
 
-func (listKeys) Run(ctx context.Context, c *commands, io streams) error {
+func (l listKeys) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
 		const page = 500
 		var last apikey.Key
@@ -125,6 +134,9 @@ func (listKeys) Run(ctx context.Context, c *commands, io streams) error {
 				return fmt.Errorf("list keys: %w", err)
 			}
 			for _, last = range keys {
+				if l.Organization != "" && last.OrganizationName != string(l.Organization) {
+					continue
+				}
 				if _, err := fmt.Fprintln(io.out, formatKey(last)); err != nil {
 					return err
 				}
@@ -152,7 +164,7 @@ func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
 		if err != nil {
 			return keyError("rotate key", err)
 		}
-		return printSecret(io, "created", secret, key)
+		return printSecret(ctx, s, io, secret, key)
 	})
 }
 
