@@ -1,5 +1,5 @@
-// Package command is the program's command line: serve, keys, organizations, customers, import, export, history, purge, backup, restore, verify,
-// migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
+// Package command is the program's command line: serve, keys, organizations, customers, import, export, history, purge, backup,
+// restore, verify, migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
 // the command's, its help tag is in --help, each of its flags gets an environment variable, and its method Help has an example.
