@@ -67,6 +67,14 @@ func TestPlans(t *testing.T) {
 		"their histories":          selectHistories(fromNext),
 		"the next organization":    selectNextOrganization,
 		"keys of no organization":  selectStrayKeys,
+		"a user by ID":             userByID,
+		"a user by email":          userByEmail,
+		"a user by link":           userByLink,
+		"the users":                listUsers,
+		"members":                  listMembers,
+		"a session":                findSession,
+		"a user's sessions":        listSessions,
+		"a saved session":          saveSession,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{
@@ -129,7 +137,7 @@ func TestPlans(t *testing.T) {
 	}
 	check("filled")
 	// Not all tables: those that databases share can be locked by other tests.
-	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys"); err != nil {
+	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, memberships, sessions"); err != nil {
 		t.Fatal(err)
 	}
 	check("with statistics")

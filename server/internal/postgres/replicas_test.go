@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
@@ -122,6 +123,74 @@ func (r *replicas) RevokeKey(ctx context.Context, id string, after time.Duration
 
 func (r *replicas) RecordKeyUses(ctx context.Context, uses map[string]time.Time) error {
 	return r.next().RecordKeyUses(ctx, uses)
+}
+
+func (r *replicas) CreateUser(ctx context.Context, u account.User) error {
+	return r.next().CreateUser(ctx, u)
+}
+
+func (r *replicas) UserByID(ctx context.Context, id string) (account.User, error) {
+	return r.next().UserByID(ctx, id)
+}
+
+func (r *replicas) UserByEmail(ctx context.Context, email string) (account.User, error) {
+	return r.next().UserByEmail(ctx, email)
+}
+
+func (r *replicas) ListUsers(ctx context.Context, organization int64, after string, limit int) ([]account.User, error) {
+	return r.next().ListUsers(ctx, organization, after, limit)
+}
+
+func (r *replicas) HasUsers(ctx context.Context) (bool, error) {
+	return r.next().HasUsers(ctx)
+}
+
+func (r *replicas) SetRole(ctx context.Context, id string, organization int64, role account.Role) error {
+	return r.next().SetRole(ctx, id, organization, role)
+}
+
+func (r *replicas) SetDisabled(ctx context.Context, id string, disabled bool) error {
+	return r.next().SetDisabled(ctx, id, disabled)
+}
+
+func (r *replicas) SetPassword(ctx context.Context, id, passwordHash, keep string) error {
+	return r.next().SetPassword(ctx, id, passwordHash, keep)
+}
+
+func (r *replicas) CountAttempt(ctx context.Context, id string, window time.Duration) (int, error) {
+	return r.next().CountAttempt(ctx, id, window)
+}
+
+func (r *replicas) RecordSignIn(ctx context.Context, id string) error {
+	return r.next().RecordSignIn(ctx, id)
+}
+
+func (r *replicas) SaveLink(ctx context.Context, hash account.Hash, id string, lifetime time.Duration) error {
+	return r.next().SaveLink(ctx, hash, id, lifetime)
+}
+
+func (r *replicas) UserByLink(ctx context.Context, hash account.Hash) (account.User, error) {
+	return r.next().UserByLink(ctx, hash)
+}
+
+func (r *replicas) UseLink(ctx context.Context, hash account.Hash, passwordHash string) (account.User, error) {
+	return r.next().UseLink(ctx, hash, passwordHash)
+}
+
+func (r *replicas) SaveSession(ctx context.Context, session account.Session) error {
+	return r.next().SaveSession(ctx, session)
+}
+
+func (r *replicas) FindSession(ctx context.Context, key string) (account.Session, bool, error) {
+	return r.next().FindSession(ctx, key)
+}
+
+func (r *replicas) ListSessions(ctx context.Context, userID string) ([]account.Session, error) {
+	return r.next().ListSessions(ctx, userID)
+}
+
+func (r *replicas) RemoveSession(ctx context.Context, userID, key string) error {
+	return r.next().RemoveSession(ctx, userID, key)
 }
 
 func (r *replicas) Ping(ctx context.Context) error { return r.next().Ping(ctx) }

@@ -42,6 +42,15 @@ func TestPlans(t *testing.T) {
 		"records to verify":   selectRecords,
 		"their events":        selectEvent,
 		"all events":          selectRows,
+		"a user by ID":        userByID,
+		"a user by email":     userByEmail,
+		"a user by link":      userByLink,
+		"the users":           listUsers,
+		"members":             listMembers,
+		"memberships":         selectMemberships,
+		"a session":           findSession,
+		"a user's sessions":   listSessions,
+		"expired sessions":    removeExpiredSessions,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{
@@ -50,6 +59,7 @@ func TestPlans(t *testing.T) {
 		"owners of an ID":     {"SEARCH organizations", "SCAN organizations"},             // the key of a record begins with the organization
 		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"}, // all of an organization
 	}
+	allowed["members"] = []string{"SEARCH memberships USING", "USE TEMP B-TREE FOR ORDER BY"} // of one organization
 	// The index that a statement must use.
 	index := map[string]string{
 		"a list": "providers_by_customer", "a list by both": "providers_by_filter", "a list by no flag": "providers_by_filter", "types of a customer": "providers_by_filter",

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/go-cmp/cmp"
@@ -25,6 +26,7 @@ import (
 type Store interface {
 	provider.Store
 	apikey.Store
+	account.Store
 	Ping(context.Context) error
 	Verify(context.Context, func(provider.Problem)) (provider.Verified, error)
 	Close() error
@@ -58,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"Concurrency", testConcurrency},
 		{"Cancel", testCancel},
 		{"Keys", testKeys},
+		{"Users", testUsers},
 		{"Model", testModel},
 		{"Close", testClose},
 	} {

@@ -1,0 +1,227 @@
+// Package account knows the people who use the dashboard: which organizations they belong to, in which role, and how they prove
+// who they are.
+//
+// Package dashboard signs people in with it and asks it what they may do; the command users creates them. A Store keeps them. The
+// package knows neither HTTP nor a database. Callers of the API are no users: they have keys (package apikey).
+//
+// A password is kept as an argon2id hash, and the token of a link or a session as its SHA-256. No error or log line holds any of
+// them, or an email address.
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/carecycle/provider-api/server/internal/apikey"
+)
+
+// User is a person who can sign in. Times are the store's, UTC, whole milliseconds; a zero one means never.
+type User struct {
+	ID           string // as from newID
+	Email        string // in lower case; the name that the person signs in with
+	Operator     bool   // may do everything, in every organization
+	Disabled     bool   // cannot sign in, and has no session
+	PasswordHash string // argon2id; empty until the person has chosen a password
+	CreatedAt    time.Time
+	SignedInAt   time.Time
+	Memberships  []Membership // in the order of the organizations' numbers
+}
+
+// Membership is a user's role in an organization.
+type Membership struct {
+	Organization     int64
+	OrganizationName string
+	Role             Role
+}
+
+// Role is what a user may do in an organization. Each role may do what the ones before it may.
+type Role string
+
+// The roles.
+const (
+	Viewer    Role = "viewer"    // see the records, their history and the keys
+	Developer Role = "developer" // change records, and create, rotate and revoke keys
+	Owner     Role = "owner"     // invite people, and change their roles
+)
+
+// Roles returns every role, the one that may do the least first.
+func Roles() []Role { return []Role{Viewer, Developer, Owner} }
+
+// Includes reports whether the role may do what needed may. The empty role may do nothing.
+func (r Role) Includes(needed Role) bool {
+	return slices.Contains(Roles(), r) && slices.Index(Roles(), r) >= slices.Index(Roles(), needed)
+}
+
+// Permissions returns what the role may do through the API.
+func (r Role) Permissions() []apikey.Permission {
+	switch {
+	case r.Includes(Developer):
+		return []apikey.Permission{apikey.ProvidersRead, apikey.ProvidersWrite}
+	case r.Includes(Viewer):
+		return []apikey.Permission{apikey.ProvidersRead}
+	}
+	return nil
+}
+
+// Role returns the user's role in an organization: Owner for an operator, and "" for a stranger.
+func (u *User) Role(organization int64) Role {
+	if u.Operator {
+		return Owner
+	}
+	for _, m := range u.Memberships {
+		if m.Organization == organization {
+			return m.Role
+		}
+	}
+	return ""
+}
+
+// Errors of a Store and of this package.
+var (
+	ErrNotFound    = errors.New("there is no such user")
+	ErrEmailTaken  = errors.New("there is a user with that email address")
+	ErrInvalidLink = errors.New("the link was used, has expired, or is not complete; ask for a new one")
+	ErrEmail       = errors.New("it must be an email address, such as ada@example.com")
+)
+
+// Session is a browser that is signed in, or was. Its Data is the session manager's.
+type Session struct {
+	Key       string // the SHA-256 of its token, in base64
+	UserID    string
+	Data      []byte
+	CreatedAt time.Time // kept from the first SaveSession on
+	SeenAt    time.Time // the last SaveSession
+	ExpiresAt time.Time
+}
+
+// Hash is the SHA-256 of a link's token. Tokens are random, so it needs neither salt nor stretching.
+type Hash [sha256.Size]byte
+
+// Store keeps users and their sessions. It is safe for concurrent use. Every method can also return an error of package provider,
+// such as CodeUnavailable.
+type Store interface {
+	// CreateUser saves a new user with its memberships. Errors: ErrEmailTaken.
+	CreateUser(ctx context.Context, u User) error
+
+	// UserByID and UserByEmail return a user, disabled or not. Errors: ErrNotFound.
+	UserByID(ctx context.Context, id string) (User, error)
+	UserByEmail(ctx context.Context, email string) (User, error)
+
+	// ListUsers returns users in the order of their email addresses: at most limit, after one. They are all users, or the members
+	// of one organization if that is not 0.
+	ListUsers(ctx context.Context, organization int64, after string, limit int) ([]User, error)
+
+	// HasUsers reports whether there is a user who could sign in.
+	HasUsers(ctx context.Context) (bool, error)
+
+	// SetRole gives a user a role in an organization; "" removes the user from it. Errors: ErrNotFound.
+	SetRole(ctx context.Context, id string, organization int64, role Role) error
+
+	// SetDisabled disables or enables a user. A disabled user's sessions and links are gone. Errors: ErrNotFound.
+	SetDisabled(ctx context.Context, id string, disabled bool) error
+
+	// SetPassword sets a user's password and removes the user's links and sessions, but for the session with the key keep. Errors:
+	// ErrNotFound.
+	SetPassword(ctx context.Context, id, passwordHash, keep string) error
+
+	// CountAttempt counts an attempt to sign in as a user, and returns how many there were since the user's last sign-in or, if
+	// that is later, in the window that began with the first of them.
+	CountAttempt(ctx context.Context, id string, window time.Duration) (int, error)
+
+	// RecordSignIn records that a user has signed in, which forgets the attempts.
+	RecordSignIn(ctx context.Context, id string) error
+
+	// SaveLink saves a link with which a user can choose a password, once, until the lifetime is over. It replaces the user's
+	// earlier link. Errors: ErrNotFound.
+	SaveLink(ctx context.Context, hash Hash, id string, lifetime time.Duration) error
+
+	// UserByLink returns the user of a link that can be used. Errors: ErrInvalidLink.
+	UserByLink(ctx context.Context, hash Hash) (User, error)
+
+	// UseLink is SetPassword for the user of a link. Of several calls with one link, one succeeds. Errors: ErrInvalidLink.
+	UseLink(ctx context.Context, hash Hash, passwordHash string) (User, error)
+
+	// SaveSession creates or replaces a session.
+	SaveSession(ctx context.Context, s Session) error
+
+	// FindSession returns a session that has not expired, and false if there is none with that key.
+	FindSession(ctx context.Context, key string) (Session, bool, error)
+
+	// ListSessions returns a user's sessions that have not expired, the latest seen first.
+	ListSessions(ctx context.Context, userID string) ([]Session, error)
+
+	// RemoveSession removes a user's session, if there is one with that key.
+	RemoveSession(ctx context.Context, userID, key string) error
+}
+
+// LinkLifetime is how long a link works.
+const LinkLifetime = 72 * time.Hour
+
+// Invite creates a user who has no password yet, and returns it with the token of a link to choose one. Of the user given, ID and
+// every time are set here. Errors: ErrEmail, ErrEmailTaken.
+func Invite(ctx context.Context, store Store, u User) (token string, _ User, err error) {
+	if u.Email, err = normalize(u.Email); err != nil {
+		return "", User{}, err
+	}
+	u.ID, u.PasswordHash = newID(), ""
+	if err := store.CreateUser(ctx, u); err != nil {
+		return "", User{}, fmt.Errorf("create user: %w", err)
+	}
+	token, err = NewLink(ctx, store, u.ID)
+	return token, u, err
+}
+
+// NewLink returns the token of a new link for a user, who can still sign in with the password there is. Errors: ErrNotFound.
+func NewLink(ctx context.Context, store Store, id string) (token string, _ error) {
+	token = rand.Text()
+	if err := store.SaveLink(ctx, HashOf(token), id, LinkLifetime); err != nil {
+		return "", fmt.Errorf("create a link: %w", err)
+	}
+	return token, nil
+}
+
+// HashOf returns the hash of a link's token.
+func HashOf(token string) Hash { return sha256.Sum256([]byte(token)) }
+
+// FindByEmail returns the user of an email address, however that is written. Errors: ErrEmail, ErrNotFound.
+func FindByEmail(ctx context.Context, store Store, email string) (User, error) {
+	email, err := normalize(email)
+	if err != nil {
+		return User{}, err
+	}
+	return store.UserByEmail(ctx, email)
+}
+
+const maxEmail = 254 // RFC 5321, 4.5.3.1.3, without the brackets
+
+// normalize returns an email address as users have it.
+func normalize(email string) (string, error) {
+	email = strings.ToLower(strings.TrimSpace(email))
+	parsed, err := mail.ParseAddress(email)
+	if err != nil || parsed.Address != email || len(email) > maxEmail || strings.ContainsFunc(email, isUnsuitable) {
+		return "", ErrEmail
+	}
+	return email, nil
+}
+
+// isUnsuitable reports whether a character would disturb a list.
+func isUnsuitable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+
+// newID returns the ID of a new user. It is unlike a key's: both are in the history of records.
+func newID() string { return IDPrefix + strings.ToLower(rand.Text()[:16]) } // 80 bits
+
+// IDPrefix is how the ID of every user begins.
+const IDPrefix = "usr_"
+
+// SortSessions puts sessions in the order of ListSessions.
+func SortSessions(sessions []Session) {
+	slices.SortFunc(sessions, func(a, b Session) int { return b.SeenAt.Compare(a.SeenAt) })
+}
