@@ -97,8 +97,8 @@ type Session struct {
 	Key       string // the SHA-256 of its token, in base64
 	UserID    string
 	Data      []byte
-	CreatedAt time.Time // kept from the first SaveSession on
-	SeenAt    time.Time // the last SaveSession
+	CreatedAt time.Time
+	SeenAt    time.Time // when it was last saved
 	ExpiresAt time.Time
 }
 
@@ -149,8 +149,12 @@ type Store interface {
 	// UseLink is SetPassword for the user of a link. Of several calls with one link, one succeeds. Errors: ErrInvalidLink.
 	UseLink(ctx context.Context, hash Hash, passwordHash string) (User, error)
 
-	// SaveSession creates or replaces a session.
-	SaveSession(ctx context.Context, s Session) error
+	// CreateSession saves a new session.
+	CreateSession(ctx context.Context, s Session) error
+
+	// UpdateSession saves the Data and the ExpiresAt of a session that has been seen. It does nothing if the session is gone, so that
+	// a request cannot bring back the session that another one has removed.
+	UpdateSession(ctx context.Context, s Session) error
 
 	// FindSession returns a session that has not expired, and false if there is none with that key.
 	FindSession(ctx context.Context, key string) (Session, bool, error)

@@ -74,7 +74,8 @@ func TestPlans(t *testing.T) {
 		"members":                  listMembers,
 		"a session":                findSession,
 		"a user's sessions":        listSessions,
-		"a saved session":          saveSession,
+		"a new session":            createSession,
+		"a session that is seen":   updateSession,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{

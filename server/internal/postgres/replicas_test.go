@@ -177,8 +177,12 @@ func (r *replicas) UseLink(ctx context.Context, hash account.Hash, passwordHash 
 	return r.next().UseLink(ctx, hash, passwordHash)
 }
 
-func (r *replicas) SaveSession(ctx context.Context, session account.Session) error {
-	return r.next().SaveSession(ctx, session)
+func (r *replicas) CreateSession(ctx context.Context, session account.Session) error {
+	return r.next().CreateSession(ctx, session)
+}
+
+func (r *replicas) UpdateSession(ctx context.Context, session account.Session) error {
+	return r.next().UpdateSession(ctx, session)
 }
 
 func (r *replicas) FindSession(ctx context.Context, key string) (account.Session, bool, error) {

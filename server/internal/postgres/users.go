@@ -52,11 +52,11 @@ const (
 	recordSignIn = "UPDATE users SET attempts = 0, first_attempt_at = NULL, signed_in_at = $2 WHERE id = $1 RETURNING id"
 	saveLink     = "UPDATE users SET link_hash = $2, link_expires_at = $3 WHERE id = $1 RETURNING id"
 
-	saveSession = `WITH expired AS (
-			DELETE FROM sessions WHERE key IN (SELECT key FROM sessions WHERE expires_at <= $4 AND key <> $1 ORDER BY expires_at LIMIT 10 FOR UPDATE SKIP LOCKED)
+	createSession = `WITH expired AS (
+			DELETE FROM sessions WHERE key IN (SELECT key FROM sessions WHERE expires_at <= $4 ORDER BY expires_at LIMIT 10 FOR UPDATE SKIP LOCKED)
 		)
-		INSERT INTO sessions (key, user_id, data, created_at, seen_at, expires_at) VALUES ($1, $2, $3, $4, $4, $5)
-		ON CONFLICT (key) DO UPDATE SET user_id = excluded.user_id, data = excluded.data, seen_at = excluded.seen_at, expires_at = excluded.expires_at`
+		INSERT INTO sessions (key, user_id, data, created_at, seen_at, expires_at) VALUES ($1, $2, $3, $4, $4, $5)`
+	updateSession  = "UPDATE sessions SET data = $2, seen_at = $3, expires_at = $4 WHERE key = $1"
 	selectSessions = "SELECT key, user_id, data, created_at, seen_at, expires_at FROM sessions "
 	findSession    = selectSessions + "WHERE key = $1 AND expires_at > $2"
 	listSessions   = selectSessions + "WHERE user_id = $1 AND expires_at > $2"
@@ -215,13 +215,23 @@ func (s *Store) UseLink(ctx context.Context, hash account.Hash, passwordHash str
 	return s.UserByID(ctx, id)
 }
 
-// SaveSession implements [account.Store]. It removes some sessions that have expired, more than it adds.
-func (s *Store) SaveSession(ctx context.Context, session account.Session) error {
+// CreateSession implements [account.Store]. It removes some sessions that have expired, more than it adds.
+func (s *Store) CreateSession(ctx context.Context, session account.Session) error {
 	now, err := s.Now(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = s.execute(ctx, saveSession, session.Key, session.UserID, session.Data, wholeMilliseconds(now), wholeMilliseconds(session.ExpiresAt))
+	_, err = s.execute(ctx, createSession, session.Key, session.UserID, session.Data, wholeMilliseconds(now), wholeMilliseconds(session.ExpiresAt))
+	return err
+}
+
+// UpdateSession implements [account.Store].
+func (s *Store) UpdateSession(ctx context.Context, session account.Session) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.execute(ctx, updateSession, session.Key, session.Data, wholeMilliseconds(now), wholeMilliseconds(session.ExpiresAt))
 	return err
 }
 

@@ -51,6 +51,7 @@ func TestPlans(t *testing.T) {
 		"a session":           findSession,
 		"a user's sessions":   listSessions,
 		"expired sessions":    removeExpiredSessions,
+		"a seen session":      updateSession,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{

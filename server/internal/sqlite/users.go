@@ -217,22 +217,29 @@ func (s *Store) UseLink(ctx context.Context, hash account.Hash, passwordHash str
 	return u, err
 }
 
-// SaveSession implements [account.Store]. It removes some sessions that have expired, more than it adds.
-func (s *Store) SaveSession(ctx context.Context, session account.Session) error {
+// CreateSession implements [account.Store]. It removes some sessions that have expired, more than it adds.
+func (s *Store) CreateSession(ctx context.Context, session account.Session) error {
 	now := s.now().UnixMilli()
 	return s.write(ctx, func(c *sqlite.Conn) error {
 		if err := execute(c, removeExpiredSessions, now); err != nil {
 			return err
 		}
-		return execute(c, `INSERT INTO sessions (key, user_id, data, created_at, seen_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)
-			ON CONFLICT (key) DO UPDATE SET user_id = excluded.user_id, data = excluded.data, seen_at = excluded.seen_at, expires_at = excluded.expires_at`,
+		return execute(c, "INSERT INTO sessions (key, user_id, data, created_at, seen_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
 			session.Key, session.UserID, session.Data, now, session.ExpiresAt.UnixMilli())
+	})
+}
+
+// UpdateSession implements [account.Store].
+func (s *Store) UpdateSession(ctx context.Context, session account.Session) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
+		return execute(c, updateSession, session.Key, session.Data, s.now().UnixMilli(), session.ExpiresAt.UnixMilli())
 	})
 }
 
 const (
 	removeExpiredSessions = "DELETE FROM sessions WHERE key IN (SELECT key FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 10)"
 
+	updateSession  = "UPDATE sessions SET data = ?2, seen_at = ?3, expires_at = ?4 WHERE key = ?1"
 	selectSessions = "SELECT key, user_id, data, created_at, seen_at, expires_at FROM sessions "
 	findSession    = selectSessions + "WHERE key = ?1 AND expires_at > ?2"
 	listSessions   = selectSessions + "WHERE user_id = ?1 AND expires_at > ?2"

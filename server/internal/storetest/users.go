@@ -181,7 +181,7 @@ func testLinks(t *testing.T, s *suite) {
 
 func testDisabled(t *testing.T, s *suite) {
 	token, u := s.invite(t, account.User{})
-	s.saveSession(t, account.Session{Key: "disabled", UserID: u.ID, ExpiresAt: s.clock.Now().Add(time.Hour)})
+	s.createSession(t, account.Session{Key: "disabled", UserID: u.ID, ExpiresAt: s.clock.Now().Add(time.Hour)})
 	if err := s.SetDisabled(t.Context(), u.ID, true); err != nil {
 		t.Fatal(err)
 	}
@@ -221,12 +221,12 @@ func testAttempts(t *testing.T, s *suite) {
 	count(1)
 }
 
-func (s *suite) saveSession(t *testing.T, session account.Session) {
+func (s *suite) createSession(t *testing.T, session account.Session) {
 	t.Helper()
 	if session.Data == nil {
 		session.Data = []byte{}
 	}
-	if err := s.SaveSession(t.Context(), session); err != nil {
+	if err := s.CreateSession(t.Context(), session); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -236,7 +236,7 @@ func testSessions(t *testing.T, s *suite) {
 	_, other := s.invite(t, account.User{})
 	now := s.clock.Now().Truncate(time.Millisecond)
 	first := account.Session{Key: "first", UserID: u.ID, Data: []byte("data\x00"), CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(time.Hour)}
-	s.saveSession(t, first)
+	s.createSession(t, first)
 	got, found, err := s.FindSession(t.Context(), "first")
 	if err != nil || !found {
 		t.Fatalf("found: %v, %v", found, err)
@@ -245,11 +245,13 @@ func testSessions(t *testing.T, s *suite) {
 
 	s.clock.Move(time.Minute)
 	second := account.Session{Key: "second", UserID: u.ID, Data: []byte{}, CreatedAt: now.Add(time.Minute), SeenAt: now.Add(time.Minute), ExpiresAt: now.Add(3 * time.Hour)}
-	s.saveSession(t, second)
-	s.saveSession(t, account.Session{Key: "other's", UserID: other.ID, ExpiresAt: now.Add(time.Hour)})
+	s.createSession(t, second)
+	s.createSession(t, account.Session{Key: "other's", UserID: other.ID, ExpiresAt: now.Add(time.Hour)})
 	s.clock.Move(time.Minute)
 	first.Data, first.SeenAt, first.ExpiresAt = []byte("new"), now.Add(2*time.Minute), now.Add(2*time.Hour)
-	s.saveSession(t, first)
+	if err := s.UpdateSession(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
 	list := func() []account.Session {
 		t.Helper()
 		sessions, err := s.ListSessions(t.Context(), u.ID)
@@ -267,6 +269,9 @@ func testSessions(t *testing.T, s *suite) {
 	if err := s.RemoveSession(t.Context(), u.ID, "second"); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.UpdateSession(t.Context(), second); err != nil {
+		t.Errorf("a removed session that is seen: %v", err)
+	}
 	equal(t, "sessions without the removed one", list(), []account.Session{first})
 	s.clock.Move(2 * time.Hour)
 	if _, found, err := s.FindSession(t.Context(), "first"); err != nil || found {
@@ -278,7 +283,7 @@ func testSessions(t *testing.T, s *suite) {
 func testNewPassword(t *testing.T, s *suite) {
 	_, u := s.invite(t, account.User{})
 	for _, key := range []string{"kept", "ended"} {
-		s.saveSession(t, account.Session{Key: key, UserID: u.ID, ExpiresAt: s.clock.Now().Add(time.Hour)})
+		s.createSession(t, account.Session{Key: key, UserID: u.ID, ExpiresAt: s.clock.Now().Add(time.Hour)})
 	}
 	if err := s.SetPassword(t.Context(), u.ID, "new", "kept"); err != nil {
 		t.Fatal(err)
