@@ -96,7 +96,7 @@ func (a *API) Close() { a.wrongKeys.write() }
 func (a *API) newEcho() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = a.handleError
-	e.IPExtractor = callerIP(a.Proxies)
+	e.IPExtractor = CallerIP(a.Proxies)
 	e.Use(a.assignRequestID, a.accessLog, recoverPanics)
 	return e
 }

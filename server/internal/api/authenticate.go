@@ -17,15 +17,19 @@ func (a *API) authenticate(operation string, needed apikey.Permission) echo.Midd
 		return func(c echo.Context) error {
 			info := infoOf(c.Request().Context())
 			info.operation = operation
-			key, err := a.verify(c)
-			if err != nil {
-				return err
+			if call, ok := c.Request().Context().Value(inProcessKey{}).(inProcess); ok {
+				info.key = call.caller
+			} else {
+				key, err := a.verify(c)
+				if err != nil {
+					return err
+				}
+				info.key = key
+				if err := a.limit(c, key); err != nil {
+					return err
+				}
 			}
-			info.key = key
-			if err := a.limit(c, key); err != nil {
-				return err
-			}
-			if !key.Allows(needed) {
+			if !info.key.Allows(needed) {
 				return forbidden(needed)
 			}
 			return next(c)

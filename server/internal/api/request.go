@@ -13,10 +13,11 @@ import (
 // requestInfo is what the layers before the handler find out about a request.
 type requestInfo struct {
 	requestID string
-	operation string      // the contract's operationId, "probe", "docs", or "other"
+	operation string      // the contract's operationId, "probe", "docs", "dashboard", or "other"
 	key       *apikey.Key // nil before authentication
 	body      validate.Checked
-	summarize bool // count the request in a line about many, instead of giving it one of its own
+	err       error // what Fail was called with
+	summarize bool  // count the request in a line about many, instead of giving it one of its own
 }
 
 type requestInfoKey struct{}

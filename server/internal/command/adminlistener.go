@@ -15,8 +15,8 @@ import (
 // maxProfile bounds the length of a profile or a trace, in seconds.
 const maxProfile = 60
 
-// adminServer serves /metrics, and /debug/pprof/ if profiles is set.
-func adminServer(listening address, profiles bool, recorder *metrics.Metrics, log *slog.Logger) *http.Server {
+// adminServer serves /metrics, /debug/pprof/ if profiles is set, and the dashboard, which protects itself.
+func adminServer(listening address, profiles bool, recorder *metrics.Metrics, dashboard http.Handler, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", recorder.Handler())
 	if profiles {
@@ -25,7 +25,7 @@ func adminServer(listening address, profiles bool, recorder *metrics.Metrics, lo
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	server := httpServer(guardAdmin(listening, mux), log)
+	server := httpServer(withDashboard(dashboard, guardAdmin(listening, mux)), log)
 	server.WriteTimeout = 0 // a profile takes as long as requested
 	return server
 }

@@ -1,4 +1,4 @@
-// Package command is the program's command line: serve, keys, organizations, customers, import, export, history, purge, backup,
+// Package command is the program's command line: serve, keys, users, organizations, customers, import, export, history, purge, backup,
 // restore, verify, migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
@@ -43,6 +43,7 @@ type commands struct {
 
 	Serve         serveCommand         `cmd:"" help:"Serve the API."`
 	Keys          keysCommand          `cmd:"" help:"Create, list, rotate and revoke API keys."`
+	Users         usersCommand         `cmd:"" help:"Create and list the people who use the dashboard, and set what they may do."`
 	Organizations organizationsCommand `cmd:"" help:"List the organizations."`
 	Customers     customersCommand     `cmd:"" help:"List the customers of an organization."`
 	Import        importCommand        `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`

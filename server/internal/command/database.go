@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -91,6 +92,7 @@ func (d database) isPostgres() bool { return strings.Contains(string(d), "://") 
 type store interface {
 	provider.Store
 	apikey.Store
+	account.Store
 	Ping(context.Context) error
 	Close() error
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/go-json-experiment/json"
@@ -41,12 +42,33 @@ func demo(ctx context.Context, s store, address string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	link, err := demoLink(ctx, s, "http://"+address)
+	if err != nil {
+		return err
+	}
 	body, err := exampleBody()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, demoText, address, demoID, secret, key.ExpiresAt.Format(time.DateOnly), body)
+	_, err = fmt.Fprintf(out, demoText, address, demoID, secret, key.ExpiresAt.Format(time.DateOnly), body, link)
 	return err
+}
+
+// demoUser signs in to the dashboard of the demo.
+const demoUser = "demo@example.com"
+
+// demoLink returns a link that signs in to the dashboard, once.
+func demoLink(ctx context.Context, s store, url string) (string, error) {
+	u, err := account.FindByEmail(ctx, s, demoUser)
+	if errors.Is(err, account.ErrNotFound) {
+		token, _, err := account.Invite(ctx, s, account.User{Email: demoUser, Operator: true})
+		return linkURL(url, token), err
+	}
+	if err != nil {
+		return "", err
+	}
+	token, err := account.NewLink(ctx, s, u.ID)
+	return linkURL(url, token), err
 }
 
 // demoRecords makes the example provider and a few more, each under a customer of its own; those that are there stay as
@@ -89,8 +111,12 @@ func example(customer uuid.UUID, kind gen.ProviderType, name, practice string) p
 
 // demoText is filled with the address, the ID, the key, its last day and the body.
 var demoText = strings.TrimLeft(`
-The demo is served at http://%[1]s; its documentation at http://%[1]s/docs.
-Its key works until %[4]s. Paste this to update a provider:
+The demo is served at http://%[1]s, its reference at http://%[1]s/docs.
+Open the dashboard, where people get keys and look at records, with this link, which works once:
+
+%[6]s
+
+A key that works until %[4]s is in this command. Paste it to update a provider:
 
 curl --request PATCH \
   --url http://%[1]s/v2/customers/%[2]s/providers/%[2]s \

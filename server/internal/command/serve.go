@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os/signal"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 type serveCommand struct {
 	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH" help:"Where to serve the API. Default: 127.0.0.1:8080."`
 	AdminAddr      adminAddress  `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics; keep it private. Default: 127.0.0.1:9090."`
+	Dashboard      string        `default:"admin" enum:"admin,public,off" placeholder:"WHERE" help:"Where to serve the dashboard: at the admin address, at the public one, or off. Default: admin."`
 	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address."`
 	TrustedProxies []network     `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
 	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Serve the API by TLS with this certificate, in PEM, its chain included. It is read again when it changes."`
@@ -59,6 +61,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 			fmt.Fprintf(io.err, program+": the demo uses its own file, %s, whatever --database names\n", demoDatabase)
 		}
 		c.Database = demoDatabase
+		s.Dashboard = "public"
 	}
 	recorder := metrics.New()
 	log, closeLog := newLog(io.err, recorder.LogDropped)
@@ -92,8 +95,9 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		servers.public.server.TLSConfig = certificate.config()
 		attributes = append(attributes, "tls", true)
 	}
+	adminDashboard := newSwitchable(http.NotFoundHandler())
 	if admin != nil {
-		servers.admin = &endpoint{admin, adminServer(s.AdminAddr.address, s.Pprof, recorder, log)}
+		servers.admin = &endpoint{admin, adminServer(s.AdminAddr.address, s.Pprof, recorder, adminDashboard, log)}
 		attributes = append(attributes, "admin", admin.Addr().String())
 	}
 	servers.start()
@@ -121,7 +125,19 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 			return err
 		}
 		defer ready.Close()
-		handler.set(ready)
+		pages, err := s.newDashboard(st, ready, public.Addr().String())
+		if err != nil {
+			return err
+		}
+		switch s.Dashboard {
+		case "admin":
+			adminDashboard.set(pages)
+			handler.set(ready)
+		case "public":
+			handler.set(withDashboard(pages, ready))
+		default:
+			handler.set(ready)
+		}
 		started = true
 		log.Info("listening", attributes...)
 		notifySystemd(daemon.SdNotifyReady, log)

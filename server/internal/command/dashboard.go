@@ -1,0 +1,52 @@
+package command
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/dashboard"
+)
+
+// newDashboard returns the dashboard of an API. public is the address of the API's listener.
+func (s serveCommand) newDashboard(st store, ready *api.API, public string) (http.Handler, error) {
+	isSecure := api.IsSecure(s.proxies())
+	config := dashboard.Config{
+		Store: st, API: ready, Limiter: apikey.NewLimiter(time.Now), Caller: api.CallerIP(s.proxies()), IsSecure: isSecure, Demo: s.Demo,
+		APIURL: func(*http.Request) string { return scheme(s.TLSCert != "") + public },
+	}
+	if s.Dashboard == "public" {
+		config.Docs = "/docs"
+		config.APIURL = func(r *http.Request) string { return scheme(isSecure(r)) + r.Host }
+	}
+	pages, err := dashboard.New(config)
+	if err != nil {
+		return nil, err
+	}
+	return ready.Logged("dashboard", pages), nil
+}
+
+func scheme(secure bool) string {
+	if secure {
+		return "https://"
+	}
+	return "http://"
+}
+
+// withDashboard serves the dashboard below its path, and the rest by next.
+func withDashboard(pages, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == dashboardPath:
+			http.Redirect(w, r, dashboardPath+"/", http.StatusSeeOther)
+		case strings.HasPrefix(r.URL.Path, dashboardPath+"/"):
+			pages.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+const dashboardPath = "/dashboard"

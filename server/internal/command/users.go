@@ -1,0 +1,222 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/carecycle/provider-api/server/internal/account"
+)
+
+type usersCommand struct {
+	Create  createUser  `cmd:"" help:"Create a user of the dashboard, and print a link to choose a password with."`
+	List    listUsers   `cmd:"" help:"List the users, a line each, the email address first."`
+	Link    linkUser    `cmd:"" help:"Print a new link to choose a password with, for a user who has forgotten it."`
+	Role    roleUser    `cmd:"" help:"Set a user's role in an organization."`
+	Disable disableUser `cmd:"" help:"Disable a user, and end the user's sessions."`
+	Enable  enableUser  `cmd:"" help:"Enable a user who was disabled."`
+}
+
+// Help implements [kong.HelpProvider].
+func (usersCommand) Help() string {
+	return exampleHelp("users create ada@example.com --organization acme --role developer")
+}
+
+// dashboardURL is where the links to the dashboard lead.
+type dashboardURL struct {
+	URL string `name:"url" default:"http://localhost:9090" placeholder:"URL" help:"Where people reach the dashboard. Default: http://localhost:9090."`
+}
+
+func (d dashboardURL) print(io streams, token string) error {
+	fmt.Fprintf(io.err, "the link works once, within %d hours:\n", int(account.LinkLifetime.Hours()))
+	_, err := fmt.Fprintln(io.out, linkURL(d.URL, token))
+	return err
+}
+
+func linkURL(url, token string) string {
+	return strings.TrimSuffix(url, "/") + dashboardPath + "/links/" + token
+}
+
+type createUser struct {
+	Email        string `arg:"" help:"The address that the user signs in with. Nothing is sent to it."`
+	Operator     bool   `help:"The user may do everything, in every organization."`
+	Organization name   `placeholder:"NAME" help:"The organization that the user belongs to."`
+	Role         string `default:"viewer" enum:"viewer,developer,owner" placeholder:"ROLE" help:"What the user may do there: viewer sees records and keys, developer changes them too, owner invites people too. Default: viewer."`
+	dashboardURL
+}
+
+// Help implements [kong.HelpProvider].
+func (createUser) Help() string {
+	return exampleHelp("users create ada@example.com --organization acme --role developer --url https://dashboard.example.com")
+}
+
+// Validate checks what the flags mean together.
+func (u createUser) Validate() error {
+	if u.Operator == (u.Organization != "") {
+		return errors.New("give either --operator, or --organization with --role")
+	}
+	return nil
+}
+
+func (u createUser) Run(ctx context.Context, c *commands, io streams) error {
+	return c.withStore(ctx, func(s store) error {
+		created := account.User{Email: u.Email, Operator: u.Operator}
+		if !u.Operator {
+			number, err := existingOrganization(ctx, s, u.Organization)
+			if err != nil {
+				return fmt.Errorf("create user: %w", err)
+			}
+			created.Memberships = []account.Membership{{Organization: number, Role: account.Role(u.Role)}}
+		}
+		token, created, err := account.Invite(ctx, s, created)
+		if err != nil {
+			return userError("create user", err)
+		}
+		fmt.Fprintf(io.err, "created the user %s\n", created.ID)
+		return u.print(io, token)
+	})
+}
+
+// existingOrganization returns the number of the organization of that name.
+func existingOrganization(ctx context.Context, s store, organization name) (int64, error) {
+	number, err := s.FindOrganization(ctx, string(organization))
+	if err == nil && number == 0 {
+		err = fmt.Errorf("there is no organization %q; organizations list shows those there are", string(organization))
+	}
+	return number, err
+}
+
+// userError says what to do about an error. It does not repeat the address.
+func userError(doing string, err error) error {
+	switch {
+	case errors.Is(err, account.ErrEmailTaken):
+		return fmt.Errorf("%s: there is a user with that email address; users link prints a new link, users role changes what the user may do", doing)
+	case errors.Is(err, account.ErrNotFound):
+		return fmt.Errorf("%s: there is no user with that email address; users list shows those there are", doing)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+type listUsers struct{}
+
+// Help implements [kong.HelpProvider].
+func (listUsers) Help() string { return exampleHelp("users list") }
+
+func (listUsers) Run(ctx context.Context, c *commands, io streams) error {
+	return c.withStore(ctx, func(s store) error {
+		const page = 500
+		for after := ""; ; {
+			users, err := s.ListUsers(ctx, 0, after, page)
+			if err != nil {
+				return fmt.Errorf("list users: %w", err)
+			}
+			for _, u := range users {
+				after = u.Email
+				if _, err := fmt.Fprintln(io.out, formatUser(u)); err != nil {
+					return err
+				}
+			}
+			if len(users) < page {
+				return nil
+			}
+		}
+	})
+}
+
+func formatUser(u account.User) string {
+	state := "active"
+	switch {
+	case u.Disabled:
+		state = "disabled"
+	case u.PasswordHash == "":
+		state = "invited"
+	}
+	var roles []string
+	if u.Operator {
+		roles = append(roles, "operator")
+	}
+	for _, m := range u.Memberships {
+		roles = append(roles, fmt.Sprintf("%s of %q", m.Role, m.OrganizationName))
+	}
+	return strings.Join([]string{u.Email, u.ID, state, strings.Join(roles, ", "), "signed in " + formatTime(u.SignedInAt)}, "\t")
+}
+
+// userArgument names a user.
+type userArgument struct {
+	Email string `arg:"" help:"The user's email address."`
+}
+
+// withUser calls f with the user.
+func (a userArgument) withUser(ctx context.Context, c *commands, doing string, f func(store, account.User) error) error {
+	return c.withStore(ctx, func(s store) error {
+		u, err := account.FindByEmail(ctx, s, a.Email)
+		if err == nil {
+			err = f(s, u)
+		}
+		if err != nil {
+			return userError(doing, err)
+		}
+		return nil
+	})
+}
+
+type linkUser struct {
+	userArgument
+	dashboardURL
+}
+
+// Help implements [kong.HelpProvider].
+func (linkUser) Help() string { return exampleHelp("users link ada@example.com") }
+
+func (l linkUser) Run(ctx context.Context, c *commands, io streams) error {
+	return l.withUser(ctx, c, "create a link", func(s store, u account.User) error {
+		if u.Disabled {
+			return errors.New("the user is disabled; users enable comes first")
+		}
+		token, err := account.NewLink(ctx, s, u.ID)
+		if err != nil {
+			return err
+		}
+		return l.print(io, token)
+	})
+}
+
+type roleUser struct {
+	userArgument
+	Organization name   `required:"" placeholder:"NAME" help:"The organization."`
+	Role         string `required:"" enum:"viewer,developer,owner,none" placeholder:"ROLE" help:"viewer, developer, owner, or none to remove the user from the organization."`
+}
+
+// Help implements [kong.HelpProvider].
+func (roleUser) Help() string {
+	return exampleHelp("users role ada@example.com --organization acme --role owner")
+}
+
+func (r roleUser) Run(ctx context.Context, c *commands, io streams) error {
+	return r.withUser(ctx, c, "set a role", func(s store, u account.User) error {
+		number, err := existingOrganization(ctx, s, r.Organization)
+		if err != nil {
+			return err
+		}
+		return s.SetRole(ctx, u.ID, number, account.Role(strings.TrimSuffix(r.Role, "none")))
+	})
+}
+
+type disableUser struct{ userArgument }
+
+// Help implements [kong.HelpProvider].
+func (disableUser) Help() string { return exampleHelp("users disable ada@example.com") }
+
+func (d disableUser) Run(ctx context.Context, c *commands) error {
+	return d.withUser(ctx, c, "disable user", func(s store, u account.User) error { return s.SetDisabled(ctx, u.ID, true) })
+}
+
+type enableUser struct{ userArgument }
+
+// Help implements [kong.HelpProvider].
+func (enableUser) Help() string { return exampleHelp("users enable ada@example.com") }
+
+func (e enableUser) Run(ctx context.Context, c *commands) error {
+	return e.withUser(ctx, c, "enable user", func(s store, u account.User) error { return s.SetDisabled(ctx, u.ID, false) })
+}

@@ -1,0 +1,175 @@
+package dashboard
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/carecycle/provider-api/server/internal/account"
+)
+
+// showHome shows the organizations of a user who has several, and the keys of the only one.
+func (d *Dashboard) showHome(r *request) error {
+	organizations, err := r.organizations()
+	if err != nil {
+		return err
+	}
+	if len(organizations) == 1 {
+		return r.redirect(organizationPath(organizations[0].Organization, "keys"))
+	}
+	return r.render(http.StatusOK, "home.html", "Organizations", organizations)
+}
+
+type signInForm struct {
+	Email, Next, Problem string
+}
+
+func (d *Dashboard) showSignIn(r *request) error {
+	if r.user != nil {
+		return r.redirect(r.next())
+	}
+	return r.render(http.StatusOK, "signin.html", "Sign in", signInForm{Next: r.next()})
+}
+
+func (d *Dashboard) signIn(r *request) error {
+	form := signInForm{Email: r.PostFormValue("email"), Next: r.next()}
+	address := d.Caller(r.Request)
+	u, err := account.User{}, account.ErrTooManyAttempts
+	if !d.Limiter.Blocked(address) {
+		u, err = account.SignIn(r.Context(), d.Store, form.Email, r.PostFormValue("password"))
+	}
+	switch {
+	case errors.Is(err, account.ErrTooManyAttempts):
+		form.Problem = fmt.Sprintf("There were too many attempts to sign in. Wait %d minutes, and try again.", int(account.AttemptWindow.Minutes()))
+		return r.render(http.StatusTooManyRequests, "signin.html", "Sign in", form)
+	case errors.Is(err, account.ErrSignIn):
+		d.Limiter.Failed(address)
+		form.Problem = "The email address or the password is wrong. If you have forgotten it, ask an owner of your organization, or the operator, for a new link."
+		return r.render(http.StatusUnprocessableEntity, "signin.html", "Sign in", form)
+	case err != nil:
+		return err
+	}
+	if err := r.begin(&u); err != nil {
+		return err
+	}
+	return r.redirect(form.Next)
+}
+
+func (d *Dashboard) signOut(r *request) error {
+	if err := d.sessions.Destroy(r.Context()); err != nil {
+		return err
+	}
+	return r.redirect("/dashboard/sign-in")
+}
+
+type linkForm struct {
+	Email   string
+	Min     int
+	Problem string
+	Demo    bool
+}
+
+func (d *Dashboard) showLink(r *request) error {
+	u, err := d.Store.UserByLink(r.Context(), account.HashOf(r.PathValue("token")))
+	if errors.Is(err, account.ErrInvalidLink) {
+		return r.render(http.StatusNotFound, "error.html", "This link does not work", invalidLink)
+	}
+	if err != nil {
+		return err
+	}
+	return r.render(http.StatusOK, "link.html", "Choose a password", linkForm{u.Email, account.MinPassword, "", d.Demo})
+}
+
+var invalidLink = failure{Title: "This link does not work", Advice: "It was used, has expired, or is not complete. If you have a password, sign in with it; or ask for a new link."}
+
+// useLink sets the password of a link's user, and signs the user in.
+func (d *Dashboard) useLink(r *request) error {
+	hash := account.HashOf(r.PathValue("token"))
+	u, err := d.Store.UserByLink(r.Context(), hash)
+	if err == nil {
+		password := ""
+		if r.PostFormValue("password") != "" || !d.Demo {
+			password, err = account.HashPassword(r.Context(), &u, r.PostFormValue("password"))
+		}
+		if errors.Is(err, account.ErrPassword) {
+			form := linkForm{u.Email, account.MinPassword, passwordProblem, d.Demo}
+			return r.render(http.StatusUnprocessableEntity, "link.html", "Choose a password", form)
+		}
+		if err == nil {
+			u, err = d.Store.UseLink(r.Context(), hash, password)
+		}
+	}
+	switch {
+	case errors.Is(err, account.ErrInvalidLink):
+		return r.render(http.StatusNotFound, "error.html", "This link does not work", invalidLink)
+	case err != nil:
+		return err
+	}
+	if err := r.begin(&u); err != nil {
+		return err
+	}
+	return r.redirect("/dashboard/")
+}
+
+var passwordProblem = fmt.Sprintf("A password must have %d to %d characters, and not contain your email address.", account.MinPassword, account.MaxPassword)
+
+type accountPage struct {
+	Sessions []sessionLine
+	Min      int
+	Problem  string // with the form of the password
+}
+
+type sessionLine struct {
+	account.Session
+	Browser string
+	Current bool
+}
+
+func (d *Dashboard) showAccount(r *request) error { return r.renderAccount(http.StatusOK, "") }
+
+func (r *request) renderAccount(status int, problem string) error {
+	sessions, err := r.dashboard.Store.ListSessions(r.Context(), r.user.ID)
+	if err != nil {
+		return err
+	}
+	content := accountPage{Min: account.MinPassword, Problem: problem}
+	for _, s := range sessions {
+		_, values, err := jsonCodec{}.Decode(s.Data)
+		if err != nil {
+			return err
+		}
+		browser, _ := values[sessionBrowser].(string)
+		content.Sessions = append(content.Sessions, sessionLine{s, browser, s.Key == loadedSession(r.Context()).key})
+	}
+	return r.render(status, "account.html", "Your account", content)
+}
+
+func (d *Dashboard) changePassword(r *request) error {
+	matches, err := account.CheckPassword(r.Context(), d.Store, r.user, r.PostFormValue("current"))
+	switch {
+	case errors.Is(err, account.ErrTooManyAttempts):
+		return r.renderAccount(http.StatusTooManyRequests, fmt.Sprintf("There were too many attempts. Wait %d minutes, and try again.", int(account.AttemptWindow.Minutes())))
+	case err != nil:
+		return err
+	case !matches:
+		return r.renderAccount(http.StatusUnprocessableEntity, "Your current password is not right.")
+	}
+	hash, err := account.HashPassword(r.Context(), r.user, r.PostFormValue("password"))
+	if errors.Is(err, account.ErrPassword) {
+		return r.renderAccount(http.StatusUnprocessableEntity, passwordProblem)
+	}
+	if err == nil {
+		err = d.Store.SetPassword(r.Context(), r.user.ID, hash, loadedSession(r.Context()).key)
+	}
+	if err != nil {
+		return err
+	}
+	return r.redirect("/dashboard/account?done=password")
+}
+
+func (d *Dashboard) endSession(r *request) error {
+	if err := d.Store.RemoveSession(r.Context(), r.user.ID, r.PathValue("session")); err != nil {
+		return err
+	}
+	return r.redirect("/dashboard/account?done=ended")
+}

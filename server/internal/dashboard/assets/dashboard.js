@@ -1,0 +1,18 @@
+"use strict";
+
+// The buttons that copy need JavaScript, so they are hidden without it.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  const source = document.getElementById(button.dataset.copy);
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(source.value ?? source.textContent);
+      button.textContent = "Copied";
+    } catch {
+      // Browsers give pages the clipboard over TLS and on localhost only.
+      getSelection().selectAllChildren(source);
+      if (source.select) source.select();
+      button.textContent = "Press Ctrl+C";
+    }
+  });
+}

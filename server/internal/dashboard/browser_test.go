@@ -1,0 +1,100 @@
+package dashboard_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/browsertest"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// look saves a picture of a page for each width and colour scheme, if the environment variable SCREENSHOTS names a directory.
+func look(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	directory := os.Getenv("SCREENSHOTS")
+	if directory == "" {
+		return
+	}
+	for width, size := range map[int64]string{1280: "wide", 390: "phone"} {
+		for _, colours := range []string{"light", "dark"} {
+			if _, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 844, DeviceScaleFactor: 1}); err != nil {
+				t.Fatal(err)
+			}
+			preference := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}}
+			if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, preference); err != nil {
+				t.Fatal(err)
+			}
+			screen, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: new(true)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(directory, name+"-"+size+"-"+colours+".png"), screen.Data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestInBrowser does what a person does, in Chromium, on both stores.
+func TestInBrowser(t *testing.T) {
+	t.Parallel()
+	for kind := range openers {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			testInBrowser(t, kind)
+		})
+	}
+}
+
+func testInBrowser(t *testing.T, kind string) {
+	s := newSite(t, kind)
+	number, customer, id := s.organization("Clinic")
+	u := s.member("ada@example.com", number, account.Developer)
+	ctx, problems := browsertest.New(t, s.url)
+	do := func(actions ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		if err := chromedp.Do(ctx, actions...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(chromedp.Navigate(s.url+"/dashboard/"), browsertest.Shows("h1", "Sign in"))
+	look(t, ctx, "signin")
+	do(
+		chromedp.SendKeys(chromedp.CSS("#email"), u.Email),
+		chromedp.SendKeys(chromedp.CSS("#password"), password),
+		browsertest.Click("form button:not(.quiet)"),
+		browsertest.Shows("main", "There is no key yet"),
+	)
+	look(t, ctx, "keys-empty")
+	do(browsertest.Click("a.button"), browsertest.Shows("h1", "Create an API key"), chromedp.SendKeys(chromedp.CSS("#name"), "billing"))
+	look(t, ctx, "keys-new")
+	do(browsertest.Click("main form button"), browsertest.Shows("h1", "Your new key"), browsertest.Shows("#command", id.String()))
+	look(t, ctx, "keys-created")
+	secret, err := chromedp.Run(ctx, chromedp.Value(chromedp.CSS("#secret")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(secret, client.WithBaseURL(s.url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.UpdateProvider(t.Context(), client.CustomerID(customer), client.ProviderID(id), client.ProviderUpdate{City: client.Set("Springfield")}); err != nil {
+		t.Fatal(err)
+	}
+	do(browsertest.Click("main a.button"), browsertest.Shows("td", "billing"))
+	look(t, ctx, "keys")
+	do(browsertest.Click("td a"), browsertest.Shows("h1", "billing"))
+	look(t, ctx, "keys-key")
+	do(browsertest.Click("input[name=sure]"), browsertest.Click("button.red"), browsertest.Shows(".done", "The key is revoked"), browsertest.Shows("tr.ended", "revoked"))
+	do(chromedp.Navigate(s.url+"/dashboard/account"), browsertest.Shows("h2", "Password"))
+	look(t, ctx, "account")
+	if got := problems(); got != nil {
+		t.Errorf("console errors, failed requests and requests elsewhere: %q", got)
+	}
+}

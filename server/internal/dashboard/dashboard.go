@@ -1,0 +1,158 @@
+// Package dashboard is the website for people: they get and revoke API keys, look at the records of their organizations, and change
+// them. It serves HTML below /dashboard, on the admin listener or next to the API.
+//
+// On the way of a request it comes after the access log of package api. Every page is a line of the table in routes.go, with the one
+// rule about who may see it (guard.go). Sessions are in session.go, and the pages themselves in one file for each resource, with
+// their templates in pages. What a person may do to a record, the API decides: pages call it through package client, within the
+// process, as the person who is signed in. Keys and users are changed by the same functions as the commands use.
+//
+// It works without JavaScript. Nothing is loaded from elsewhere, and no submitted value is in the log.
+package dashboard
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/justinas/nosurf"
+)
+
+// Store is what the dashboard needs of a database.
+type Store interface {
+	account.Store
+	apikey.Store
+	provider.Store
+}
+
+// Config holds what a Dashboard needs. Every field is required but Docs and Demo.
+type Config struct {
+	Store    Store
+	API      *api.API
+	Limiter  *apikey.Limiter            // of the attempts to sign in from one address
+	Caller   func(*http.Request) string // the IP address that a request comes from
+	IsSecure func(*http.Request) bool   // whether the browser sent the request by TLS
+	APIURL   func(*http.Request) string // where programs find the API, such as https://api.example.com
+	Docs     string                     // the path of the reference on the same listener, or ""
+	Demo     bool                       // a link signs in without a password
+}
+
+// Dashboard serves the pages. It is safe for concurrent use.
+type Dashboard struct {
+	Config
+	client   *client.Client
+	sessions *scs.SessionManager
+	handler  http.Handler
+	hasUsers flag
+}
+
+// New returns a Dashboard.
+func New(config Config) (*Dashboard, error) {
+	d := &Dashboard{Config: config}
+	var err error
+	d.client, err = client.New(apikey.Generate(), // which is not sent
+		client.WithBaseURL("http://api.invalid"), client.WithTransport(config.API.Transport()), client.WithoutRetries())
+	if err != nil {
+		return nil, fmt.Errorf("create the dashboard: %w", err)
+	}
+	d.sessions = d.newSessions()
+	mux := http.NewServeMux()
+	for _, route := range routes {
+		mux.Handle(route.pattern, d.page(route))
+	}
+	mux.Handle("GET /dashboard/assets/", assets())
+	mux.Handle("/dashboard/", d.page(route{guard: anyone, handle: func(*Dashboard, *request) error { return errPageNotFound }}))
+	d.handler = mux
+	return d, nil
+}
+
+// maxForm bounds the body of a request, but for an upload.
+const maxForm = 256 << 10
+
+// policy lets pages load their own files, send forms to this server, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// ServeHTTP implements [http.Handler].
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Security-Policy", policy)
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("X-Frame-Options", "DENY")
+	if on, err := d.isOn(r.Context()); err != nil || !on {
+		if err != nil {
+			api.Fail(r.Context(), err)
+			http.Error(w, "The database cannot be reached. Try again in a few seconds.", http.StatusServiceUnavailable)
+			return
+		}
+		http.Error(w, "The dashboard has no users yet. Create the first one with: carecycle-server users create --operator EMAIL", http.StatusNotFound)
+		return
+	}
+	d.handler.ServeHTTP(w, r)
+}
+
+// isOn reports whether there is a user. Users are disabled, never removed.
+func (d *Dashboard) isOn(ctx context.Context) (bool, error) {
+	if d.hasUsers.Load() {
+		return true, nil
+	}
+	has, err := d.Store.HasUsers(ctx)
+	if has {
+		d.hasUsers.Store(true)
+	}
+	return has, err
+}
+
+// page returns the handler of a route: the session, then the guard, then the token of a form, then the page.
+func (d *Dashboard) page(route route) http.Handler {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := &request{Request: r, w: w, dashboard: d}
+		err := request.authorize(route.guard)
+		if err == nil {
+			err = route.handle(d, request)
+		}
+		if err != nil {
+			request.fail(err)
+		}
+	})
+	protected := nosurf.New(handler)
+	protected.SetIsTLSFunc(d.IsSecure)
+	protected.SetFailureHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(&request{Request: r, w: w, dashboard: d}).fail(errStaleForm)
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure := d.IsSecure(r)
+		if !route.upload {
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		}
+		protected := *protected
+		protected.SetBaseCookie(http.Cookie{Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode, MaxAge: int(sessionLifetime / time.Second)})
+		d.withSession(secure, &protected).ServeHTTP(w, r)
+	})
+}
+
+//go:embed assets
+var assetFiles embed.FS
+
+// assets serves the style sheet and the scripts.
+func assets() http.Handler {
+	files := http.StripPrefix("/dashboard/", http.FileServerFS(assetFiles))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		files.ServeHTTP(w, r)
+	})
+}
+
+// Errors that have a page of their own.
+var (
+	errPageNotFound = errors.New("page not found")
+	errForbidden    = errors.New("forbidden")
+	errStaleForm    = errors.New("the token of a form is wrong")
+)

@@ -1,0 +1,221 @@
+package dashboard_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/gen"
+	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/dashboard"
+	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/google/uuid"
+)
+
+// site is a server with an API and a dashboard, on a new store.
+type site struct {
+	t     *testing.T
+	store dashboard.Store
+	url   string
+}
+
+// openers open a new store of each kind.
+var openers = map[string]func(t *testing.T) dashboard.Store{
+	"SQLite": func(t *testing.T) dashboard.Store {
+		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { store.Close() })
+		return store
+	},
+	"PostgreSQL": func(t *testing.T) dashboard.Store {
+		store, err := postgres.Open(t.Context(), pgtest.New(t), postgres.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { store.Close() })
+		return store
+	},
+}
+
+// newSite serves a dashboard on a store of that kind.
+func newSite(t *testing.T, kind string) *site {
+	t.Helper()
+	store := openers[kind](t)
+	doc, err := gen.ReadContract(providerapi.Contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	verifier := apikey.NewVerifier(store, time.Now, log)
+	t.Cleanup(verifier.Close)
+	ready, err := api.New(api.Config{
+		Contract: doc, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(ready.Close)
+	server := httptest.NewUnstartedServer(nil)
+	pages, err := dashboard.New(dashboard.Config{
+		Store: store, API: ready, Limiter: apikey.NewLimiter(time.Now), Caller: api.CallerIP(nil), IsSecure: api.IsSecure(nil),
+		APIURL: func(r *http.Request) string { return "http://" + r.Host },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", ready)
+	mux.Handle("/dashboard/", ready.Logged("dashboard", pages))
+	server.Config.Handler = mux
+	server.Start()
+	t.Cleanup(server.Close)
+	return &site{t, store, server.URL}
+}
+
+// organization creates an organization with one provider.
+func (s *site) organization(name string) (number int64, customer, id uuid.UUID) {
+	s.t.Helper()
+	number, _, err := s.store.EnsureOrganization(s.t.Context(), name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	customer, id = uuid.New(), uuid.New()
+	patch := property.Patch{CustomerID: &customer, Values: property.Values{
+		property.ProviderType: property.Text(gen.ProviderTypeHospital), property.ProviderName: property.Text("Provider of " + name),
+	}}
+	if _, err := s.store.Import(s.t.Context(), number, []provider.Import{{ID: id, Patch: patch}}, nil); err != nil {
+		s.t.Fatal(err)
+	}
+	return number, customer, id
+}
+
+const password = "correct horse battery"
+
+// user creates a user with the password.
+func (s *site) user(u account.User) account.User {
+	s.t.Helper()
+	token, u, err := account.Invite(s.t.Context(), s.store, u)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	hash, err := account.HashPassword(s.t.Context(), &u, password)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if u, err = s.store.UseLink(s.t.Context(), account.HashOf(token), hash); err != nil {
+		s.t.Fatal(err)
+	}
+	return u
+}
+
+// member returns a user with a role in an organization.
+func (s *site) member(email string, organization int64, role account.Role) account.User {
+	s.t.Helper()
+	return s.user(account.User{Email: email, Memberships: []account.Membership{{Organization: organization, Role: role}}})
+}
+
+// visitor is a browser without JavaScript.
+type visitor struct {
+	*site
+	http.Client
+}
+
+func (s *site) visitor() *visitor {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return &visitor{s, http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// signedIn returns a visitor who has signed in.
+func (s *site) signedIn(u account.User) *visitor {
+	s.t.Helper()
+	v := s.visitor()
+	if got := v.submit("/dashboard/sign-in", url.Values{"email": {u.Email}, "password": {password}}); got.status != http.StatusSeeOther {
+		s.t.Fatalf("sign in as %s: got %d\n%s", u.Email, got.status, got.body)
+	}
+	return v
+}
+
+// reply is a response.
+type reply struct {
+	status   int
+	location string
+	header   http.Header
+	body     string
+}
+
+// get fetches a page.
+func (v *visitor) get(path string) reply {
+	v.t.Helper()
+	return v.do(http.MethodGet, path, nil)
+}
+
+// submit sends a form with its token.
+func (v *visitor) submit(path string, form url.Values) reply {
+	v.t.Helper()
+	if form == nil {
+		form = url.Values{}
+	}
+	form.Set("csrf_token", v.token())
+	return v.post(path, form)
+}
+
+// post sends a form as it is.
+func (v *visitor) post(path string, form url.Values) reply {
+	v.t.Helper()
+	return v.do(http.MethodPost, path, form)
+}
+
+func (v *visitor) do(method, path string, form url.Values) reply {
+	v.t.Helper()
+	request, err := http.NewRequestWithContext(v.t.Context(), method, v.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Origin", v.url)
+	response, err := v.Do(request)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header.Get("Location"), response.Header, string(body)}
+}
+
+var tokenField = regexp.MustCompile(`name="csrf_token" value="([^"]+)"`)
+
+// token returns a token that the visitor's forms have: of the account's page, or of the sign-in page for a stranger.
+func (v *visitor) token() string {
+	v.t.Helper()
+	for _, path := range []string{"/dashboard/account", "/dashboard/sign-in"} {
+		if found := tokenField.FindStringSubmatch(v.get(path).body); found != nil {
+			return strings.NewReplacer("&#43;", "+", "&#34;", `"`).Replace(found[1])
+		}
+	}
+	v.t.Fatal("no page has a token")
+	return ""
+}

@@ -1,0 +1,180 @@
+package dashboard
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/justinas/nosurf"
+)
+
+//go:embed pages
+var pageFiles embed.FS
+
+// pages are the templates by name: layout.html around each of the others. html/template escapes what they show for where they show
+// it, and needs no generator.
+var pages = parsePages()
+
+func parsePages() map[string]*template.Template {
+	layout := template.Must(template.New("layout.html").Funcs(functions).ParseFS(pageFiles, "pages/layout.html", "pages/parts.html"))
+	parsed := map[string]*template.Template{}
+	files, err := pageFiles.ReadDir("pages")
+	if err != nil {
+		panic(err)
+	}
+	for _, file := range files {
+		parsed[file.Name()] = template.Must(template.Must(layout.Clone()).ParseFS(pageFiles, path.Join("pages", file.Name())))
+	}
+	return parsed
+}
+
+var functions = template.FuncMap{
+	"when": func(t time.Time) template.HTML {
+		if t.IsZero() {
+			return "never"
+		}
+		t = t.UTC()
+		return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), t.Format("2 Jan 2006, 15:04 UTC")))
+	},
+	"section": func(p page, name, text string) section {
+		return section{p.Path(name), text, p.Section == name}
+	},
+	"day": func(t time.Time) template.HTML {
+		if t.IsZero() {
+			return "never"
+		}
+		return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), t.UTC().Format("2 Jan 2006")))
+	},
+	"permissions": func(p []apikey.Permission) string {
+		if slices.Contains(p, apikey.ProvidersWrite) {
+			return "read and change"
+		}
+		return "read"
+	},
+}
+
+// page is what layout.html shows.
+type page struct {
+	Title         string
+	Section       string // of the navigation: "keys"
+	User          *account.User
+	Organization  account.Membership
+	Organizations bool // the user may see more than one
+	Docs          string
+	Token         string // of the forms
+	Done          string // what the last form did
+	Content       any    // what the page's own template shows
+}
+
+// section is a link of the navigation.
+type section struct {
+	Path, Text string
+	Current    bool
+}
+
+// May reports whether the user has the role, or one that includes it, in the organization.
+func (p page) May(role account.Role) bool { return p.Organization.Role.Includes(role) }
+
+// Path returns the path of a page of the organization.
+func (p page) Path(parts ...string) string {
+	return organizationPath(p.Organization.Organization, parts...)
+}
+
+func organizationPath(organization int64, parts ...string) string {
+	elements := []string{"/dashboard/organizations", fmt.Sprint(organization)}
+	for _, part := range parts {
+		elements = append(elements, url.PathEscape(part))
+	}
+	return strings.Join(elements, "/")
+}
+
+// render sends a page.
+func (r *request) render(status int, name, title string, content any) error {
+	p := page{Title: title, User: r.user, Organization: r.organization, Docs: r.dashboard.Docs, Token: nosurf.Token(r.Request), Content: content}
+	p.Section, _, _ = strings.Cut(name, "-")
+	p.Section = strings.TrimSuffix(p.Section, ".html")
+	p.Done = done[r.URL.Query().Get("done")]
+	p.Organizations = r.user != nil && (r.user.Operator || len(r.user.Memberships) > 1)
+	var text bytes.Buffer
+	if err := pages[name].ExecuteTemplate(&text, "layout.html", p); err != nil {
+		return fmt.Errorf("render %s: %w", name, err)
+	}
+	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	r.w.Header().Set("Cache-Control", "no-store")
+	r.w.WriteHeader(status)
+	r.w.Write(text.Bytes()) // a person who has left needs no page
+	return nil
+}
+
+// done are the messages about a form that was sent, by the parameter of the page that comes after it.
+var done = map[string]string{
+	"revoked":  "The key is revoked. Running servers refuse it within 5 seconds.",
+	"password": "Your password is changed, and your other sessions have ended.",
+	"ended":    "The session has ended.",
+}
+
+// redirect sends the browser to the page that comes after a form.
+func (r *request) redirect(path string) error {
+	http.Redirect(r.w, r.Request, path, http.StatusSeeOther)
+	return nil
+}
+
+// failure is an error page.
+type failure struct {
+	status        int
+	Title, Advice string
+}
+
+// failureOf returns the page of an error. Like the API, it says nothing about an error that it does not know.
+func failureOf(err error) failure {
+	var oversize *http.MaxBytesError
+	switch {
+	case errors.Is(err, errPageNotFound), errors.Is(err, account.ErrNotFound), errors.Is(err, apikey.ErrNotFound):
+		return failure{http.StatusNotFound, "There is no such page", "The address may be incomplete, or what was here may be gone. Start again from the dashboard."}
+	case errors.Is(err, errForbidden):
+		return failure{http.StatusForbidden, "You may not do this", "Your role in this organization does not include it. Ask an owner of the organization to change your role."}
+	case errors.Is(err, errStaleForm):
+		return failure{http.StatusForbidden, "This form is out of date", "It was opened too long ago, or by another page. Nothing was changed. Go back, load the page again, and repeat what you did."}
+	case errors.As(err, &oversize):
+		return failure{http.StatusRequestEntityTooLarge, "This is too large", "Nothing was changed. Go back, and send less."}
+	}
+	switch provider.CodeOf(err) {
+	case provider.CodeUnavailable:
+		return failure{http.StatusServiceUnavailable, "The database cannot be reached", "Nothing was changed. Try again in a few seconds."}
+	case provider.CodeOutcomeUnknown:
+		return failure{http.StatusServiceUnavailable, "The database did not respond in time", "It is not known whether the change was made. Look at the record, or the key, before you repeat it."}
+	}
+	return failure{http.StatusInternalServerError, "Something went wrong", "It is a fault of the server and is in its log. Nothing else is known about it here; try again."}
+}
+
+// fail sends the page of an error, or the sign-in page to a stranger.
+func (r *request) fail(err error) {
+	if errors.Is(err, errSignInFirst) {
+		path := "/dashboard/sign-in"
+		if r.Method == http.MethodGet {
+			path += "?" + url.Values{"next": {r.URL.RequestURI()}}.Encode()
+		}
+		r.redirect(path)
+		return
+	}
+	f := failureOf(err)
+	if f.status >= http.StatusInternalServerError {
+		api.Fail(r.Context(), err)
+	}
+	if err := r.render(f.status, "error.html", f.Title, f); err != nil {
+		api.Fail(r.Context(), err)
+		http.Error(r.w, f.Title+". "+f.Advice, f.status)
+	}
+}

@@ -1,0 +1,30 @@
+package dashboard
+
+// route is a page, or a form that is sent.
+type route struct {
+	pattern string // as http.ServeMux has it
+	guard   guard
+	handle  func(*Dashboard, *request) error
+	upload  bool // the body may be larger than a form
+}
+
+// routes are all pages and forms. Each form has a token (dashboard.go), whoever may send it.
+var routes = []route{
+	{pattern: "GET /dashboard/{$}", guard: signedIn, handle: (*Dashboard).showHome},
+	{pattern: "GET /dashboard/sign-in", guard: anyone, handle: (*Dashboard).showSignIn},
+	{pattern: "POST /dashboard/sign-in", guard: anyone, handle: (*Dashboard).signIn},
+	{pattern: "POST /dashboard/sign-out", guard: signedIn, handle: (*Dashboard).signOut},
+	{pattern: "GET /dashboard/links/{token}", guard: anyone, handle: (*Dashboard).showLink},
+	{pattern: "POST /dashboard/links/{token}", guard: anyone, handle: (*Dashboard).useLink},
+
+	{pattern: "GET /dashboard/account", guard: signedIn, handle: (*Dashboard).showAccount},
+	{pattern: "POST /dashboard/account/password", guard: signedIn, handle: (*Dashboard).changePassword},
+	{pattern: "POST /dashboard/account/sessions/{session}/end", guard: signedIn, handle: (*Dashboard).endSession},
+
+	{pattern: "GET /dashboard/organizations/{organization}/keys", guard: viewer, handle: (*Dashboard).listKeys},
+	{pattern: "GET /dashboard/organizations/{organization}/keys/new", guard: developer, handle: (*Dashboard).showNewKey},
+	{pattern: "POST /dashboard/organizations/{organization}/keys", guard: developer, handle: (*Dashboard).createKey},
+	{pattern: "GET /dashboard/organizations/{organization}/keys/{key}", guard: viewer, handle: (*Dashboard).showKey},
+	{pattern: "POST /dashboard/organizations/{organization}/keys/{key}/rotate", guard: developer, handle: (*Dashboard).rotateKey},
+	{pattern: "POST /dashboard/organizations/{organization}/keys/{key}/revoke", guard: developer, handle: (*Dashboard).revokeKey},
+}
