@@ -110,7 +110,7 @@ type HistoryEntry struct {
 	// Changes The properties whose value changed.
 	Changes []PropertyChange `json:"changes"`
 
-	// KeyID The ID of the API key that made the change; `null` for the operator of the server.
+	// KeyID The ID of the API key that made the change, or of the person who made it in the dashboard; `null` for the operator of the server.
 	KeyID *string `json:"keyId"`
 
 	// RequestID The `X-Request-Id` of the request; `null` if there was none.

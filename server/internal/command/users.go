@@ -184,13 +184,13 @@ func (l linkUser) Run(ctx context.Context, c *commands, io streams) error {
 
 type roleUser struct {
 	userArgument
+	Role         string `arg:"" enum:"viewer,developer,owner,none" help:"viewer, developer, owner, or none to remove the user from the organization."`
 	Organization name   `required:"" placeholder:"NAME" help:"The organization."`
-	Role         string `required:"" enum:"viewer,developer,owner,none" placeholder:"ROLE" help:"viewer, developer, owner, or none to remove the user from the organization."`
 }
 
 // Help implements [kong.HelpProvider].
 func (roleUser) Help() string {
-	return exampleHelp("users role ada@example.com --organization acme --role owner")
+	return exampleHelp("users role ada@example.com owner --organization acme")
 }
 
 func (r roleUser) Run(ctx context.Context, c *commands, io streams) error {

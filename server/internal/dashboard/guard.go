@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 
@@ -124,7 +125,7 @@ func (r *request) caller(u *account.User, m account.Membership) *apikey.Key {
 // next returns where a person wanted to go before signing in: a path of the dashboard.
 func (r *request) next() string {
 	next := r.FormValue("next")
-	if u, err := url.Parse(next); err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(next, "/dashboard/") || strings.Contains(next, `\`) {
+	if u, err := url.Parse(next); err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path.Clean(u.Path)+"/", "/dashboard/") || strings.Contains(next, `\`) {
 		return "/dashboard/"
 	}
 	return next

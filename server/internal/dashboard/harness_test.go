@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,23 +31,25 @@ import (
 
 // site is a server with an API and a dashboard, on a new store.
 type site struct {
-	t     *testing.T
-	store dashboard.Store
-	url   string
+	t       *testing.T
+	store   dashboard.Store
+	handler http.Handler
+	url     string
+	ahead   *atomic.Int64 // how far the store's clock is ahead
 }
 
 // openers open a new store of each kind.
-var openers = map[string]func(t *testing.T) dashboard.Store{
-	"SQLite": func(t *testing.T) dashboard.Store {
-		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+var openers = map[string]func(t *testing.T, now func() time.Time) dashboard.Store{
+	"SQLite": func(t *testing.T, now func() time.Time) dashboard.Store {
+		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { store.Close() })
 		return store
 	},
-	"PostgreSQL": func(t *testing.T) dashboard.Store {
-		store, err := postgres.Open(t.Context(), pgtest.New(t), postgres.Options{})
+	"PostgreSQL": func(t *testing.T, now func() time.Time) dashboard.Store {
+		store, err := postgres.Open(t.Context(), pgtest.New(t), postgres.Options{Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +61,8 @@ var openers = map[string]func(t *testing.T) dashboard.Store{
 // newSite serves a dashboard on a store of that kind.
 func newSite(t *testing.T, kind string) *site {
 	t.Helper()
-	store := openers[kind](t)
+	ahead := new(atomic.Int64)
+	store := openers[kind](t, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
 	doc, err := gen.ReadContract(providerapi.Contract)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +91,7 @@ func newSite(t *testing.T, kind string) *site {
 	server.Config.Handler = mux
 	server.Start()
 	t.Cleanup(server.Close)
-	return &site{t, store, server.URL}
+	return &site{t, store, mux, server.URL, ahead}
 }
 
 // organization creates an organization with one provider.

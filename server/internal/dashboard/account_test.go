@@ -1,0 +1,211 @@
+package dashboard_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/dashboard"
+)
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	u := s.member("ada@example.com", number, account.Viewer)
+	keys := fmt.Sprintf("/dashboard/organizations/%d/keys", number)
+	v := s.visitor()
+	if got := v.get(keys); got.location != "/dashboard/sign-in?next="+url.QueryEscape(keys) {
+		t.Fatalf("without a session: sent to %s", got.location)
+	}
+	wrong := v.submit("/dashboard/sign-in", url.Values{"email": {u.Email}, "password": {"canary of a password"}})
+	if wrong.status != http.StatusUnprocessableEntity || !strings.Contains(wrong.body, "is wrong") || strings.Contains(wrong.body, "canary") {
+		t.Errorf("a wrong password: got %d\n%s", wrong.status, wrong.body)
+	}
+	unknown := v.submit("/dashboard/sign-in", url.Values{"email": {"bob@example.com"}, "password": {password}})
+	if strings.ReplaceAll(withoutToken(unknown.body), "bob@", "ada@") != withoutToken(wrong.body) {
+		t.Errorf("an unknown user gets another page:\n%s", unknown.body)
+	}
+	for next, want := range map[string]string{
+		keys: keys, "https://evil.example/": "/dashboard/", "//evil.example/dashboard/": "/dashboard/", "/\\evil.example": "/dashboard/", "/docs": "/dashboard/", "": "/dashboard/",
+		"/dashboard/\\..\\..": "/dashboard/", "/dashboard/../docs": "/dashboard/",
+	} {
+		got := s.visitor().submit("/dashboard/sign-in", url.Values{"email": {u.Email}, "password": {password}, "next": {next}})
+		if got.status != http.StatusSeeOther || got.location != want {
+			t.Errorf("next %q: got %d %s, want %s", next, got.status, got.location, want)
+		}
+	}
+}
+
+// TestSession looks at a session's cookie, and uses it after the session has ended in each way.
+func TestSession(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	u := s.member("ada@example.com", number, account.Viewer)
+	v := s.visitor()
+	signIn := func() string {
+		t.Helper()
+		got := v.submit("/dashboard/sign-in", url.Values{"email": {u.Email}, "password": {password}})
+		for _, cookie := range got.header["Set-Cookie"] {
+			if strings.HasPrefix(cookie, "carecycle_session=") {
+				if !strings.Contains(cookie, "; HttpOnly") || !strings.Contains(cookie, "; SameSite=Lax") || strings.Contains(cookie, "; Secure") {
+					t.Errorf("cookie %s", cookie)
+				}
+				value, _, _ := strings.Cut(cookie, ";")
+				return value
+			}
+		}
+		t.Fatal("no session")
+		return ""
+	}
+	works := func(cookie string) bool {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/dashboard/account", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Cookie", cookie)
+		response, err := s.visitor().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}
+	for name, end := range map[string]func(cookie string){
+		"sign out": func(string) { v.submit("/dashboard/sign-out", nil) },
+		"another browser ends it": func(string) {
+			sessions, err := s.store.ListSessions(t.Context(), u.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, session := range sessions {
+				s.signedIn(u).submit("/dashboard/account/sessions/"+url.PathEscape(session.Key)+"/end", nil)
+			}
+		},
+		"the user is disabled": func(string) {
+			for _, disabled := range []bool{true, false} {
+				if err := s.store.SetDisabled(t.Context(), u.ID, disabled); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"a new password elsewhere": func(string) {
+			got := s.signedIn(u).submit("/dashboard/account/password", url.Values{"current": {password}, "password": {password}})
+			if got.location != "/dashboard/account?done=password" {
+				t.Fatalf("got %d %s", got.status, got.body)
+			}
+		},
+	} {
+		cookie := signIn()
+		if !works(cookie) {
+			t.Fatalf("%s: the session does not work before it", name)
+		}
+		end(cookie)
+		if works(cookie) {
+			t.Errorf("%s: the session still works", name)
+		}
+	}
+	if works("carecycle_session=" + strings.Repeat("A", 43)) {
+		t.Error("a token that nobody got works")
+	}
+}
+
+// TestSessionExpires lets time pass: without requests, and with one every half hour.
+func TestSessionExpires(t *testing.T) {
+	t.Parallel()
+	for kind := range openers {
+		s := newSite(t, kind)
+		number, _, _ := s.organization("Clinic")
+		v := s.signedIn(s.member("ada@example.com", number, account.Viewer))
+		s.ahead.Store(int64(dashboard.SessionIdle - time.Minute))
+		if got := v.get("/dashboard/account"); got.status != http.StatusOK {
+			t.Errorf("%s: almost idle: got %d", kind, got.status)
+		}
+		s.ahead.Store(int64(dashboard.SessionIdle + time.Minute))
+		if got := v.get("/dashboard/account"); got.status != http.StatusSeeOther {
+			t.Errorf("%s: idle: got %d, want the sign-in page", kind, got.status)
+		}
+	}
+}
+
+// TestSecureCookies signs in by TLS.
+func TestSecureCookies(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	s.member("ada@example.com", number, account.Viewer)
+	request := httptest.NewRequest(http.MethodGet, "https://dashboard.example.com/dashboard/sign-in", nil)
+	recorder := httptest.NewRecorder()
+	s.handler.ServeHTTP(recorder, request)
+	if cookie := recorder.Header().Get("Set-Cookie"); !strings.Contains(cookie, "; Secure") {
+		t.Errorf("the cookie of a form: %s", cookie)
+	}
+}
+
+func TestLink(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	token, _, err := account.Invite(t.Context(), s.store, account.User{Email: "ada@example.com", Operator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/dashboard/links/" + token
+	v := s.visitor()
+	if got := v.get(path); got.status != http.StatusOK || !strings.Contains(got.body, "ada@example.com") {
+		t.Fatalf("got %d\n%s", got.status, got.body)
+	}
+	if got := v.submit(path, url.Values{"password": {"too short"}}); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "12 to 200 characters") {
+		t.Errorf("a short password: got %d\n%s", got.status, got.body)
+	}
+	if got := v.submit(path, url.Values{"password": {password}}); got.location != "/dashboard/" {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if got := v.get("/dashboard/account"); got.status != http.StatusOK {
+		t.Errorf("the link does not sign in: got %d", got.status)
+	}
+	for _, used := range []string{path, "/dashboard/links/x"} {
+		if got := s.visitor().get(used); got.status != http.StatusNotFound || !strings.Contains(got.body, "ask for a new link") {
+			t.Errorf("%s: got %d\n%s", used, got.status, got.body)
+		}
+	}
+}
+
+// TestTooManySignIns tries passwords from one address.
+func TestTooManySignIns(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	u := s.member("ada@example.com", number, account.Viewer)
+	v := s.visitor()
+	token := v.token()
+	for range account.MaxAttempts {
+		if got := v.post("/dashboard/sign-in", url.Values{"csrf_token": {token}, "email": {"nobody@example.com"}, "password": {"x"}}); got.status != http.StatusUnprocessableEntity {
+			t.Fatalf("got %d", got.status)
+		}
+	}
+	got := v.post("/dashboard/sign-in", url.Values{"csrf_token": {token}, "email": {u.Email}, "password": {password}})
+	if got.status != http.StatusTooManyRequests || !strings.Contains(got.body, "too many attempts") {
+		t.Errorf("got %d\n%s", got.status, got.body)
+	}
+}
+
+// TestNoUsers asks for the dashboard of a store without users.
+func TestNoUsers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	if got := s.visitor().get("/dashboard/sign-in"); got.status != http.StatusNotFound || !strings.Contains(got.body, "users create") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	number, _, _ := s.organization("Clinic")
+	s.member("ada@example.com", number, account.Viewer)
+	if got := s.visitor().get("/dashboard/sign-in"); got.status != http.StatusOK {
+		t.Errorf("with a user: got %d", got.status)
+	}
+}
