@@ -15,6 +15,7 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/dashboard"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/writes"
@@ -154,7 +155,11 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metr
 	if err != nil {
 		return nil, err
 	}
-	pages, err := docs.New(providerapi.Contract)
+	testKeys := ""
+	if s.Dashboard == "public" {
+		testKeys = dashboard.TestKeys
+	}
+	pages, err := docs.New(providerapi.Contract, testKeys)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/carecycle/provider-api/client"
@@ -11,6 +12,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/browsertest"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -96,5 +98,38 @@ func testInBrowser(t *testing.T, kind string) {
 	look(t, ctx, "account")
 	if got := problems(); got != nil {
 		t.Errorf("console errors, failed requests and requests elsewhere: %q", got)
+	}
+	if kind == "SQLite" { // once is enough
+		testGenerateKey(t, ctx, s.url)
+	}
+}
+
+// testGenerateKey gets a key from the reference page, with the button in its dialog, and sends a request with it.
+func testGenerateKey(t *testing.T, ctx context.Context, url string) {
+	t.Helper()
+	popup := chromedp.WaitNewTarget(ctx, func(info *target.Info) bool { return strings.HasSuffix(info.URL, "/dashboard/test-key") })
+	err := chromedp.Do(ctx,
+		chromedp.Navigate(url+"/docs#/Customer%20providers/updateCustomerProvider"),
+		browsertest.Shows(".opblock-body", "x-required-permission"),
+		browsertest.Click("button.authorize"),
+		browsertest.Click("button.generate-key"),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	window, cancel := chromedp.NewContext(ctx, chromedp.WithTargetID(<-popup))
+	defer cancel()
+	if err := chromedp.Do(window, browsertest.Click(".card button")); err != nil {
+		t.Fatal(err)
+	}
+	err = chromedp.Do(ctx,
+		browsertest.Shows(".auth-container", "Authorized"),
+		browsertest.Click(".auth-btn-wrapper .btn-done"),
+		browsertest.Click(".try-out__btn"),
+		browsertest.Click(".btn.execute"),
+		browsertest.Shows(".live-responses-table", "This customer has no such provider"), // of the organization, which is not the example's
+	)
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/dashboard"
+	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
@@ -70,8 +71,12 @@ func newSite(t *testing.T, kind string) *site {
 	log := slog.New(slog.DiscardHandler)
 	verifier := apikey.NewVerifier(store, time.Now, log)
 	t.Cleanup(verifier.Close)
+	reference, err := docs.New(providerapi.Contract, dashboard.TestKeys)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ready, err := api.New(api.Config{
-		Contract: doc, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Log: log,
+		Contract: doc, Docs: reference, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +85,7 @@ func newSite(t *testing.T, kind string) *site {
 	server := httptest.NewUnstartedServer(nil)
 	pages, err := dashboard.New(dashboard.Config{
 		Store: store, API: ready, Limiter: apikey.NewLimiter(time.Now), Caller: api.CallerIP(nil), IsSecure: api.IsSecure(nil),
-		APIURL: func(r *http.Request) string { return "http://" + r.Host },
+		APIURL: func(r *http.Request) string { return "http://" + r.Host }, Docs: "/docs",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
@@ -227,4 +228,28 @@ func (d *Dashboard) revokeKey(r *request) error {
 		return err
 	}
 	return r.redirect(organizationPath(key.Organization, "keys") + "?done=revoked")
+}
+
+const testKeyLifetime = 14 * 24 * time.Hour
+
+// showTestKey asks for which organization the reference page gets a key.
+func (d *Dashboard) showTestKey(r *request) error {
+	organizations, err := r.organizations()
+	if err != nil {
+		return err
+	}
+	organizations = slices.DeleteFunc(slices.Clone(organizations), func(m account.Membership) bool { return !m.Role.Includes(account.Developer) })
+	return r.render(http.StatusOK, "testkey.html", "A key for the reference", organizations)
+}
+
+// createTestKey creates a key for the reference page, to which a script hands it over.
+func (d *Dashboard) createTestKey(r *request) error {
+	secret, key, err := apikey.Create(r.Context(), d.Store, apikey.Key{
+		Organization: r.organization.Organization, OrganizationName: r.organization.OrganizationName,
+		Name: "reference page", Permissions: apikey.Permissions(), RateLimit: standardRateLimit,
+	}, testKeyLifetime)
+	if err != nil {
+		return err
+	}
+	return r.render(http.StatusOK, "testkey-created.html", "A key for the reference", secretPage{keyLine: lineOf(key), Secret: secret})
 }

@@ -27,4 +27,9 @@ var routes = []route{
 	{pattern: "GET /dashboard/organizations/{organization}/keys/{key}", guard: viewer, handle: (*Dashboard).showKey},
 	{pattern: "POST /dashboard/organizations/{organization}/keys/{key}/rotate", guard: developer, handle: (*Dashboard).rotateKey},
 	{pattern: "POST /dashboard/organizations/{organization}/keys/{key}/revoke", guard: developer, handle: (*Dashboard).revokeKey},
+	{pattern: "GET " + TestKeys, guard: signedIn, handle: (*Dashboard).showTestKey},
+	{pattern: "POST /dashboard/organizations/{organization}/test-key", guard: developer, handle: (*Dashboard).createTestKey},
 }
+
+// TestKeys is the path of the page that creates a key for the reference.
+const TestKeys = "/dashboard/test-key"

@@ -22,8 +22,9 @@ import (
 // Pages are the handlers of GET and HEAD, by path. Package api registers each of them, and rejects other paths and methods.
 type Pages map[string]http.Handler
 
-// New returns the pages of a contract in YAML. A further page is a further entry of the map below.
-func New(contract []byte) (Pages, error) {
+// New returns the pages of a contract in YAML. testKeys is the path of the dashboard's page that creates a test key for the
+// reference, or "" if the dashboard is elsewhere. A further page is a further entry of the map below.
+func New(contract []byte, testKeys string) (Pages, error) {
 	contract, err := withThisServer(contract)
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
@@ -33,7 +34,7 @@ func New(contract []byte) (Pages, error) {
 		return nil, fmt.Errorf("convert the contract to JSON: %w", err)
 	}
 	var page bytes.Buffer
-	if err := swaggerTemplate.Execute(&page, title); err != nil {
+	if err := swaggerTemplate.Execute(&page, struct{ Title, TestKeys string }{title, testKeys}); err != nil {
 		return nil, fmt.Errorf("write the docs page: %w", err)
 	}
 

@@ -133,7 +133,7 @@ func TestNewRefuses(t *testing.T) {
 		{"an alias", "servers:\n- url: /v2\nx: &a 1\ny: *a", "convert the contract to JSON: line 6: an alias; use $ref"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := docs.New([]byte(tt.contract)); err == nil || err.Error() != tt.want {
+			if _, err := docs.New([]byte(tt.contract), ""); err == nil || err.Error() != tt.want {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})
@@ -198,7 +198,7 @@ func newServer(t *testing.T, contract []byte) string {
 
 func newMux(t *testing.T, contract []byte) *http.ServeMux {
 	t.Helper()
-	pages, err := docs.New(contract)
+	pages, err := docs.New(contract, "")
 	if err != nil {
 		t.Fatal(err)
 	}
