@@ -102,7 +102,16 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
-// Hash is the SHA-256 of a link's token. Tokens are random, so it needs neither salt nor stretching.
+// Invitation is an offer to belong to an organization, for the person with that email address, who may be no user yet.
+type Invitation struct {
+	Organization     int64
+	OrganizationName string
+	Email            string // in lower case
+	Role             Role
+	ExpiresAt        time.Time
+}
+
+// Hash is the SHA-256 of the token of a link or an invitation. Tokens are random, so it needs neither salt nor stretching.
 type Hash [sha256.Size]byte
 
 // Store keeps users and their sessions. It is safe for concurrent use. Every method can also return an error of package provider,
@@ -149,6 +158,23 @@ type Store interface {
 	// UseLink is SetPassword for the user of a link. Of several calls with one link, one succeeds. Errors: ErrInvalidLink.
 	UseLink(ctx context.Context, hash Hash, passwordHash string) (User, error)
 
+	// SaveInvitation saves an invitation, which can be accepted until the lifetime is over. It replaces an earlier one of the same
+	// organization for the same address.
+	SaveInvitation(ctx context.Context, hash Hash, i Invitation, lifetime time.Duration) error
+
+	// FindInvitation returns an invitation that can be accepted. Errors: ErrInvalidLink.
+	FindInvitation(ctx context.Context, hash Hash) (Invitation, error)
+
+	// ListInvitations returns the invitations of an organization that can be accepted, in the order of their addresses.
+	ListInvitations(ctx context.Context, organization int64) ([]Invitation, error)
+
+	// RemoveInvitation removes the invitation of an organization for an address, if there is one.
+	RemoveInvitation(ctx context.Context, organization int64, email string) error
+
+	// AcceptInvitation removes an invitation and gives the user its role. A user who does not exist is created. Of several calls with
+	// one invitation, one succeeds. Errors: ErrInvalidLink; ErrEmailTaken, and the invitation stays, if another user has the address.
+	AcceptInvitation(ctx context.Context, hash Hash, u User) error
+
 	// CreateSession saves a new session.
 	CreateSession(ctx context.Context, s Session) error
 
@@ -166,7 +192,7 @@ type Store interface {
 	RemoveSession(ctx context.Context, userID, key string) error
 }
 
-// LinkLifetime is how long a link works.
+// LinkLifetime is how long a link or an invitation works.
 const LinkLifetime = 72 * time.Hour
 
 // Invite creates a user who has no password yet, and returns it with the token of a link to choose one. Of the user given, ID and
@@ -192,7 +218,41 @@ func NewLink(ctx context.Context, store Store, id string) (token string, _ error
 	return token, nil
 }
 
-// HashOf returns the hash of a link's token.
+// Offer saves an invitation, and returns its token. Whether there is a user with that address does not matter and does not show.
+// Errors: ErrEmail.
+func Offer(ctx context.Context, store Store, i Invitation) (token string, _ Invitation, err error) {
+	if i.Email, err = normalize(i.Email); err != nil {
+		return "", i, err
+	}
+	token = rand.Text()
+	if err := store.SaveInvitation(ctx, HashOf(token), i, LinkLifetime); err != nil {
+		return "", i, fmt.Errorf("invite: %w", err)
+	}
+	return token, i, nil
+}
+
+// Accept accepts an invitation. A user with its address proves it with the password; for anyone else the password is a new user's.
+// Errors: ErrInvalidLink, ErrPassword for a new user, ErrSignIn and ErrTooManyAttempts for a user.
+func Accept(ctx context.Context, store Store, token, password string) (User, error) {
+	i, err := store.FindInvitation(ctx, HashOf(token))
+	if err != nil {
+		return User{}, err
+	}
+	u, err := store.UserByEmail(ctx, i.Email)
+	switch {
+	case err == nil:
+		u, err = SignIn(ctx, store, i.Email, password)
+	case errors.Is(err, ErrNotFound):
+		u = User{ID: newID(), Email: i.Email}
+		u.PasswordHash, err = HashPassword(ctx, &u, password)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return u, store.AcceptInvitation(ctx, HashOf(token), u)
+}
+
+// HashOf returns the hash of a token.
 func HashOf(token string) Hash { return sha256.Sum256([]byte(token)) }
 
 // FindByEmail returns the user of an email address, however that is written. Errors: ErrEmail, ErrNotFound.

@@ -40,7 +40,7 @@ func (d *Dashboard) signIn(r *request) error {
 	}
 	switch {
 	case errors.Is(err, account.ErrTooManyAttempts):
-		form.Problem = fmt.Sprintf("There were too many attempts to sign in. Wait %d minutes, and try again.", int(account.AttemptWindow.Minutes()))
+		form.Problem = tooManyAttempts
 		return r.render(http.StatusTooManyRequests, "signin.html", "Sign in", form)
 	case errors.Is(err, account.ErrSignIn):
 		d.Limiter.Failed(address)
@@ -72,7 +72,7 @@ type linkForm struct {
 func (d *Dashboard) showLink(r *request) error {
 	u, err := d.Store.UserByLink(r.Context(), account.HashOf(r.PathValue("token")))
 	if errors.Is(err, account.ErrInvalidLink) {
-		return r.render(http.StatusNotFound, "error.html", "This link does not work", invalidLink)
+		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
 	}
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (d *Dashboard) useLink(r *request) error {
 	}
 	switch {
 	case errors.Is(err, account.ErrInvalidLink):
-		return r.render(http.StatusNotFound, "error.html", "This link does not work", invalidLink)
+		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
 	case err != nil:
 		return err
 	}
@@ -148,7 +148,7 @@ func (d *Dashboard) changePassword(r *request) error {
 	matches, err := account.CheckPassword(r.Context(), d.Store, r.user, r.PostFormValue("current"))
 	switch {
 	case errors.Is(err, account.ErrTooManyAttempts):
-		return r.renderAccount(http.StatusTooManyRequests, fmt.Sprintf("There were too many attempts. Wait %d minutes, and try again.", int(account.AttemptWindow.Minutes())))
+		return r.renderAccount(http.StatusTooManyRequests, tooManyAttempts)
 	case err != nil:
 		return err
 	case !matches:

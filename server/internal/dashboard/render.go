@@ -123,6 +123,9 @@ var done = map[string]string{
 	"revoked":  "The key is revoked. Running servers refuse it within 5 seconds.",
 	"password": "Your password is changed, and your other sessions have ended.",
 	"ended":    "The session has ended.",
+
+	"role":      "The role is changed.",
+	"cancelled": "The invitation is cancelled.",
 }
 
 // redirect sends the browser to the page that comes after a form.

@@ -20,6 +20,13 @@ var routes = []route{
 	{pattern: "GET /dashboard/account", guard: signedIn, handle: (*Dashboard).showAccount},
 	{pattern: "POST /dashboard/account/password", guard: signedIn, handle: (*Dashboard).changePassword},
 	{pattern: "POST /dashboard/account/sessions/{session}/end", guard: signedIn, handle: (*Dashboard).endSession},
+	{pattern: "GET /dashboard/invitations/{token}", guard: anyone, handle: (*Dashboard).showInvitation},
+	{pattern: "POST /dashboard/invitations/{token}", guard: anyone, handle: (*Dashboard).acceptInvitation},
+
+	{pattern: "GET /dashboard/organizations/{organization}/members", guard: viewer, handle: (*Dashboard).listMembers},
+	{pattern: "POST /dashboard/organizations/{organization}/members", guard: owner, handle: (*Dashboard).invite},
+	{pattern: "POST /dashboard/organizations/{organization}/members/cancel", guard: owner, handle: (*Dashboard).cancelInvitation},
+	{pattern: "POST /dashboard/organizations/{organization}/members/{user}/role", guard: owner, handle: (*Dashboard).setRole},
 
 	{pattern: "GET /dashboard/organizations/{organization}/keys", guard: viewer, handle: (*Dashboard).listKeys},
 	{pattern: "GET /dashboard/organizations/{organization}/keys/new", guard: developer, handle: (*Dashboard).showNewKey},

@@ -76,6 +76,10 @@ func TestPlans(t *testing.T) {
 		"a user's sessions":        listSessions,
 		"a new session":            createSession,
 		"a session that is seen":   updateSession,
+		"an invitation":            findInvitation,
+		"invitations":              listInvitations,
+		"a cancelled invitation":   removeInvitation,
+		"an accepted invitation":   acceptInvitation,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{
@@ -88,6 +92,7 @@ func TestPlans(t *testing.T) {
 		"the first of an export": {"Incremental Sort", "Sort Key", "Presorted Key", "Index Cond: (organization_id = $1)"}, // the customers of an organization
 		"the next of an export":  {"Incremental Sort", "Sort Key", "Presorted Key"},
 
+		"invitations":             {"Index Cond: (organization_id = $1)"},    // all of an organization
 		"the next organization":   {"Seq Scan on organizations", "Sort Key"}, // one row of each table
 		"keys of no organization": {"Seq Scan"},                              // all keys
 	}
@@ -138,7 +143,7 @@ func TestPlans(t *testing.T) {
 	}
 	check("filled")
 	// Not all tables: those that databases share can be locked by other tests.
-	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, memberships, sessions"); err != nil {
+	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, memberships, sessions, invitations"); err != nil {
 		t.Fatal(err)
 	}
 	check("with statistics")

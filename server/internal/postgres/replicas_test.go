@@ -177,6 +177,26 @@ func (r *replicas) UseLink(ctx context.Context, hash account.Hash, passwordHash 
 	return r.next().UseLink(ctx, hash, passwordHash)
 }
 
+func (r *replicas) SaveInvitation(ctx context.Context, hash account.Hash, i account.Invitation, lifetime time.Duration) error {
+	return r.next().SaveInvitation(ctx, hash, i, lifetime)
+}
+
+func (r *replicas) FindInvitation(ctx context.Context, hash account.Hash) (account.Invitation, error) {
+	return r.next().FindInvitation(ctx, hash)
+}
+
+func (r *replicas) ListInvitations(ctx context.Context, organization int64) ([]account.Invitation, error) {
+	return r.next().ListInvitations(ctx, organization)
+}
+
+func (r *replicas) RemoveInvitation(ctx context.Context, organization int64, email string) error {
+	return r.next().RemoveInvitation(ctx, organization, email)
+}
+
+func (r *replicas) AcceptInvitation(ctx context.Context, hash account.Hash, u account.User) error {
+	return r.next().AcceptInvitation(ctx, hash, u)
+}
+
 func (r *replicas) CreateSession(ctx context.Context, session account.Session) error {
 	return r.next().CreateSession(ctx, session)
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/account"
@@ -51,6 +52,27 @@ const (
 		WHERE id = $1 RETURNING attempts`
 	recordSignIn = "UPDATE users SET attempts = 0, first_attempt_at = NULL, signed_in_at = $2 WHERE id = $1 RETURNING id"
 	saveLink     = "UPDATE users SET link_hash = $2, link_expires_at = $3 WHERE id = $1 RETURNING id"
+
+	saveInvitation = `WITH organization AS (SELECT id FROM organizations WHERE id = $2)
+		INSERT INTO invitations (hash, organization_id, email, role, expires_at) SELECT $1, id, $3, $4, $5 FROM organization
+		ON CONFLICT (organization_id, email) DO UPDATE SET hash = excluded.hash, role = excluded.role, expires_at = excluded.expires_at`
+	selectInvitations = "SELECT organization_id, name, email, role, expires_at FROM invitations JOIN organizations ON organizations.id = organization_id "
+	findInvitation    = selectInvitations + "WHERE hash = $1 AND expires_at > $2"
+	listInvitations   = selectInvitations + "WHERE organization_id = $1 AND expires_at > $2 ORDER BY email"
+	removeInvitation  = "DELETE FROM invitations WHERE organization_id = $1 AND email = $2"
+	acceptInvitation  = `WITH created AS (
+			INSERT INTO users (id, email, operator, password_hash, created_at)
+			SELECT $2, email, false, $4, $5 FROM invitations WHERE hash = $1 AND expires_at > $5 AND email = $3
+			ON CONFLICT DO NOTHING RETURNING id
+		), member AS (
+			SELECT id FROM created UNION SELECT id FROM users WHERE id = $2 AND email = $3
+		), used AS (
+			DELETE FROM invitations USING member WHERE hash = $1 AND expires_at > $5 AND email = $3 RETURNING organization_id, role
+		), joined AS (
+			INSERT INTO memberships (user_id, organization_id, role) SELECT $2, organization_id, role FROM used
+			ON CONFLICT (user_id, organization_id) DO UPDATE SET role = excluded.role
+		)
+		SELECT $2 FROM used`
 
 	createSession = `WITH expired AS (
 			DELETE FROM sessions WHERE key IN (SELECT key FROM sessions WHERE expires_at <= $4 ORDER BY expires_at LIMIT 10 FOR UPDATE SKIP LOCKED)
@@ -213,6 +235,66 @@ func (s *Store) UseLink(ctx context.Context, hash account.Hash, passwordHash str
 		return account.User{}, err
 	}
 	return s.UserByID(ctx, id)
+}
+
+// SaveInvitation implements [account.Store].
+func (s *Store) SaveInvitation(ctx context.Context, hash account.Hash, i account.Invitation, lifetime time.Duration) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.execute(ctx, saveInvitation, hash[:], i.Organization, i.Email, string(i.Role), wholeMilliseconds(now.Add(lifetime)))
+	return err
+}
+
+// FindInvitation implements [account.Store].
+func (s *Store) FindInvitation(ctx context.Context, hash account.Hash) (account.Invitation, error) {
+	found, err := s.invitations(ctx, findInvitation, hash[:])
+	if err == nil && len(found) == 0 {
+		err = account.ErrInvalidLink
+	}
+	if err != nil {
+		return account.Invitation{}, err
+	}
+	return found[0], nil
+}
+
+// ListInvitations implements [account.Store].
+func (s *Store) ListInvitations(ctx context.Context, organization int64) ([]account.Invitation, error) {
+	return s.invitations(ctx, listInvitations, organization)
+}
+
+func (s *Store) invitations(ctx context.Context, query string, argument any) ([]account.Invitation, error) {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return read(ctx, s, func(row pgx.CollectableRow) (i account.Invitation, err error) {
+		err = row.Scan(&i.Organization, &i.OrganizationName, &i.Email, &i.Role, &i.ExpiresAt)
+		i.ExpiresAt = i.ExpiresAt.UTC()
+		return i, err
+	}, query, argument, now)
+}
+
+// RemoveInvitation implements [account.Store].
+func (s *Store) RemoveInvitation(ctx context.Context, organization int64, email string) error {
+	_, err := s.execute(ctx, removeInvitation, organization, email)
+	return err
+}
+
+// AcceptInvitation implements [account.Store].
+func (s *Store) AcceptInvitation(ctx context.Context, hash account.Hash, u account.User) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = change[string](ctx, s, account.ErrInvalidLink, acceptInvitation, hash[:], u.ID, u.Email, u.PasswordHash, wholeMilliseconds(now))
+	if errors.Is(err, account.ErrInvalidLink) {
+		if _, found := s.FindInvitation(ctx, hash); found == nil {
+			err = account.ErrEmailTaken
+		}
+	}
+	return err
 }
 
 // CreateSession implements [account.Store]. It removes some sessions that have expired, more than it adds.

@@ -217,6 +217,93 @@ func (s *Store) UseLink(ctx context.Context, hash account.Hash, passwordHash str
 	return u, err
 }
 
+// SaveInvitation implements [account.Store].
+func (s *Store) SaveInvitation(ctx context.Context, hash account.Hash, i account.Invitation, lifetime time.Duration) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
+		if err := execute(c, removeInvitation, i.Organization, i.Email); err != nil {
+			return err
+		}
+		return execute(c, "INSERT INTO invitations (hash, organization_id, email, role, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+			hash[:], i.Organization, i.Email, string(i.Role), s.now().Add(lifetime).UnixMilli())
+	})
+}
+
+const (
+	selectInvitations = `SELECT organization_id, name, email, role, expires_at FROM invitations JOIN organizations ON organizations.id = organization_id `
+	findInvitation    = selectInvitations + "WHERE hash = ?1 AND expires_at > ?2"
+	listInvitations   = selectInvitations + "WHERE organization_id = ?1 AND expires_at > ?2 ORDER BY email"
+	removeInvitation  = "DELETE FROM invitations WHERE organization_id = ?1 AND email = ?2"
+)
+
+// FindInvitation implements [account.Store].
+func (s *Store) FindInvitation(ctx context.Context, hash account.Hash) (found account.Invitation, _ error) {
+	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
+		found, err = s.findInvitation(c, hash)
+		return err
+	})
+	return found, err
+}
+
+func (s *Store) findInvitation(c *sqlite.Conn, hash account.Hash) (account.Invitation, error) {
+	found, err := invitations(c, findInvitation, hash[:], s.now().UnixMilli())
+	if err == nil && len(found) == 0 {
+		err = account.ErrInvalidLink
+	}
+	if err != nil {
+		return account.Invitation{}, err
+	}
+	return found[0], nil
+}
+
+// ListInvitations implements [account.Store].
+func (s *Store) ListInvitations(ctx context.Context, organization int64) (found []account.Invitation, _ error) {
+	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
+		found, err = invitations(c, listInvitations, organization, s.now().UnixMilli())
+		return err
+	})
+	return found, err
+}
+
+func invitations(c *sqlite.Conn, query string, arguments ...any) (found []account.Invitation, _ error) {
+	err := sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
+		found = append(found, account.Invitation{
+			Organization: s.ColumnInt64(0), OrganizationName: s.ColumnText(1), Email: s.ColumnText(2), Role: account.Role(s.ColumnText(3)), ExpiresAt: columnTime(s, 4),
+		})
+		return nil
+	}})
+	return found, err
+}
+
+// RemoveInvitation implements [account.Store].
+func (s *Store) RemoveInvitation(ctx context.Context, organization int64, email string) error {
+	return s.write(ctx, func(c *sqlite.Conn) error { return execute(c, removeInvitation, organization, email) })
+}
+
+// AcceptInvitation implements [account.Store].
+func (s *Store) AcceptInvitation(ctx context.Context, hash account.Hash, u account.User) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
+		i, err := s.findInvitation(c, hash)
+		if err != nil {
+			return err
+		}
+		if err := execute(c, "INSERT INTO users (id, email, operator, password_hash, created_at) VALUES (?1, ?2, 0, ?3, ?4) ON CONFLICT DO NOTHING",
+			u.ID, u.Email, u.PasswordHash, s.now().UnixMilli()); err != nil {
+			return err
+		}
+		users, err := findUsers(c, userByEmail, i.Email)
+		if err != nil {
+			return err
+		}
+		if len(users) == 0 || users[0].ID != u.ID {
+			return account.ErrEmailTaken
+		}
+		if err := execute(c, insertMembership, u.ID, i.Organization, string(i.Role)); err != nil {
+			return err
+		}
+		return execute(c, removeInvitation, i.Organization, i.Email)
+	})
+}
+
 // CreateSession implements [account.Store]. It removes some sessions that have expired, more than it adds.
 func (s *Store) CreateSession(ctx context.Context, session account.Session) error {
 	now := s.now().UnixMilli()

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,7 @@ func testUsers(t *testing.T, s *suite) {
 	t.Run("a list is in the order of the addresses, of all or of members", func(t *testing.T) { testUserList(t, s) })
 	t.Run("a role can be given, changed and taken", func(t *testing.T) { testRoles(t, s) })
 	t.Run("a link works once, and for a time", func(t *testing.T) { testLinks(t, s) })
+	t.Run("an invitation is accepted once, by one user", func(t *testing.T) { testInvitations(t, s) })
 	t.Run("a disabled user has no session and no link", func(t *testing.T) { testDisabled(t, s) })
 	t.Run("attempts are counted in windows", func(t *testing.T) { testAttempts(t, s) })
 	t.Run("a session is kept until it expires", func(t *testing.T) { testSessions(t, s) })
@@ -293,4 +295,78 @@ func testNewPassword(t *testing.T, s *suite) {
 		t.Errorf("sessions %v, %v", sessions, err)
 	}
 	equal(t, "password", s.user(t, u.ID).PasswordHash, "new")
+}
+
+func testInvitations(t *testing.T, s *suite) {
+	org := s.tenant(t)
+	offer := func(email string, role account.Role) string {
+		t.Helper()
+		token, _, err := account.Offer(t.Context(), s, account.Invitation{Organization: org.number, Email: email, Role: role})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	email := uuid.NewString() + "@example.com"
+	replaced := offer(email, account.Viewer)
+	token := offer(strings.ToUpper(email), account.Developer)
+	cancelled := offer("cancelled@example.com", account.Owner)
+	if err := s.RemoveInvitation(t.Context(), org.number, "cancelled@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.ListInvitations(t.Context(), org.number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := account.Invitation{Organization: org.number, OrganizationName: org.name, Email: email, Role: account.Developer, ExpiresAt: s.clock.Now().Add(account.LinkLifetime).Truncate(time.Millisecond)}
+	equal(t, "invitations", list, []account.Invitation{want})
+	for what, wrong := range map[string]string{"a replaced one": replaced, "a cancelled one": cancelled, "an unknown one": "x"} {
+		if _, err := account.Accept(t.Context(), s, wrong, "a password that is long"); !errors.Is(err, account.ErrInvalidLink) {
+			t.Errorf("%s: error %v, want %v", what, err, account.ErrInvalidLink)
+		}
+	}
+	accept := func(token string, u account.User) error {
+		return s.AcceptInvitation(t.Context(), account.HashOf(token), u)
+	}
+	other := account.User{ID: "usr_" + uuid.NewString(), Email: "someone-else@example.com"}
+	if err := accept(token, other); err == nil {
+		t.Error("another address accepts the invitation")
+	}
+	var accepted atomic.Int32
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			u := account.User{ID: "usr_" + uuid.NewString(), Email: email, PasswordHash: "hash"}
+			switch err := accept(token, u); {
+			case err == nil:
+				accepted.Add(1)
+			case !errors.Is(err, account.ErrInvalidLink) && !errors.Is(err, account.ErrEmailTaken):
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	all.Wait()
+	equal(t, "successful calls", accepted.Load(), int32(1))
+	u, err := s.UserByEmail(t.Context(), email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "role", u.Role(org.number), account.Developer)
+
+	token = offer(email, account.Owner)
+	if err := accept(token, account.User{ID: "usr_" + uuid.NewString(), Email: email}); !errors.Is(err, account.ErrEmailTaken) {
+		t.Errorf("another user of the address: error %v, want %v", err, account.ErrEmailTaken)
+	}
+	if err := accept(token, u); err != nil {
+		t.Errorf("a user accepts: %v", err)
+	}
+	u = s.user(t, u.ID)
+	equal(t, "role", u.Role(org.number), account.Owner)
+	equal(t, "password", u.PasswordHash, "hash")
+
+	token = offer(email, account.Viewer)
+	s.clock.Move(account.LinkLifetime)
+	if err := accept(token, u); !errors.Is(err, account.ErrInvalidLink) {
+		t.Errorf("an invitation that has expired: error %v, want %v", err, account.ErrInvalidLink)
+	}
 }

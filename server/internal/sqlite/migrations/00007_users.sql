@@ -35,3 +35,13 @@ CREATE TABLE sessions (
 
 CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+-- Until they are accepted. They may be for people who are no users yet.
+CREATE TABLE invitations (
+    hash            BLOB PRIMARY KEY, -- SHA-256 of the token
+    organization_id INTEGER NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    email           TEXT NOT NULL,
+    role            TEXT NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    UNIQUE (organization_id, email)
+) STRICT, WITHOUT ROWID;
