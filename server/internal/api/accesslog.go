@@ -37,6 +37,9 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 			code = problemOf(err).code
 		}
 		done(info.operation, method, status, code, took)
+		if a.Usage != nil && info.verified {
+			a.Usage.Record(info.key, info.operation, status, took)
+		}
 		if info.summarize {
 			a.wrongKeys.add(c.RealIP())
 			return nil

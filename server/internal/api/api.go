@@ -24,13 +24,14 @@ import (
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/semaphore"
 )
 
-// Config holds what an API needs. Every field but Proxies is required.
+// Config holds what an API needs. Every field but Usage and Proxies is required.
 type Config struct {
 	Contract *openapi3.T
 	Docs     docs.Pages
@@ -39,6 +40,7 @@ type Config struct {
 	Keys     *apikey.Verifier
 	Limiter  *apikey.Limiter
 	Metrics  *metrics.Metrics
+	Usage    *usage.Recorder // nil if nobody looks at it
 	Log      *slog.Logger
 	Proxies  []*net.IPNet // whose X-Forwarded-For is trusted; nil for none
 }

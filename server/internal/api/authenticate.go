@@ -24,7 +24,7 @@ func (a *API) authenticate(operation string, needed apikey.Permission) echo.Midd
 				if err != nil {
 					return err
 				}
-				info.key = key
+				info.key, info.verified = key, true
 				if err := a.limit(c, key); err != nil {
 					return err
 				}

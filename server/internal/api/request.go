@@ -15,6 +15,7 @@ type requestInfo struct {
 	requestID string
 	operation string      // the contract's operationId, "probe", "docs", "dashboard", or "other"
 	key       *apikey.Key // nil before authentication
+	verified  bool        // key is an API key that the request has sent
 	body      validate.Checked
 	err       error // what Fail was called with
 	summarize bool  // count the request in a line about many, instead of giving it one of its own

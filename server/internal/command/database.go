@@ -16,6 +16,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/carecycle/provider-api/server/internal/writes"
 )
 
@@ -93,6 +94,7 @@ type store interface {
 	provider.Store
 	apikey.Store
 	account.Store
+	usage.Store
 	Ping(context.Context) error
 	Close() error
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/dashboard"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/coreos/go-systemd/v22/daemon"
 )
@@ -121,7 +122,12 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		}
 		verifier := apikey.NewVerifier(st, time.Now, log)
 		defer verifier.Close()
-		ready, err := s.newAPI(st, verifier, recorder, &leaving, log)
+		var counts *usage.Recorder
+		if s.Dashboard != "off" {
+			counts = usage.NewRecorder(st, time.Now, log)
+			defer counts.Close()
+		}
+		ready, err := s.newAPI(st, verifier, recorder, counts, &leaving, log)
 		if err != nil {
 			return err
 		}
@@ -150,7 +156,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	return err
 }
 
-func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, leaving *atomic.Bool, log *slog.Logger) (*api.API, error) {
+func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, counts *usage.Recorder, leaving *atomic.Bool, log *slog.Logger) (*api.API, error) {
 	doc, err := contract()
 	if err != nil {
 		return nil, err
@@ -178,6 +184,7 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metr
 		Keys:    verifier,
 		Limiter: apikey.NewLimiter(time.Now),
 		Metrics: recorder,
+		Usage:   counts,
 		Log:     log,
 		Proxies: s.proxies(),
 	})

@@ -23,6 +23,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/justinas/nosurf"
 )
 
@@ -31,6 +32,7 @@ type Store interface {
 	account.Store
 	apikey.Store
 	provider.Store
+	usage.Store
 }
 
 // Config holds what a Dashboard needs. Every field is required but Docs and Demo.

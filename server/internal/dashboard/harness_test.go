@@ -27,6 +27,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/google/uuid"
 )
 
@@ -37,6 +38,7 @@ type site struct {
 	handler http.Handler
 	url     string
 	ahead   *atomic.Int64 // how far the store's clock is ahead
+	usage   *usage.Recorder
 }
 
 // openers open a new store of each kind.
@@ -71,12 +73,14 @@ func newSite(t *testing.T, kind string) *site {
 	log := slog.New(slog.DiscardHandler)
 	verifier := apikey.NewVerifier(store, time.Now, log)
 	t.Cleanup(verifier.Close)
+	counts := usage.NewRecorder(store, time.Now, log)
+	t.Cleanup(counts.Close)
 	reference, err := docs.New(providerapi.Contract, dashboard.TestKeys)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ready, err := api.New(api.Config{
-		Contract: doc, Docs: reference, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Log: log,
+		Contract: doc, Docs: reference, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Usage: counts, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +100,7 @@ func newSite(t *testing.T, kind string) *site {
 	server.Config.Handler = mux
 	server.Start()
 	t.Cleanup(server.Close)
-	return &site{t, store, mux, server.URL, ahead}
+	return &site{t, store, mux, server.URL, ahead, counts}
 }
 
 // organization creates an organization with one provider.

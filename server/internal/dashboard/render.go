@@ -57,6 +57,7 @@ var functions = template.FuncMap{
 		}
 		return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), t.UTC().Format("2 Jan 2006")))
 	},
+	"percentile": percentile,
 	"permissions": func(p []apikey.Permission) string {
 		if slices.Contains(p, apikey.ProvidersWrite) {
 			return "read and change"

@@ -34,6 +34,7 @@ var routes = []route{
 	{pattern: "GET /dashboard/organizations/{organization}/keys/{key}", guard: viewer, handle: (*Dashboard).showKey},
 	{pattern: "POST /dashboard/organizations/{organization}/keys/{key}/rotate", guard: developer, handle: (*Dashboard).rotateKey},
 	{pattern: "POST /dashboard/organizations/{organization}/keys/{key}/revoke", guard: developer, handle: (*Dashboard).revokeKey},
+	{pattern: "GET /dashboard/organizations/{organization}/usage", guard: viewer, handle: (*Dashboard).showUsage},
 	{pattern: "GET " + TestKeys, guard: signedIn, handle: (*Dashboard).showTestKey},
 	{pattern: "POST /dashboard/organizations/{organization}/test-key", guard: developer, handle: (*Dashboard).createTestKey},
 }

@@ -78,8 +78,9 @@ func TestPlans(t *testing.T) {
 		"a session that is seen":   updateSession,
 		"an invitation":            findInvitation,
 		"invitations":              listInvitations,
-		"a cancelled invitation":   removeInvitation,
-		"an accepted invitation":   acceptInvitation,
+		"added use of keys":        addUsage, "use of keys": selectUsage, "old use of keys": removeUsage,
+		"a cancelled invitation": removeInvitation,
+		"an accepted invitation": acceptInvitation,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{
@@ -143,7 +144,7 @@ func TestPlans(t *testing.T) {
 	}
 	check("filled")
 	// Not all tables: those that databases share can be locked by other tests.
-	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, memberships, sessions, invitations"); err != nil {
+	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, memberships, sessions, invitations, usage"); err != nil {
 		t.Fatal(err)
 	}
 	check("with statistics")

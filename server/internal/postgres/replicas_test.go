@@ -14,6 +14,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/google/uuid"
 )
 
@@ -215,6 +216,18 @@ func (r *replicas) ListSessions(ctx context.Context, userID string) ([]account.S
 
 func (r *replicas) RemoveSession(ctx context.Context, userID, key string) error {
 	return r.next().RemoveSession(ctx, userID, key)
+}
+
+func (r *replicas) AddUsage(ctx context.Context, rows []usage.Row) error {
+	return r.next().AddUsage(ctx, rows)
+}
+
+func (r *replicas) Usage(ctx context.Context, organization int64, resolution usage.Resolution, since time.Time, f func(usage.Row)) error {
+	return r.next().Usage(ctx, organization, resolution, since, f)
+}
+
+func (r *replicas) RemoveUsage(ctx context.Context, resolution usage.Resolution, before time.Time) error {
+	return r.next().RemoveUsage(ctx, resolution, before)
 }
 
 func (r *replicas) Ping(ctx context.Context) error { return r.next().Ping(ctx) }

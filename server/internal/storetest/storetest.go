@@ -17,6 +17,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
@@ -27,6 +28,7 @@ type Store interface {
 	provider.Store
 	apikey.Store
 	account.Store
+	usage.Store
 	Ping(context.Context) error
 	Verify(context.Context, func(provider.Problem)) (provider.Verified, error)
 	Close() error
@@ -61,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"Cancel", testCancel},
 		{"Keys", testKeys},
 		{"Users", testUsers},
+		{"Usage", testUsage},
 		{"Model", testModel},
 		{"Close", testClose},
 	} {

@@ -1,0 +1,86 @@
+package dashboard_test
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/usage"
+)
+
+// TestUsage sends requests with keys of two organizations, and looks at the plots of one.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, customer, id := s.organization("Clinic")
+	other, _, _ := s.organization("Hospital")
+	v := s.signedIn(s.member("ada@example.com", number, account.Viewer))
+	page := fmt.Sprintf("/dashboard/organizations/%d/usage", number)
+	if got := v.get(page); got.status != http.StatusOK || !strings.Contains(got.body, "No key has sent a request") {
+		t.Errorf("without requests: got %d\n%s", got.status, got.body)
+	}
+	send := func(organization int64, name string, requests int) apikey.Key {
+		t.Helper()
+		secret, key, err := apikey.Create(t.Context(), s.store, apikey.Key{Organization: organization, Name: name, Permissions: apikey.Permissions(), RateLimit: 4}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range requests {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("%s/v2/customers/%s/providers/%s", s.url, customer, id), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("x-api-key", secret)
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+		}
+		return key
+	}
+	billing := send(number, "billing", 5) // the fifth is over the limit
+	send(other, "of the hospital", 1)     // a 404
+	s.usage.Flush()
+	for _, span := range []string{"hour", "day", "month", "nothing"} {
+		got := v.get(page + "?span=" + span)
+		for name, want := range map[string]int{"Requests": 5, "Rejected": 0, "Over the limit": 1, "Failed": 0} {
+			if !regexp.MustCompile(fmt.Sprintf("<dt>%s</dt><dd>%d</dd>", name, want)).MatchString(got.body) {
+				t.Errorf("%s: want %d for %s\n%s", span, want, name, got.body)
+			}
+		}
+		if strings.Contains(got.body, "of the hospital") || !strings.Contains(got.body, `class="limited"`) {
+			t.Errorf("%s: the plot is not of the organization\n%s", span, got.body)
+		}
+	}
+	if got := v.get(page + "?key=" + billing.ID); !strings.Contains(got.body, "<td>getCustomerProvider</td><td>5</td>") {
+		t.Errorf("of one key:\n%s", got.body)
+	}
+	if got := v.get(page + "?key=key_x"); !strings.Contains(got.body, "No key has sent a request") {
+		t.Errorf("of an unknown key:\n%s", got.body)
+	}
+}
+
+// TestUsageOfManyKeys reads the page of an organization whose keys are all active.
+func TestUsageOfManyKeys(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	var rows []usage.Row
+	for i := range 2000 {
+		rows = append(rows, usage.Row{Organization: number, At: usage.Minute.Start(time.Now()), Key: fmt.Sprint("key_", i), Operation: "getProvider", Counts: usage.Counts{Requests: 1}})
+	}
+	if err := s.store.AddUsage(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	v := s.signedIn(s.member("ada@example.com", number, account.Viewer))
+	got := v.get(fmt.Sprintf("/dashboard/organizations/%d/usage", number))
+	if len(got.body) > 100<<10 || !strings.Contains(got.body, "1900 more lines") {
+		t.Errorf("the page has %d bytes, want 100 KB at most", len(got.body))
+	}
+}
