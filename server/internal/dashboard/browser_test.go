@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,7 +58,7 @@ func TestInBrowser(t *testing.T) {
 func testInBrowser(t *testing.T, kind string) {
 	s := newSite(t, kind)
 	number, customer, id := s.organization("Clinic")
-	u := s.member("ada@example.com", number, account.Developer)
+	u := s.member("ada@example.com", number, account.Owner)
 	ctx, problems := browsertest.New(t, s.url)
 	do := func(actions ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
@@ -94,6 +95,11 @@ func testInBrowser(t *testing.T, kind string) {
 	do(browsertest.Click("td a"), browsertest.Shows("h1", "billing"))
 	look(t, ctx, "keys-key")
 	do(browsertest.Click("input[name=sure]"), browsertest.Click("button.red"), browsertest.Shows(".done", "The key is revoked"), browsertest.Shows("tr.ended", "revoked"))
+	s.usage.Flush()
+	do(chromedp.Navigate(fmt.Sprintf("%s/dashboard/organizations/%d/usage", s.url, number)), browsertest.Shows("figure", "Requests"))
+	look(t, ctx, "usage")
+	do(chromedp.Navigate(fmt.Sprintf("%s/dashboard/organizations/%d/members", s.url, number)), browsertest.Shows("h1", "Members"))
+	look(t, ctx, "members")
 	do(chromedp.Navigate(s.url+"/dashboard/account"), browsertest.Shows("h2", "Password"))
 	look(t, ctx, "account")
 	if got := problems(); got != nil {

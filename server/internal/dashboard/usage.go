@@ -141,10 +141,12 @@ func percentile(c usage.Counts, p int64) string {
 	case !ok:
 		return "–"
 	case i == len(usage.LatencyBounds):
-		return "more than " + usage.LatencyBounds[i-1].String()
+		return "> " + milliseconds(usage.LatencyBounds[i-1])
 	}
-	return "≤ " + usage.LatencyBounds[i].String()
+	return "≤ " + milliseconds(usage.LatencyBounds[i])
 }
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
 
 func percentileBucket(c usage.Counts, p int64) (int, bool) {
 	var total, seen int64
@@ -165,6 +167,7 @@ type plot struct {
 	Width, Height int
 	Bars          []bar
 	Marks         []mark // of the vertical axis
+	Times         []mark // of the horizontal one; Y is how far to the right
 	Legend        []string
 	Empty         bool
 }
@@ -175,7 +178,7 @@ type bar struct {
 	Class, Text         string
 }
 
-// mark is a line across the plot.
+// mark is a text next to an axis.
 type mark struct {
 	Y    float64
 	Text string
@@ -183,24 +186,28 @@ type mark struct {
 
 const (
 	plotWidth  = 720
-	plotHeight = 160
-	plotMargin = 44 // at the left, for the marks
+	plotHeight = 160 // without the times
+	plotMargin = 56 // at the left, for the marks
 )
 
 // stacked is the heights of the parts of one bar, and what to say about it.
 type stacked struct {
+	at    string    // the time
 	parts []float64 // in the order of the classes, the lowest first
 	text  string
 }
 
 func newPlot(title string, classes []string, bars []stacked, top float64, marks []mark) plot {
-	p := plot{Title: title, Width: plotWidth, Height: plotHeight, Legend: classes, Empty: true}
+	p := plot{Title: title, Width: plotWidth, Height: plotHeight + 20, Legend: classes, Empty: true}
 	for _, m := range marks {
 		p.Marks = append(p.Marks, mark{plotHeight - m.Y/top*(plotHeight-10), m.Text})
 	}
 	slot := float64(plotWidth-plotMargin) / float64(len(bars))
 	for i, b := range bars {
 		y := float64(plotHeight)
+		if every := max(1, len(bars)/6); i%every == every/2 {
+			p.Times = append(p.Times, mark{plotMargin + slot*(float64(i)+0.5), b.at})
+		}
 		for part, value := range b.parts {
 			height := value / top * (plotHeight - 10)
 			if height <= 0 {
@@ -221,7 +228,7 @@ func requestsPlot(periods []period) plot {
 	for i, p := range periods {
 		most = max(most, p.Requests)
 		bars[i] = stacked{
-			[]float64{float64(p.Succeeded()), float64(p.Rejected), float64(p.Limited), float64(p.Failed)},
+			p.Text, []float64{float64(p.Succeeded()), float64(p.Rejected), float64(p.Limited), float64(p.Failed)},
 			fmt.Sprintf("%s: %d requests, %d rejected, %d over the limit, %d failed", p.Text, p.Requests, p.Rejected, p.Limited, p.Failed),
 		}
 	}
@@ -241,18 +248,18 @@ func roundUp(n int64) int64 {
 	}
 }
 
-// latencyPlot shows within which time 95 of 100 responses were sent. Its steps are those that are counted.
+// latencyPlot shows the 95th percentile of the time that responses took. Its steps are those that are counted.
 func latencyPlot(periods []period) plot {
 	bars := make([]stacked, len(periods))
 	for i, p := range periods {
-		bars[i].text = p.Text + ": 95 of 100 responses took " + percentile(p.Counts, 95)
+		bars[i] = stacked{at: p.Text, text: p.Text + ": p95 " + percentile(p.Counts, 95)}
 		if bucket, ok := percentileBucket(p.Counts, 95); ok {
 			bars[i].parts = []float64{float64(bucket + 1)}
 		}
 	}
 	var marks []mark
 	for i, bound := range usage.LatencyBounds {
-		marks = append(marks, mark{float64(i + 1), bound.String()})
+		marks = append(marks, mark{float64(i + 1), milliseconds(bound)})
 	}
-	return newPlot("Latency of 95 in 100", []string{"latency"}, bars, float64(len(usage.LatencyBounds)+1), marks)
+	return newPlot("Latency (p95)", []string{"latency"}, bars, float64(len(usage.LatencyBounds)+1), marks)
 }
