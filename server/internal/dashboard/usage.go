@@ -187,7 +187,7 @@ type mark struct {
 const (
 	plotWidth  = 720
 	plotHeight = 160 // without the times
-	plotMargin = 56 // at the left, for the marks
+	plotMargin = 56  // at the left, for the marks
 )
 
 // stacked is the heights of the parts of one bar, and what to say about it.
