@@ -55,8 +55,9 @@ func (c *Client) newCall(o operation, options []CallOption) (*call, error) {
 // operation's name.
 func (c *Client) do(ctx context.Context, call *call) (err error) {
 	ctx, end := c.startCall(ctx, call.operation)
+	err = errPanicked
 	defer func() { end(err) }()
-	if err := c.repeat(ctx, call); err != nil {
+	if err = c.repeat(ctx, call); err != nil {
 		return fmt.Errorf("%s: %w", call.name, err)
 	}
 	return nil
@@ -107,12 +108,26 @@ func (c *Client) repeat(ctx context.Context, call *call) error {
 	}
 }
 
-// try makes an attempt. end is to be called with its outcome.
+// try makes an attempt. end is to be called with its outcome. If a function of the program panics, the attempt is over too: other calls
+// would wait for its response.
 func (c *Client) try(ctx context.Context, call *call, number int) (a Attempt, end func(Attempt), err error) {
 	a = Attempt{Method: call.method, Host: c.doer.base.Host, Route: call.route, Number: number}
+	over := false
+	defer func() {
+		if !over {
+			c.pace.done(&call.ticket, rateLimits{}, 0, false)
+		}
+	}()
 	ctx, header, end := c.startAttempt(ctx, a)
+	defer func() {
+		if !over {
+			a.Err = errPanicked
+			end(a)
+		}
+	}()
 	start := c.clock.now()
 	got, err := c.attempt(ctx, call, header)
+	over = true
 	a.Duration = c.clock.now().Sub(start)
 	if failed, ok := err.(*Error); ok {
 		a.StatusCode, a.RequestID = failed.StatusCode, failed.RequestID

@@ -38,7 +38,7 @@ func WithAttemptHook(hook func(context.Context, Attempt)) Option {
 type Tracer interface {
 	// StartCall is called when a call begins, with the start of its errors, such as "update provider". The call goes on with the context
 	// that it returns. end is called with the call's error, nil for none. A page is a call of its own; the calls of ModifyProvider
-	// are within its own.
+	// are within its own. If a function of the program panics, end is called with an error that says so, and the panic goes on.
 	StartCall(ctx context.Context, operation string) (_ context.Context, end func(err error))
 
 	// StartAttempt is called when an attempt begins, which has no outcome yet. It may add headers to its request. end is called with
@@ -56,6 +56,9 @@ func WithTracer(tracer Tracer) Option {
 		return nil
 	})
 }
+
+// errPanicked is the outcome, for a Tracer, of what panicked or ended its goroutine.
+var errPanicked = errors.New("a function of the program panicked")
 
 func (c *Client) startCall(ctx context.Context, o operation) (context.Context, func(error)) {
 	if c.tracer == nil {

@@ -36,8 +36,9 @@ func (c *Client) ModifyProvider(ctx context.Context, customerID CustomerID, prov
 		return nil, err
 	}
 	ctx, end := c.startCall(ctx, modifyProvider)
+	err = errPanicked
+	defer func() { end(err) }()
 	record, err := c.modify(ctx, customerID, providerID, modify, c.clock.now().Add(whole.retries.elapsed), options)
-	end(err)
 	if err != nil {
 		return nil, fmt.Errorf("modify provider: %w", err)
 	}
