@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// CallOption changes one call: IfMatch, IfNoneMatch, IdempotencyKey, PageSize, Cursor, RequestID, Header, WithTimeout, WithRetries and WithoutRetries. An
+// CallOption changes one call: IfMatch, IfNoneMatch, IdempotencyKey, PageSize, Cursor, RequestID, Header, and each SharedOption. An
 // option that the operation does not have is an error, and nothing is sent.
 type CallOption interface{ applyToCall(*call) error }
 
@@ -19,7 +19,7 @@ type callOption func(*call) error
 
 func (o callOption) applyToCall(c *call) error { return o(c) }
 
-// SharedOption is an Option for all calls of a Client, and a CallOption for one of them.
+// SharedOption is an Option for all calls of a Client, and a CallOption for one of them: WithTimeout, WithRetries and WithoutRetries.
 type SharedOption interface {
 	Option
 	CallOption
@@ -165,15 +165,16 @@ func RequestID(id string) CallOption {
 	})
 }
 
-// Header adds a header to each request of the call. The API ignores what the contract does not have; a proxy may not.
+// Header adds a header to each request of the call. The API ignores what the contract does not have; a proxy may not. A header that the
+// client or the connection sets is an error, which names the option to use instead.
 func Header(name, value string) CallOption {
 	return callOption(func(c *call) error {
 		if !headerName.MatchString(name) || !headerValue.MatchString(value) {
 			return errors.New("Header: the name must be letters, digits and hyphens, and the value printable ASCII")
 		}
-		switch http.CanonicalHeaderKey(name) {
-		case "X-Api-Key", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Host", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-Id":
-			return errors.New("Header: the client sets this header itself")
+		name := http.CanonicalHeaderKey(name)
+		if instead, ok := ownHeaders[name]; ok {
+			return fmt.Errorf("Header: %s cannot be set; %s", name, instead)
 		}
 		if c.header == nil {
 			c.header = http.Header{}
@@ -182,6 +183,32 @@ func Header(name, value string) CallOption {
 		return nil
 	})
 }
+
+// ownHeaders are the headers that Header refuses, with what to do instead.
+var ownHeaders = map[string]string{
+	"Accept":              "the client reads JSON only",
+	"Accept-Encoding":     "the transport requests gzip itself",
+	"Connection":          connectionHeader,
+	"Content-Encoding":    "the client sends the body as it is",
+	"Content-Length":      connectionHeader,
+	"Content-Type":        "the client sends JSON only",
+	"Host":                "use WithBaseURL",
+	"Idempotency-Key":     "use IdempotencyKey",
+	"If-Match":            "use IfMatch",
+	"If-None-Match":       "use IfNoneMatch",
+	"Keep-Alive":          connectionHeader,
+	"Proxy-Authorization": "give the proxy's URL a user and password",
+	"Proxy-Connection":    connectionHeader,
+	"Te":                  connectionHeader,
+	"Trailer":             connectionHeader,
+	"Transfer-Encoding":   connectionHeader,
+	"Upgrade":             connectionHeader,
+	"User-Agent":          "use WithUserAgent, an option of New",
+	"X-Api-Key":           "give New the key",
+	"X-Request-Id":        "use RequestID",
+}
+
+const connectionHeader = "it belongs to the connection; use WithTransport"
 
 var (
 	headerName  = regexp.MustCompile(`^[A-Za-z0-9-]+$`)

@@ -58,7 +58,6 @@ func TestCallOptionsThatCannotBeMeant(t *testing.T) {
 		"RequestID must be a UUID of 36 characters":    client.RequestID("urn:uuid:" + requestID),
 		"Header: the name must be letters":             client.Header("X Tenant", "private"),
 		"and the value printable ASCII":                client.Header("X-Tenant", "private\nX-Other: y"),
-		"Header: the client sets this header itself":   client.Header("x-api-key", "private"),
 		"IfNoneMatch needs the ETag of a record":       client.IfNoneMatch(""),
 		"WithTimeout: the timeout must be more than 0": client.WithTimeout(0),
 		"WithRetries: attempts and elapsed must":       client.WithRetries(0, time.Hour),
@@ -74,6 +73,32 @@ func TestCallOptionsThatCannotBeMeant(t *testing.T) {
 	}, client.IfMatch("*"))
 	if err == nil || err.Error() != "modify provider: IfMatch is for an update or a deletion" {
 		t.Errorf("ModifyProvider: %v", err)
+	}
+}
+
+// TestHeaderThatTheClientSets tries to set headers that would have no effect, or break the call.
+func TestHeaderThatTheClientSets(t *testing.T) {
+	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
+	for name, instead := range map[string]string{
+		"x-api-key":         "X-Api-Key cannot be set; give New the key",
+		"user-agent":        "User-Agent cannot be set; use WithUserAgent, an option of New",
+		"Accept":            "Accept cannot be set; the client reads JSON only",
+		"accept-encoding":   "Accept-Encoding cannot be set; the transport requests gzip itself",
+		"Content-Type":      "Content-Type cannot be set; the client sends JSON only",
+		"Content-Encoding":  "Content-Encoding cannot be set; the client sends the body as it is",
+		"Host":              "Host cannot be set; use WithBaseURL",
+		"If-Match":          "If-Match cannot be set; use IfMatch",
+		"If-None-Match":     "If-None-Match cannot be set; use IfNoneMatch",
+		"Idempotency-Key":   "Idempotency-Key cannot be set; use IdempotencyKey",
+		"X-Request-ID":      "X-Request-Id cannot be set; use RequestID",
+		"Connection":        "Connection cannot be set; it belongs to the connection; use WithTransport",
+		"Trailer":           "Trailer cannot be set; it belongs to the connection; use WithTransport",
+		"Transfer-Encoding": "Transfer-Encoding cannot be set; it belongs to the connection; use WithTransport",
+	} {
+		_, err := c.GetProvider(t.Context(), customerID, providerID, client.Header(name, "private"))
+		if want := "get provider: Header: " + instead; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
 	}
 }
 

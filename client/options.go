@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Option configures a Client: WithBaseURL, WithTransport, WithTimeout, WithRetries, WithoutRetries, WithRateLimit, WithUserAgent,
-// WithAttemptHook, and those that are generated:
+// Option configures a Client: WithBaseURL, WithTransport, WithRateLimit, WithUserAgent, WithAttemptHook, WithTracer, each SharedOption
+// (WithTimeout, WithRetries and WithoutRetries, which are options of a call too), and those that are generated:
 //
 // WithHTTPClient sets an *http.Client, which is copied and follows no redirects, or another implementation of its Do. The latter
 // gets the key and must not follow redirects either.
