@@ -37,8 +37,8 @@ func TestInMemory(t *testing.T) {
 	})
 }
 
-// TestInMemoryRejectsWhatTheServerRejects sends requests that break the contract to both, and compares status, code and the paths and
-// codes of the errors.
+// TestInMemoryRejectsWhatTheServerRejects sends requests that break the contract, or come close, to both, and compares status, code, the
+// paths and codes of the errors, and the methods allowed.
 func TestInMemoryRejectsWhatTheServerRejects(t *testing.T) {
 	t.Parallel()
 	server, memory := startServer(t), clienttest.New(t)
@@ -79,6 +79,68 @@ func TestInMemoryRejectsWhatTheServerRejects(t *testing.T) {
 		{"GET", "/{providerId}/history?cursor=x", "", ""},
 		{"GET", "/7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11", "", ""},
 		{"GET", "/{providerId}", "", "X-Api-Key: cc_other"},
+		{"PUT", "", `{}`, ""},
+		{"PATCH", "", `{}`, ""},
+		{"POST", "/{providerId}", `{}`, ""},
+		{"DELETE", "/{providerId}/history", "", ""},
+		{"PUT", "/{providerId}/history", "", "X-Api-Key: cc_other"},
+		{"BREW", "/{providerId}", "", ""},
+		{"OPTIONS", "/{providerId}", "", ""},
+		{"HEAD", "", "", ""},
+		{"HEAD", "/{providerId}", "", ""},
+		{"HEAD", "/{providerId}", "", "X-Api-Key: cc_other"},
+		{"HEAD", "/7d5f2a9e-91c1-4d0e-9b52-1f3f0f7f6c11", "", ""},
+		{"PUT", "/{providerId}/other", "", ""},
+		{"GET", "/", "", ""},
+		{"GET", "/{providerId}/", "", ""},
+		{"PATCH", "/{providerId}", `{}`, "Content-Type: application/merge-patch+json"},
+		{"PATCH", "/{providerId}", `{"city":1}`, "Content-Type: application/merge-patch+json; charset=UTF-8"},
+		{"PATCH", "/{providerId}", `{}`, "Content-Type: application/json; charset=utf-8"},
+		{"PATCH", "/{providerId}", `{}`, "Content-Type: application/json; charset=latin1"},
+		{"PATCH", "/{providerId}", `{}`, "Content-Type: application/jsonx"},
+		{"PATCH", "/{providerId}", `{}`, "Content-Type: "},
+		{"PATCH", "/{providerId}", `{}`, "Content-Encoding: gzip"},
+		{"PATCH", "/{providerId}", `{}`, "Content-Encoding: identity"},
+		{"POST", "", `{"providerType":"Hospital"}`, "Content-Type: application/merge-patch+json"},
+		{"PATCH", "/{providerId}", `{}`, "Idempotency-Key: k"},
+		{"DELETE", "/{providerId}", "", "Idempotency-Key: k"},
+		{"GET", "/{providerId}", "", "Idempotency-Key: k"},
+		{"GET", "", "", "Idempotency-Key: k"},
+		{"POST", "", `{"providerType":"Hospital"}`, "Idempotency-Key: two words"},
+		{"POST", "", `{"providerType":"Hospital"}`, `Idempotency-Key: "two words"`},
+		{"POST", "", `{"providerType":"Pharmacy"}`, `Idempotency-Key: "two words"`},
+		{"POST", "", `{"providerType":"Hospital"}`, `Idempotency-Key: one`},
+		{"POST", "", `{"providerType":"Pharmacy"}`, `Idempotency-Key: "one"`},
+		{"POST", "", `{"providerType":"Hospital"}`, `If-None-Match: *`},
+		{"POST", "", `{"providerType":"Hospital"}`, `If-Match: "1"`},
+		{"GET", "/{providerId}", "", `If-Match: "1"`},
+		{"GET", "/{providerId}", "", `If-None-Match: W/"1"`},
+		{"GET", "/{providerId}", "", `If-None-Match: "1-gzip", "9"`},
+		{"GET", "/{providerId}", "", `If-None-Match: "11"`},
+		{"GET", "/{providerId}", "", "If-None-Match: nothing"},
+		{"GET", "/{providerId}", "", "If-Modified-Since: Thu, 26 Nov 2026 12:00:00 GMT"},
+		{"GET", "", "", `If-None-Match: "1"`},
+		{"GET", "/{providerId}/history", "", `If-None-Match: "1"`},
+		{"PATCH", "/{providerId}", `{}`, `If-None-Match: "1"`},
+		{"PATCH", "/{providerId}", `{}`, "If-Unmodified-Since: Thu, 26 Nov 2026 12:00:00 GMT"},
+		{"PATCH", "/{providerId}", `{`, `If-Range: "1"`},
+		{"PATCH", "/{providerId}", `{}`, `If-Match: W/"1"`},
+		{"PATCH", "/{providerId}", `{}`, `If-Match: "1-gzip"`},
+		{"PATCH", "/{providerId}", `{}`, `If-Match: "9", "1"`},
+		{"PATCH", "/{providerId}", `{}`, `If-Match: x"1"`},
+		{"PATCH", "/{providerId}", `{}`, `If-Match: "a"1"`},
+		{"DELETE", "/{providerId}", "", `If-Match: "9"`},
+		{"DELETE", "/{providerId}", "", "If-Unmodified-Since: Thu, 26 Nov 2026 12:00:00 GMT"},
+		{"PATCH", "/{providerId}?x=1", `{}`, ""},
+		{"GET", "/{providerId}?x=1", "", ""},
+		{"GET", "?x=%zz", "", ""},
+		{"GET", "?limit=5&limit=6", "", ""},
+		{"GET", "?city=x&limit=0", "", ""},
+		{"PATCH", "/{providerId}", ``, ""},
+		{"PATCH", "/{providerId}", `null`, ""},
+		{"PATCH", "/{providerId}", `{} {}`, ""},
+		{"PATCH", "/{providerId}", "{\"city\":\"\xff\"}", ""},
+		{"PATCH", "/me", `{"city":1}`, "If-Match: nothing"},
 	} {
 		send := func(url, key string, customer client.CustomerID, id client.ProviderID) string {
 			request, err := http.NewRequestWithContext(t.Context(), test.method, url+"/v2/customers/"+customer.String()+"/providers"+strings.ReplaceAll(test.path, "{providerId}", id.String()), strings.NewReader(test.body))
@@ -100,7 +162,7 @@ func TestInMemoryRejectsWhatTheServerRejects(t *testing.T) {
 				t.Fatal(err)
 			}
 			var told client.ValidationErrorResponse
-			if err := json.Unmarshal(body, &told); err != nil || told.Message == "" {
+			if err := json.Unmarshal(body, &told); response.StatusCode >= 400 && test.method != "HEAD" && (err != nil || told.Message == "") {
 				t.Errorf("%d: %s", response.StatusCode, body)
 			}
 			var fields []string
@@ -108,7 +170,9 @@ func TestInMemoryRejectsWhatTheServerRejects(t *testing.T) {
 				fields = append(fields, fmt.Sprint(field.Path, " ", field.Code))
 			}
 			slices.Sort(fields)
-			return fmt.Sprint(response.StatusCode, " ", told.Code, " ", fields)
+			allowed := strings.Split(response.Header.Get("Allow"), ", ")
+			slices.Sort(allowed)
+			return fmt.Sprint(response.StatusCode, " ", told.Code, " ", fields, " ", allowed)
 		}
 		want, got := send(server.url, serverKey, serverCustomer, serverID), send(memory.URL, clienttest.Key, memoryCustomer, made.ID)
 		if diff := cmp.Diff(want, got); diff != "" {

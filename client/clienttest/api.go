@@ -68,12 +68,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault, a.faults = a.faults[0], a.faults[1:]
 	}
 	a.mu.Unlock()
-	routes := http.HandlerFunc(a.route)
+	handler := http.Handler(http.HandlerFunc(a.route))
 	if fault != nil {
-		fault(w, r, routes)
+		fault(w, r, handler)
 		return
 	}
-	routes(w, r)
+	handler.ServeHTTP(w, r)
 }
 
 const (
@@ -82,43 +82,63 @@ const (
 	historyPath = recordPath + "/history"
 )
 
-// route gives the request an ID, checks it, and calls the operation.
+// newMux returns the handler of every path.
+func (a *API) newMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	for path, operations := range map[string]map[string]func(*call) *rejection{
+		listPath:    {"GET": a.list, "POST": a.create},
+		recordPath:  {"GET": a.get, "PATCH": a.update, "DELETE": a.delete},
+		historyPath: {"GET": a.history},
+	} {
+		methods := []string{"OPTIONS", "HEAD"}
+		for method, operation := range operations {
+			methods = append(methods, method)
+			mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) { a.handle(w, r, method, path, operation) })
+		}
+		slices.Sort(methods)
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			if r.Method == http.MethodOptions {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			reject(w, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "This path does not support this method; the header Allow lists the methods that it supports.")
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		reject(w, http.StatusNotFound, "PATH_NOT_FOUND", "The API has no such path.")
+	})
+	return mux
+}
+
+// route gives the request an ID, and calls the handler of its path.
 func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get("X-Request-Id")
 	if len(id) != 36 || uuid.Validate(id) != nil {
 		id = uuid.Must(uuid.NewV7()).String()
 	}
 	w.Header().Set("X-Request-Id", id)
-	mux := http.NewServeMux()
-	for pattern, operation := range map[string]func(*call) *rejection{
-		"GET " + listPath: a.list, "POST " + listPath: a.create,
-		"GET " + recordPath: a.get, "PATCH " + recordPath: a.update, "DELETE " + recordPath: a.delete,
-		"GET " + historyPath: a.history,
-	} {
-		_, path, _ := strings.Cut(pattern, " ")
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("X-Api-Key") != Key {
-				reject(w, http.StatusUnauthorized, "UNAUTHORIZED", "The API key is not that of the test.")
-				return
-			}
-			body, failure := a.contract.check(r, path)
-			if failure == nil {
-				c := &call{w: w, r: r, body: body, requestID: id}
-				c.customer, _ = client.ParseCustomerID(r.PathValue("id"))
-				c.provider, _ = client.ParseProviderID(r.PathValue("providerId"))
-				a.mu.Lock()
-				failure = operation(c)
-				a.mu.Unlock()
-			}
-			if failure != nil {
-				failure.write(w)
-			}
-		})
+	a.mux.ServeHTTP(w, r)
+}
+
+// handle checks a request to an operation, and calls that.
+func (a *API) handle(w http.ResponseWriter, r *http.Request, method, path string, operation func(*call) *rejection) {
+	if r.Header.Get("X-Api-Key") != Key {
+		reject(w, http.StatusUnauthorized, "UNAUTHORIZED", "The API key is not that of the test.")
+		return
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		reject(w, http.StatusNotFound, "PATH_NOT_FOUND", "The API has no such path.")
-	})
-	mux.ServeHTTP(w, r)
+	body, failure := a.contract.check(r, method, path)
+	if failure == nil {
+		c := &call{w: w, r: r, body: body, requestID: w.Header().Get("X-Request-Id")}
+		c.customer, _ = client.ParseCustomerID(r.PathValue("id"))
+		c.provider, _ = client.ParseProviderID(r.PathValue("providerId"))
+		a.mu.Lock()
+		failure = operation(c)
+		a.mu.Unlock()
+	}
+	if failure != nil {
+		failure.write(w)
+	}
 }
 
 // call is a request that keeps the contract.
@@ -188,7 +208,7 @@ func (a *API) create(c *call) *rejection {
 		return noCustomer
 	}
 	body, _ := json.Marshal(c.body)
-	key := c.r.Header.Get("Idempotency-Key")
+	key := idempotencyKey(c.r.Header)
 	if before, ok := a.created[key]; ok && key != "" {
 		if before.customer != c.customer || before.body != string(body) {
 			return reused
@@ -208,6 +228,15 @@ func (a *API) create(c *call) *rejection {
 		a.created[key] = creation{c.customer, string(body), r.id}
 	}
 	return c.respondCreated(r)
+}
+
+// idempotencyKey returns the text of the header, which may be in quotes.
+func idempotencyKey(header http.Header) string {
+	key, quoted := strings.CutPrefix(header.Get("Idempotency-Key"), `"`)
+	if quoted {
+		key = strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(strings.TrimSuffix(key, `"`))
+	}
+	return key
 }
 
 // first returns the record as it was created.
@@ -322,7 +351,8 @@ func (c *call) precondition(r *record) *rejection {
 	return nil
 }
 
-var ownTag = regexp.MustCompile(`"([1-9][0-9]{0,18})"`)
+// ownTag matches the ETag of a version, also as a proxy that compresses responses rewrites it.
+var ownTag = regexp.MustCompile(`"([1-9][0-9]{0,18})(?:[-;]{1,2}[a-z]{1,8})?"`)
 
 func versions(header string) (all []int64) {
 	for _, match := range ownTag.FindAllStringSubmatch(header, -1) {

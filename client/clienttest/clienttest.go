@@ -1,6 +1,6 @@
 // Package clienttest is the API in memory, for the tests of programs that use package client. It has the operations and the rules of
-// the contract: a request that the API would reject is rejected here, with the same status and code. It has no database, and
-// nothing of the server.
+// the contract: a request that the API would reject is rejected here, with the same status and code. It is less strict with what package
+// client cannot send, such as JSON with a property twice. It has no database, and nothing of the server.
 //
 //	api := clienttest.New(t)
 //	c := api.Client()
@@ -30,6 +30,7 @@ type API struct {
 
 	t         testing.TB
 	contract  *contract
+	mux       *http.ServeMux
 	mu        sync.Mutex
 	customers map[client.CustomerID]bool
 	records   map[client.ProviderID]*record
@@ -46,6 +47,7 @@ func New(t testing.TB) *API {
 		t.Fatal(err)
 	}
 	a := &API{t: t, contract: contract, customers: map[client.CustomerID]bool{}, records: map[client.ProviderID]*record{}, created: map[string]creation{}}
+	a.mux = a.newMux()
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	a.URL = server.URL

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/client"
@@ -42,36 +45,26 @@ var filterOptions = &openapi3filter.Options{
 	},
 }
 
-// check returns what in a request breaks the contract, with what a caller sees of it, and the body.
-func (c *contract) check(r *http.Request, path string) (body map[string]any, failure *rejection) {
+// check returns what in a request to an operation breaks the contract, with what a caller sees of it, and the body.
+func (c *contract) check(r *http.Request, method, path string) (body map[string]any, failure *rejection) {
 	item := c.document.Paths.Value(path)
-	operation := item.GetOperation(r.Method)
-	parameters := map[string]string{"id": r.PathValue("id"), "providerId": r.PathValue("providerId")}
+	operation := item.GetOperation(method)
+	if failure := unsupportedCondition(operation, r.Header); failure != nil {
+		return nil, failure
+	}
+	text, failure := readBody(operation, r)
+	if failure != nil {
+		return nil, failure
+	}
 	input := &openapi3filter.RequestValidationInput{
-		Request: r, PathParams: parameters, Options: filterOptions,
-		Route: &routers.Route{Spec: c.document, Path: path, PathItem: item, Method: r.Method, Operation: operation},
+		Request: r, PathParams: map[string]string{"id": r.PathValue("id"), "providerId": r.PathValue("providerId")}, Options: filterOptions,
+		Route: &routers.Route{Spec: c.document, Path: path, PathItem: item, Method: method, Operation: operation},
 	}
 	found := map[string]client.FieldError{}
-	for name := range r.URL.Query() {
-		if operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil {
-			add(found, []string{name}, "unknown_parameter", "is not a query parameter of this operation")
-		}
-	}
-	for _, parameter := range operation.Parameters {
-		if err := openapi3filter.ValidateParameter(context.Background(), input, parameter.Value); err != nil {
-			collect(found, []string{parameter.Value.Name}, err)
-		}
+	if failure := checkParameters(found, input); failure != nil {
+		return nil, failure
 	}
 	if operation.RequestBody != nil {
-		text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, 64<<10))
-		switch {
-		case err != nil:
-			return nil, &rejection{http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE", "The body is larger than 65536 bytes.", nil}
-		case !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"):
-			return nil, &rejection{http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "Send the body as JSON.", nil}
-		case !json.Valid(text):
-			return nil, &rejection{http.StatusBadRequest, "BAD_REQUEST", "The body is not JSON.", nil}
-		}
 		r.Body = io.NopCloser(bytes.NewReader(text))
 		if err := openapi3filter.ValidateRequestBody(context.Background(), input, operation.RequestBody.Value); err != nil {
 			collect(found, nil, err)
@@ -83,6 +76,64 @@ func (c *contract) check(r *http.Request, path string) (body map[string]any, fai
 		return nil, invalid(slices.SortedFunc(maps.Values(found), func(a, b client.FieldError) int { return slices.Compare(a.Path, b.Path) }))
 	}
 	return body, nil
+}
+
+// unsupportedCondition rejects a header that the operation would ignore, although the caller relies on it.
+func unsupportedCondition(operation *openapi3.Operation, header http.Header) *rejection {
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Idempotency-Key"} {
+		if len(header.Values(name)) > 0 && operation.Parameters.GetByInAndName(openapi3.ParameterInHeader, name) == nil {
+			return &rejection{http.StatusBadRequest, "UNSUPPORTED_PRECONDITION", "This operation does not support " + name + ". Nothing was changed; send the request without that header.", nil}
+		}
+	}
+	return nil
+}
+
+// readBody returns the body of an operation that has one.
+func readBody(operation *openapi3.Operation, r *http.Request) ([]byte, *rejection) {
+	if operation.RequestBody == nil {
+		return nil, nil
+	}
+	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	encoding, charset := r.Header.Get("Content-Encoding"), strings.ToLower(parameters["charset"])
+	switch {
+	case encoding != "" && !strings.EqualFold(encoding, "identity"):
+		return nil, &rejection{http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "Send the body as it is, without a Content-Encoding.", nil}
+	case err != nil || operation.RequestBody.Value.Content[media] == nil || charset != "" && charset != "utf-8" && charset != "utf8":
+		return nil, &rejection{http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "Send the body as JSON in UTF-8, and say so in the header Content-Type.", nil}
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, 64<<10))
+	switch {
+	case err != nil:
+		return nil, &rejection{http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE", "The body is larger than 65536 bytes.", nil}
+	case !json.Valid(text) || !utf8.Valid(text):
+		return nil, &rejection{http.StatusBadRequest, "BAD_REQUEST", "The body is not JSON.", nil}
+	}
+	return text, nil
+}
+
+// checkParameters checks the path, the headers and the query. An operation without query parameters ignores them all.
+func checkParameters(found map[string]client.FieldError, input *openapi3filter.RequestValidationInput) *rejection {
+	operation := input.Route.Operation
+	query, err := url.ParseQuery(input.Request.URL.RawQuery)
+	hasQuery := slices.ContainsFunc(operation.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.In == openapi3.ParameterInQuery })
+	if err != nil && hasQuery {
+		return &rejection{http.StatusBadRequest, "BAD_REQUEST", "The query cannot be read.", nil}
+	}
+	for name, values := range query {
+		switch {
+		case !hasQuery:
+		case operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil:
+			add(found, []string{name}, "unknown_parameter", "is not a query parameter of this operation")
+		case len(values) > 1:
+			add(found, []string{name}, "duplicate_parameter", "must be there once")
+		}
+	}
+	for _, parameter := range operation.Parameters {
+		if err := openapi3filter.ValidateParameter(context.Background(), input, parameter.Value); err != nil {
+			collect(found, []string{parameter.Value.Name}, err)
+		}
+	}
+	return nil
 }
 
 // collect adds the errors in err, which are below a path. Their own texts can hold what was sent.
