@@ -169,8 +169,8 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metr
 	if err != nil {
 		return nil, err
 	}
-	ready := &readiness{probe: st.Ping, now: time.Now}
-	recorder.Serve(st.Stats, verifier.Cached, func() bool { return !leaving.Load() && ready.check(context.Background()) == nil })
+	ready := &readiness{probe: st.Ping}
+	recorder.Serve(st.Stats, verifier.Cached, func() bool { return !leaving.Load() && ready.scrape() })
 	return api.New(api.Config{
 		Contract: doc,
 		Docs:     pages,

@@ -124,7 +124,7 @@ func (m *Metrics) Serve(store func() provider.Stats, cachedKeys func() int, read
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	m.registry.MustRegister(
-		gauge("carecycle_ready", "1 if /readyz says that the server is ready, else 0.", func() float64 {
+		gauge("carecycle_ready", "1 if /readyz says that the server is ready, 0 if not, or not within 2 seconds.", func() float64 {
 			if ready() {
 				return 1
 			}
@@ -132,7 +132,7 @@ func (m *Metrics) Serve(store func() provider.Stats, cachedKeys func() int, read
 		}),
 		gauge("carecycle_api_keys_cached", "API keys in memory.", func() float64 { return float64(cachedKeys()) }),
 		gauge("carecycle_store_queued_changes", "Changes that wait for a transaction.", func() float64 { return float64(store().Queued) }),
-		gauge("carecycle_store_connections_in_use", "Connections to the database that are in use; SQLite's: those for reading.", func() float64 { return float64(store().Connections) }),
+		gauge("carecycle_store_connections_in_use", "Connections to the database that are in use; SQLite's: those for reading that are in use or waited for.", func() float64 { return float64(store().Connections) }),
 		gauge("carecycle_store_connections_max", "The largest number of such connections.", func() float64 { return float64(store().MaxConnections) }),
 		gauge("carecycle_store_schema_version", "The version of the database's schema that this program uses.", func() float64 { return float64(store().SchemaVersion) }),
 	)
