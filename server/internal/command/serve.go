@@ -113,8 +113,8 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 			log.Warn("waiting for the database", "reason", reason, "address", public.Addr().String())
 		},
 	}
-	started := false
-	err = c.withNewStore(ctx, o, func(st store) error {
+	var started atomic.Bool
+	serve := func(st store) error {
 		if s.Demo {
 			if err := demo(ctx, st, public.Addr().String(), io.out); err != nil {
 				return fmt.Errorf("prepare the demo: %w", err)
@@ -145,12 +145,13 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		default:
 			handler.set(ready)
 		}
-		started = true
+		started.Store(true)
 		log.Info("listening", attributes...)
 		notifySystemd(daemon.SdNotifyReady, log)
 		return servers.serveUntilDone(ctx)
-	})
-	if !started && ctx.Err() != nil { // stopped while it was starting
+	}
+	err = endWithin(ctx, stopTimeout, func() error { return c.withNewStore(ctx, o, serve) })
+	if !started.Load() && ctx.Err() != nil { // stopped while it was starting
 		return nil
 	}
 	return err

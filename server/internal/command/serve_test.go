@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -72,6 +73,49 @@ func TestStop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStopIsBounded stops a server with a request that never ends, and then a database that never closes.
+func TestStopIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		hang := make(chan struct{})
+		public := newPipes()
+		log, stopping := slog.New(slog.DiscardHandler), new(atomic.Bool)
+		servers := newServers(log, stopping, endpoint{public, httpServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }), log)})
+		servers.shutdownDelay = maxShutdownDelay
+		var requestsEnded time.Duration
+		var served error
+		start := time.Now()
+		stopped := make(chan error)
+		go func() {
+			stopped <- endWithin(ctx, stopTimeout, func() error {
+				servers.start()
+				served, requestsEnded = servers.serveUntilDone(ctx), time.Since(start)
+				<-hang
+				return nil
+			})
+		}()
+		c := public.dial()
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		stop()
+		if err := <-stopped; err == nil || !strings.Contains(err.Error(), "the database was not closed 28s after the signal") {
+			t.Errorf("got %v, want an error that names the database", err)
+		}
+		synctest.Wait()
+		if took := time.Since(start); took+logCloseTimeout >= 30*time.Second || took != stopTimeout {
+			t.Errorf("it took %v to stop", took)
+		}
+		if served == nil || !strings.Contains(served.Error(), "requests were still in flight 24s after the signal") || requestsEnded > requestsTimeout {
+			t.Errorf("the requests ended after %v: %v", requestsEnded, served)
+		}
+		close(hang)
+	})
 }
 
 // caller is one end of a connection to a server.

@@ -26,7 +26,8 @@ const (
 	maxHeaderBytes    = 16 << 10
 	drainDelay        = 250 * time.Millisecond // for callers to close their connections before the server does
 	maxShutdownDelay  = 20 * time.Second
-	stopTimeout       = 28 * time.Second // for the whole stop: Kubernetes and others kill after 30 seconds
+	requestsTimeout   = 24 * time.Second // after the signal, for the requests in flight
+	stopTimeout       = 28 * time.Second // after the signal, for everything but the log: Kubernetes and others kill after 30 seconds
 )
 
 func listen(flag string, a address) (net.Listener, error) {
@@ -160,7 +161,7 @@ func (s *servers) serveUntilDone(ctx context.Context) error {
 		notifySystemd(daemon.SdNotifyStopping, s.log)
 	case err = <-s.failed:
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestsTimeout)
 	defer cancel()
 	s.leaving.Store(true)
 	if err == nil && s.shutdownDelay > 0 {
@@ -177,13 +178,31 @@ func (s *servers) serveUntilDone(ctx context.Context) error {
 	s.callers.waitUntilClosed(drainDelay)
 
 	if stopErr := s.public.server.Shutdown(limited); stopErr != nil && !errors.Is(stopErr, net.ErrClosed) {
-		err = errors.Join(err, fmt.Errorf("stop: requests were still in flight %v after the signal: %w", stopTimeout, stopErr))
+		err = errors.Join(err, fmt.Errorf("stop: requests were still in flight %v after the signal: %w", requestsTimeout, stopErr))
 	}
 	s.close()
 	if err == nil {
 		s.log.Info("stopped")
 	}
 	return err
+}
+
+// endWithin runs f, and gives up waiting for it when ctx has been done for that long. What f has not closed by then, such as a database that
+// hangs, ends with the process: an acknowledged change is on disk.
+func endWithin(ctx context.Context, timeout time.Duration, f func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(timeout):
+		return fmt.Errorf("stop: the database was not closed %v after the signal; every acknowledged change is in it", timeout)
+	}
 }
 
 // close ends the servers at once. It can be called again.
