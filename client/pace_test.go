@@ -65,10 +65,10 @@ func TestCrowdUnderARateLimit(t *testing.T) {
 	const callers, perMinute, calls = 64, 600, 3000
 	for name, test := range map[string]struct {
 		api      *limitedAPI
-		rejected float64 // of all requests
+		rejected float64 // of all requests, at most: some more than are seen, which depends on the order in which goroutines run
 	}{
-		"told by headers":    {&limitedAPI{perMinute: perMinute, latency: 20 * time.Millisecond}, 0.02},
-		"told from afar":     {&limitedAPI{perMinute: perMinute, latency: 300 * time.Millisecond}, 0.02},
+		"told by headers":    {&limitedAPI{perMinute: perMinute, latency: 20 * time.Millisecond}, 0.04},
+		"told from afar":     {&limitedAPI{perMinute: perMinute, latency: 300 * time.Millisecond}, 0.04},
 		"told by rejections": {&limitedAPI{perMinute: perMinute, latency: 20 * time.Millisecond, silent: true}, 0.1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestCrowdUnderARateLimit(t *testing.T) {
 				if share > test.rejected {
 					t.Errorf("%.1f %% of the requests were rejected", 100*share)
 				}
-				if spread := slices.Max(each) - slices.Min(each); !test.api.silent && spread > 2 {
+				if spread := slices.Max(each) - slices.Min(each); !test.api.silent && spread > 4 {
 					t.Errorf("from %d to %d calls a caller", slices.Min(each), slices.Max(each))
 				}
 			})

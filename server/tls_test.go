@@ -94,9 +94,8 @@ func TestTLS(t *testing.T) {
 		t.Errorf("certificate %d, want the last good one", serial)
 	}
 	get()
-	if n := strings.Count(p.stderr.String(), "the new certificate cannot be used"); n != 1 {
-		t.Errorf("the log tells %d times of a certificate that cannot be used:\n%s", n, p.stderr)
-	}
+	const unusable = "the new certificate cannot be used"
+	p.stderr.waitFor(t, unusable)
 	if err := os.Remove(certFile); err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +105,9 @@ func TestTLS(t *testing.T) {
 		t.Error("TLS 1.1 is accepted")
 	}
 	p.end(t, syscall.SIGTERM)
+	if n := strings.Count(p.stderr.String(), unusable); n != 1 {
+		t.Errorf("the log reports %d times a certificate that cannot be used:\n%s", n, p.stderr)
+	}
 }
 
 func TestTLSMisuse(t *testing.T) {
@@ -161,19 +163,16 @@ func TestShutdownDelay(t *testing.T) {
 		t.Fatal(err)
 	}
 	await.State(t, "the server is not ready", func() bool { got, err := status("/readyz"); return err != nil || got == http.StatusServiceUnavailable })
-	served := false
-	for {
-		begin := time.Since(signalled)
+	served, refused, began := false, time.Duration(0), time.Since(signalled)
+	await.State(t, "no more connections are accepted", func() bool {
 		got, err := status("/livez")
-		if err != nil {
-			if begin < delay/2 { // a busy machine may send it late
-				t.Errorf("no response %v after the signal: %v", begin, err)
-			}
-			break
-		}
-		served = served || got == http.StatusOK
+		refused, served = time.Since(signalled), served || got == http.StatusOK
+		return err != nil
+	})
+	if refused < delay {
+		t.Errorf("a connection was refused %v after the signal, want %v at least", refused, delay)
 	}
-	if !served {
+	if !served && began < delay/2 { // a busy machine may send the first request late
 		t.Error("nothing was served after the signal")
 	}
 	if err := p.Wait(); err != nil {
