@@ -38,8 +38,8 @@ type Client struct {
 	quota     *quota
 }
 
-// New returns a Client that sends the key, which begins with cc_. Without options it calls DefaultBaseURL, gives each
-// attempt DefaultTimeout, and makes up to DefaultAttempts of them within DefaultElapsed. It opens no connection.
+// New returns a Client that sends the key, which begins with cc_. Without WithBaseURL it calls the vendor's server, DefaultBaseURL. Without
+// other options it gives each attempt DefaultTimeout, and makes up to DefaultAttempts of them within DefaultElapsed. It opens no connection.
 //
 // An invalid key or option is an error, which holds neither the key nor the option's value.
 func New(apiKey string, options ...Option) (*Client, error) {

@@ -1,12 +1,14 @@
 // Package client is a client for the careCycle customer provider API: the vendor's, or any server of the same contract.
 //
-//	go get github.com/carecycle/provider-api/client
+// Nothing is published yet: the README says how to import the package from a clone.
+//
+// Without [WithBaseURL] a Client calls the vendor's server, [DefaultBaseURL], and sends the key to it. Name your own server with that option.
 //
 // # Updating a provider
 //
 // Create one [Client] with your organization's key, and use it in the whole program:
 //
-//	c, err := client.New(os.Getenv("CARECYCLE_API_KEY"))
+//	c, err := client.New(os.Getenv("CARECYCLE_API_KEY"), client.WithBaseURL("https://providers.example.com"))
 //	if err != nil {
 //		return err
 //	}
