@@ -224,17 +224,23 @@ func TestLongestPages(t *testing.T) {
 	}
 }
 
+// serveWithout serves pages, but for the one at the cursor: the connection is lost, until lost is false.
+func serveWithout(t *testing.T, cursor string, pages *pager) (c *client.Client, lost *atomic.Bool) {
+	t.Helper()
+	lost = new(atomic.Bool)
+	lost.Store(true)
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if lost.Load() && r.URL.Query().Get("cursor") == cursor {
+			panic(http.ErrAbortHandler)
+		}
+		pages.ServeHTTP(w, r)
+	}, client.WithoutRetries()), lost
+}
+
 // TestResume ends a walk in the middle, and goes on where it ended.
 func TestResume(t *testing.T) {
 	server := &pager{pages: []string{list("c1", named(1), named(2)), list("c2", named(3)), list("", named(4))}}
-	var lost atomic.Bool
-	lost.Store(true)
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if lost.Load() && r.URL.Query().Get("cursor") == "c2" {
-			panic(http.ErrAbortHandler)
-		}
-		server.ServeHTTP(w, r)
-	}, client.WithoutRetries())
+	c, lost := serveWithout(t, "c2", server)
 	var got []string
 	walk := func(filter client.ProviderFilter) (last error) {
 		for record, err := range c.Providers(t.Context(), customerID, filter) {
@@ -271,14 +277,7 @@ func TestResume(t *testing.T) {
 
 func TestResumeAHistory(t *testing.T) {
 	server := &pager{pages: []string{list("c1", entry), list("", entry)}}
-	var lost atomic.Bool
-	lost.Store(true)
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if lost.Load() && r.URL.Query().Get("cursor") == "c1" {
-			panic(http.ErrAbortHandler)
-		}
-		server.ServeHTTP(w, r)
-	}, client.WithoutRetries())
+	c, lost := serveWithout(t, "c1", server)
 	err := lastOf(c.ProviderHistory(t.Context(), customerID, providerID))
 	wantKinds(t, err, client.ErrUnavailable)
 	lost.Store(false)

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -21,36 +20,33 @@ func (backupCommand) Help() string {
 
 // Run copies the database. It does not migrate it, so that a backup can be made before an upgrade.
 func (b backupCommand) Run(ctx context.Context, c *commands, std streams) error {
-	if c.Database.isPostgres() {
-		return wrongUsage(errors.New("backup: this database is PostgreSQL's; use pg_dump"))
-	}
-	return copyDatabase("backed up", std, func(progress func(copied, total int64)) (sqlite.Copied, error) {
-		copied, err := sqlite.Backup(ctx, string(c.Database), b.Dest, sqlite.CopyOptions{Replace: b.Force, Progress: progress})
-		if err != nil {
-			return copied, fmt.Errorf("backup: %w", err)
-		}
-		return copied, nil
+	return c.copyDatabase("backup", "pg_dump", "backed up", std, func(progress func(copied, total int64)) (sqlite.Copied, error) {
+		return sqlite.Backup(ctx, string(c.Database), b.Dest, sqlite.CopyOptions{Replace: b.Force, Progress: progress})
 	})
 }
 
-// copyDatabase shows the progress of a copy, and then what is in it.
-func copyDatabase(what string, std streams, run func(progress func(copied, total int64)) (sqlite.Copied, error)) error {
+// copyDatabase runs a command that copies a SQLite database, shows the progress, and then what is in the copy. postgres is the program that
+// does the same for PostgreSQL.
+func (c *commands) copyDatabase(command, postgres, done string, std streams, run func(progress func(copied, total int64)) (sqlite.Copied, error)) error {
+	if c.Database.isPostgres() {
+		return wrongUsage(fmt.Errorf("%s: this database is PostgreSQL's; use %s", command, postgres))
+	}
 	begin, screen, shown := time.Now(), &progress{out: std.err}, int64(0)
-	copied, err := run(func(done, total int64) {
+	copied, err := run(func(bytes, total int64) {
 		if shown == 0 {
 			screen.beginSize("copying", total)
 		}
-		screen.add(done - shown)
-		shown = done
-		if done == total {
+		screen.add(bytes - shown)
+		shown = bytes
+		if bytes == total {
 			screen.end()
 		}
 	})
 	screen.end()
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", command, err)
 	}
-	_, err = fmt.Fprintf(std.err, "%s %s with %s: %s in %v\n", what, count(int(copied.Records), "record"), count(int(copied.Versions), "version"),
+	_, err = fmt.Fprintf(std.err, "%s %s with %s: %s in %v\n", done, count(int(copied.Records), "record"), count(int(copied.Versions), "version"),
 		count(int(copied.Bytes), "byte"), time.Since(begin).Round(time.Millisecond))
 	return err
 }

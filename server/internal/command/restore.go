@@ -2,8 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 )
@@ -20,17 +18,10 @@ func (restoreCommand) Help() string {
 
 // Run copies the backup. Whatever opens the database next migrates it.
 func (r restoreCommand) Run(ctx context.Context, c *commands, std streams) error {
-	if c.Database.isPostgres() {
-		return wrongUsage(errors.New("restore: this database is PostgreSQL's; use pg_restore"))
-	}
-	if err := c.ensureDirectory(); err != nil {
-		return err
-	}
-	return copyDatabase("restored", std, func(progress func(copied, total int64)) (sqlite.Copied, error) {
-		copied, err := sqlite.Restore(ctx, string(c.Database), r.Src, sqlite.CopyOptions{Replace: r.Force, Progress: progress})
-		if err != nil {
-			return copied, fmt.Errorf("restore: %w", err)
+	return c.copyDatabase("restore", "pg_restore", "restored", std, func(progress func(copied, total int64)) (sqlite.Copied, error) {
+		if err := c.ensureDirectory(); err != nil {
+			return sqlite.Copied{}, err
 		}
-		return copied, nil
+		return sqlite.Restore(ctx, string(c.Database), r.Src, sqlite.CopyOptions{Replace: r.Force, Progress: progress})
 	})
 }
