@@ -5,16 +5,22 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/carecycle/provider-api/client"
 	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/browsertest"
+	"github.com/carecycle/provider-api/server/internal/dashboard"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+	"github.com/google/uuid"
 )
 
 // look saves a picture of a page for each width and colour scheme, if the environment variable SCREENSHOTS names a directory.
@@ -29,10 +35,7 @@ func look(t *testing.T, ctx context.Context, name string) {
 			if _, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 844, DeviceScaleFactor: 1}); err != nil {
 				t.Fatal(err)
 			}
-			preference := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}}
-			if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, preference); err != nil {
-				t.Fatal(err)
-			}
+			prefer(t, ctx, colours)
 			screen, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: new(true)})
 			if err != nil {
 				t.Fatal(err)
@@ -41,6 +44,15 @@ func look(t *testing.T, ctx context.Context, name string) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// prefer sets the colour scheme that the browser prefers.
+func prefer(t *testing.T, ctx context.Context, colours string) {
+	t.Helper()
+	preference := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}}
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, preference); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -107,6 +119,51 @@ func testInBrowser(t *testing.T, kind string) {
 	}
 	if kind == "SQLite" { // once is enough
 		testGenerateKey(t, ctx, s.url)
+		t.Run("pages are accessible", func(t *testing.T) { testAccessible(t, ctx, s, number, customer, id) })
+	}
+}
+
+// testAccessible has axe-core look at every page, in both colour schemes.
+func testAccessible(t *testing.T, ctx context.Context, s *site, organization int64, customer, id uuid.UUID) {
+	axe := browsertest.Axe(t)
+	keys, err := s.store.ListKeys(t.Context(), apikey.Key{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := account.Invite(t.Context(), s.store, account.User{Email: "new@example.com", Operator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := dashboard.Routes()
+	fill := strings.NewReplacer("{$}", "", "{organization}", fmt.Sprint(organization), "{customer}", customer.String(), "{provider}", id.String(), "{key}", keys[0].ID, "{token}", token)
+	slices.SortStableFunc(routes, func(a, b dashboard.Route) int { return strings.Compare(fmt.Sprint(a.Anyone), fmt.Sprint(b.Anyone)) })
+	for _, route := range routes {
+		if route.Anyone { // they come last
+			if _, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path, isPage := strings.CutPrefix(route.Pattern, "GET ")
+		if !isPage || strings.HasSuffix(path, "/export") {
+			continue
+		}
+		path = fill.Replace(path)
+		if strings.Contains(path, "{") {
+			t.Errorf("%s has a part that the test does not know", path)
+		}
+		if err := chromedp.Do(ctx, chromedp.Navigate(s.url+path), browsertest.Shows("h1", "")); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		for _, colours := range []string{"light", "dark"} {
+			prefer(t, ctx, colours)
+			violations, err := browsertest.Violations(ctx, axe)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, violation := range violations {
+				t.Errorf("%s, %s: %s", path, colours, violation)
+			}
+		}
 	}
 }
 
