@@ -53,7 +53,10 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	recorder := httptest.NewRecorder()
 	t.api.ServeHTTP(recorder, inner)
 	response := recorder.Result()
-	response.Request = r
+	response.Request, response.Header = r, http.Header{}
+	for name, values := range recorder.Header() { // as a client that reads them from the network has them: ETag is Etag
+		response.Header[http.CanonicalHeaderKey(name)] = values
+	}
 	return response, nil
 }
 

@@ -70,7 +70,7 @@ func newSite(t *testing.T, kind string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	verifier := apikey.NewVerifier(store, time.Now, log)
 	t.Cleanup(verifier.Close)
 	counts := usage.NewRecorder(store, time.Now, log)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -41,13 +43,7 @@ func parsePages() map[string]*template.Template {
 }
 
 var functions = template.FuncMap{
-	"when": func(t time.Time) template.HTML {
-		if t.IsZero() {
-			return "never"
-		}
-		t = t.UTC()
-		return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), t.Format("2 Jan 2006, 15:04 UTC")))
-	},
+	"when": formatTime,
 	"section": func(p page, name, text string) section {
 		return section{p.Path(name), text, p.Section == name}
 	},
@@ -58,12 +54,41 @@ var functions = template.FuncMap{
 		return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), t.UTC().Format("2 Jan 2006")))
 	},
 	"percentile": percentile,
+	"searched": func(content any) string {
+		if search, ok := content.(searchPage); ok {
+			return search.Text
+		}
+		return ""
+	},
+	"property": func(p provider.Provider, name string) string {
+		id, _ := property.ByName(name)
+		text, _ := p.Values[id].Text()
+		return text
+	},
+	"text": func(text *string) string {
+		if text == nil {
+			return ""
+		}
+		return *text
+	},
+	"timestamp": func(text string) (template.HTML, error) {
+		t, err := time.Parse(time.RFC3339, text)
+		return formatTime(t), err
+	},
 	"permissions": func(p []apikey.Permission) string {
 		if slices.Contains(p, apikey.ProvidersWrite) {
 			return "read and change"
 		}
 		return "read"
 	},
+}
+
+func formatTime(t time.Time) template.HTML {
+	if t.IsZero() {
+		return "never"
+	}
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), t.Format("2 Jan 2006, 15:04 UTC")))
 }
 
 // page is what layout.html shows.
@@ -125,6 +150,11 @@ var done = map[string]string{
 	"password": "Your password is changed, and your other sessions have ended.",
 	"ended":    "The session has ended.",
 
+	"saved":     "The change is saved.",
+	"created":   "The provider is added.",
+	"deleted":   "The provider is deleted.",
+	"unchanged": "Nothing was changed, so nothing was saved.",
+	"changed":   "Somebody has changed the provider in the meantime, so it was not deleted. Look at it again.",
 	"role":      "The role is changed.",
 	"cancelled": "The invitation is cancelled.",
 }
@@ -145,7 +175,9 @@ type failure struct {
 func failureOf(err error) failure {
 	var oversize *http.MaxBytesError
 	switch {
-	case errors.Is(err, errPageNotFound), errors.Is(err, account.ErrNotFound), errors.Is(err, apikey.ErrNotFound):
+	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrOutcomeUnknown):
+		return unavailablePage(errors.Is(err, client.ErrOutcomeUnknown))
+	case errors.Is(err, client.ErrNotFound), errors.Is(err, errPageNotFound), errors.Is(err, account.ErrNotFound), errors.Is(err, apikey.ErrNotFound):
 		return failure{http.StatusNotFound, "There is no such page", "The address may be incomplete, or what was here may be gone. Start again from the dashboard."}
 	case errors.Is(err, errForbidden):
 		return failure{http.StatusForbidden, "You may not do this", "Your role in this organization does not include it. Ask an owner of the organization to change your role."}
@@ -154,13 +186,18 @@ func failureOf(err error) failure {
 	case errors.As(err, &oversize):
 		return failure{http.StatusRequestEntityTooLarge, "This is too large", "Nothing was changed. Go back, and send less."}
 	}
-	switch provider.CodeOf(err) {
-	case provider.CodeUnavailable:
-		return failure{http.StatusServiceUnavailable, "The database cannot be reached", "Nothing was changed. Try again in a few seconds."}
-	case provider.CodeOutcomeUnknown:
-		return failure{http.StatusServiceUnavailable, "The database did not respond in time", "It is not known whether the change was made. Look at the record, or the key, before you repeat it."}
+	switch code := provider.CodeOf(err); code {
+	case provider.CodeUnavailable, provider.CodeOutcomeUnknown:
+		return unavailablePage(code == provider.CodeOutcomeUnknown)
 	}
 	return failure{http.StatusInternalServerError, "Something went wrong", "It is a fault of the server and is in its log. Nothing else is known about it here; try again."}
+}
+
+func unavailablePage(unknown bool) failure {
+	if unknown {
+		return failure{http.StatusServiceUnavailable, "The database did not respond in time", "It is not known whether the change was made. Look at the record, or the key, before you repeat it."}
+	}
+	return failure{http.StatusServiceUnavailable, "The database cannot be reached", "Nothing was changed. Try again in a few seconds."}
 }
 
 // fail sends the page of an error, or the sign-in page to a stranger.

@@ -93,6 +93,7 @@ func TestPlans(t *testing.T) {
 		"the first of an export": {"Incremental Sort", "Sort Key", "Presorted Key", "Index Cond: (organization_id = $1)"}, // the customers of an organization
 		"the next of an export":  {"Incremental Sort", "Sort Key", "Presorted Key"},
 
+		"the first customers":     {"Index Cond: (organization_id = $1)"},    // up to the limit
 		"invitations":             {"Index Cond: (organization_id = $1)"},    // all of an organization
 		"the next organization":   {"Seq Scan on organizations", "Sort Key"}, // one row of each table
 		"keys of no organization": {"Seq Scan"},                              // all keys

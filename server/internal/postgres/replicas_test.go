@@ -230,6 +230,14 @@ func (r *replicas) RemoveUsage(ctx context.Context, resolution usage.Resolution,
 	return r.next().RemoveUsage(ctx, resolution, before)
 }
 
+func (r *replicas) ListCustomers(ctx context.Context, organization int64, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return r.next().ListCustomers(ctx, organization, after, limit)
+}
+
+func (r *replicas) CustomerOf(ctx context.Context, organization int64, id uuid.UUID) (uuid.UUID, error) {
+	return r.next().CustomerOf(ctx, organization, id)
+}
+
 func (r *replicas) Ping(ctx context.Context) error { return r.next().Ping(ctx) }
 
 func (r *replicas) Verify(ctx context.Context, report func(provider.Problem)) (provider.Verified, error) {

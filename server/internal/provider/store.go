@@ -53,6 +53,15 @@ type Store interface {
 	// and one without a record for each customer that has none. It starts after the last one before, nil for the first.
 	ListAll(ctx context.Context, organization int64, after *CustomerRecord, limit int) ([]CustomerRecord, error)
 
+	// ListCustomers returns the customers of an organization, with or without records: at most limit, in the order of their IDs, after
+	// one. The zero ID is for the first.
+	ListCustomers(ctx context.Context, organization int64, after uuid.UUID, limit int) ([]uuid.UUID, error)
+
+	// CustomerOf returns the customer of an organization who has the record with the ID.
+	//
+	// Errors: CodeNotFound.
+	CustomerOf(ctx context.Context, organization int64, id uuid.UUID) (uuid.UUID, error)
+
 	// Owners returns the organizations that have or had a record with the ID, in the order of their numbers. It is for the
 	// operator.
 	Owners(ctx context.Context, id uuid.UUID) ([]Owner, error)

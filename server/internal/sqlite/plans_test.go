@@ -53,8 +53,9 @@ func TestPlans(t *testing.T) {
 		"expired sessions":    removeExpiredSessions,
 		"a seen session":      updateSession,
 		"an invitation":       findInvitation,
-		"invitations":         listInvitations,
-		"added use of keys":   addUsage, "use of keys": selectUsage, "old use of keys": removeUsage,
+		"the customers":       listCustomers, "the customer of a record": customerOf,
+		"invitations":       listInvitations,
+		"added use of keys": addUsage, "use of keys": selectUsage, "old use of keys": removeUsage,
 		"a cancelled invitation": removeInvitation,
 	}
 	// What a statement may do although it looks expensive.

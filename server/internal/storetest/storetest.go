@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"Clock", testClock},
 		{"Import", testImport},
 		{"Export", testExport},
+		{"Customers", testCustomers},
 		{"Organization", testOrganization},
 		{"Concurrency", testConcurrency},
 		{"Cancel", testCancel},

@@ -1,0 +1,199 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/carecycle/provider-api/client"
+	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/google/uuid"
+)
+
+// pageSize is how many customers, providers or events a page shows.
+const pageSize = 25
+
+// customersPage is the customers of an organization, in the order of their IDs.
+type customersPage struct {
+	Customers []uuid.UUID
+	More      string // the path of the next page, or ""
+}
+
+func (d *Dashboard) listCustomers(r *request) error {
+	after, _ := uuid.Parse(r.FormValue("after")) // the first page, if it is none
+	customers, err := d.Store.ListCustomers(r.Context(), r.organization.Organization, after, pageSize+1)
+	if err != nil {
+		return err
+	}
+	content := customersPage{Customers: customers}
+	if len(customers) > pageSize {
+		content.Customers = customers[:pageSize]
+		content.More = r.path("customers") + "?after=" + customers[pageSize-1].String()
+	}
+	return r.render(http.StatusOK, "customers.html", "Customers", content)
+}
+
+// path returns the path of a page of the organization.
+func (r *request) path(parts ...string) string {
+	return organizationPath(r.organization.Organization, parts...)
+}
+
+// searchPage is what a search has found.
+type searchPage struct {
+	Text     string
+	Found    []provider.Provider
+	Searched int    // how many records were looked at
+	After    string // where to go on, or "" if all were looked at
+}
+
+// The bounds of one search by name. No index of names is kept, as every change of a record would pay for it; so a search reads
+// records, up to a number that takes a fraction of a second, and a person who wants more goes on.
+const (
+	maxSearched = 20_000
+	maxFound    = 50
+	searchPiece = 500
+)
+
+// search finds a customer or a provider by ID, and providers by a part of their name. It is a form that is sent, not a query in the
+// address, so that no name is in the log of a proxy.
+func (d *Dashboard) search(r *request) error {
+	text := strings.TrimSpace(r.PostFormValue("text"))
+	if id, err := uuid.Parse(text); err == nil {
+		return r.findID(id)
+	}
+	content := searchPage{Text: text}
+	if text == "" {
+		return r.redirect(r.path("customers"))
+	}
+	after, err := parsePosition(r.PostFormValue("after"))
+	if err != nil {
+		return errPageNotFound
+	}
+	for content.Searched < maxSearched && len(content.Found) < maxFound {
+		records, err := d.Store.ListAll(r.Context(), r.organization.Organization, after, searchPiece)
+		if err != nil {
+			return err
+		}
+		for _, record := range records {
+			content.Searched++
+			after = &record
+			if record.Record != nil && nameContains(record.Record, text) {
+				if content.Found = append(content.Found, *record.Record); len(content.Found) == maxFound {
+					break
+				}
+			}
+		}
+		if content.After = formatPosition(after); len(records) < searchPiece && len(content.Found) < maxFound {
+			content.After = ""
+			break
+		}
+	}
+	return r.render(http.StatusOK, "customers-search.html", "Search", content)
+}
+
+// nameContains reports whether the name of a provider or its practice contains the text, whatever the case.
+func nameContains(p *provider.Provider, text string) bool {
+	for _, id := range []property.ID{property.ProviderName, property.PracticeName} {
+		if name, ok := p.Values[id].Text(); ok && strings.Contains(strings.ToLower(name), strings.ToLower(text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// position is where a search goes on.
+type position struct {
+	Customer  uuid.UUID `json:"c"`
+	CreatedAt time.Time `json:"t,omitzero"`
+	ID        uuid.UUID `json:"i,omitzero"`
+}
+
+func formatPosition(at *provider.CustomerRecord) string {
+	if at == nil {
+		return ""
+	}
+	p := position{Customer: at.CustomerID}
+	if at.Record != nil {
+		p.CreatedAt, p.ID = at.Record.CreatedAt, at.Record.ID
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func parsePosition(text string) (*provider.CustomerRecord, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var p position
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return nil, err
+	}
+	at := &provider.CustomerRecord{CustomerID: p.Customer}
+	if p.ID != uuid.Nil {
+		at.Record = &provider.Provider{ID: p.ID, CustomerID: p.Customer, CreatedAt: p.CreatedAt}
+	}
+	return at, nil
+}
+
+// findID goes to the provider or the customer with an ID.
+func (r *request) findID(id uuid.UUID) error {
+	customer, err := r.dashboard.Store.CustomerOf(r.Context(), r.organization.Organization, id)
+	switch {
+	case err == nil:
+		return r.redirect(r.path("customers", customer.String(), "providers", id.String()))
+	case provider.CodeOf(err) == provider.CodeNotFound:
+		return r.redirect(r.path("customers", id.String()))
+	}
+	return err
+}
+
+// customerPage is the providers of a customer, the newest first.
+type customerPage struct {
+	Customer  string
+	Providers []*client.Record
+	Types     []string
+	Type      string // the filters, "" for none
+	Active    string
+	More      string // the path of the next page, or ""
+}
+
+// client returns a client of the API, and a context with which it calls as the user.
+func (r *request) client() (*client.Client, context.Context) {
+	return r.dashboard.client, api.As(r.Request, r.caller(r.user, r.organization))
+}
+
+func (d *Dashboard) showCustomer(r *request) error {
+	customer, err := client.ParseCustomerID(r.PathValue("customer"))
+	if err != nil {
+		return errPageNotFound
+	}
+	content := customerPage{Customer: customer.String(), Types: property.Table[property.ProviderType].Enum, Type: r.FormValue("type"), Active: r.FormValue("active")}
+	filter := client.ProviderFilter{Cursor: r.FormValue("cursor"), PageSize: pageSize}
+	if content.Type != "" {
+		filter.ProviderType = new(client.ProviderType(content.Type))
+	}
+	if content.Active != "" {
+		filter.IsActive = new(content.Active == "yes")
+	}
+	c, ctx := r.client()
+	for page, err := range c.ProviderPages(ctx, customer, filter) {
+		if err != nil {
+			return err
+		}
+		content.Providers = page.Items
+		if page.NextCursor != "" {
+			query := url.Values{"cursor": {page.NextCursor}, "type": {content.Type}, "active": {content.Active}}
+			content.More = r.path("customers", customer.String()) + "?" + query.Encode()
+		}
+		break
+	}
+	return r.render(http.StatusOK, "customers-customer.html", "Customer", content)
+}

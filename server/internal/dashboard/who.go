@@ -1,0 +1,47 @@
+package dashboard
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+)
+
+// who returns what people call who made a change, by the ID in the history. It keeps what it has found in names.
+func (r *request) who(names map[string]string, id *string) (string, error) {
+	switch {
+	case id == nil:
+		return "the operator", nil
+	case names[*id] != "":
+		return names[*id], nil
+	}
+	name, err := r.nameOf(*id)
+	names[*id] = name
+	return name, err
+}
+
+func (r *request) nameOf(id string) (string, error) {
+	if strings.HasPrefix(id, account.IDPrefix) {
+		u, err := r.dashboard.Store.UserByID(r.Context(), id)
+		switch {
+		case errors.Is(err, account.ErrNotFound):
+			return id, nil
+		case err != nil:
+			return "", err
+		case u.Operator:
+			return "the operator", nil
+		case u.Role(r.organization.Organization) == "":
+			return "a former member", nil
+		}
+		return u.Email, nil
+	}
+	key, err := r.dashboard.Store.KeyByID(r.Context(), id)
+	switch {
+	case errors.Is(err, apikey.ErrNotFound), err == nil && key.Organization != r.organization.Organization:
+		return "the key " + id, nil
+	case err != nil:
+		return "", err
+	}
+	return "the key " + key.Name, nil
+}
