@@ -8,7 +8,7 @@ BUILD := CGO_ENABLED=0 go build -trimpath
 SBOM := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build reproducible dist vuln bench scale fuzz torture
+.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build reproducible dist vuln bench scale fuzz torture upgrade
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ fuzz: ## run each fuzz test for FUZZTIME (60s)
 torture: TORTURE ?= 10m
 torture: ## kill the server and its database under load for TORTURE (10m), and look for lost changes
 	TORTURE=$(TORTURE) go test ./server -race -count=1 -v -timeout 0 -run '^TestCrash$$'
+
+upgrade: ## replace the program before the newest migration by this one, under load (needs PostgreSQL and a complete clone)
+	UPGRADE=1 go test ./server -race -count=1 -v -run '^TestRollingUpgrade$$'
 
 scale: SCALE ?= 1000000
 scale: ## measure every operation with SCALE records (1000000) next to a hundredth of them

@@ -19,6 +19,8 @@ func TestExitCodes(t *testing.T) {
 	}
 	query(t, damaged, "DELETE FROM provider_events")
 	fine := migrated(t, filepath.Join(directory, "fine.db"))
+	due := migrated(t, filepath.Join(directory, "due.db"))
+	query(t, due, "DELETE FROM carecycle_schema_versions WHERE version_id > 3")
 	got := map[int]bool{}
 	for _, tt := range []struct {
 		line string
@@ -30,6 +32,7 @@ func TestExitCodes(t *testing.T) {
 		{"export --organization nobody --database " + fine, 1},
 		{"serve --port 80", 2},
 		{"verify --database " + damaged, 3},
+		{"migrate --status --database " + due, 4},
 	} {
 		p := program(directory, strings.Fields(tt.line)...)
 		p.Run() // an exit code is an error

@@ -30,6 +30,7 @@ const (
 	Failure = 1 // one line on standard error says what and what to do
 	Usage   = 2 // wrong usage
 	Damaged = 3 // verify has found problems
+	Due     = 4 // migrate --status has found a migration to apply
 )
 
 // program is the program's documented name. It does not follow the name of the file, so that messages are the same everywhere.
@@ -53,7 +54,7 @@ type commands struct {
 	Restore       restoreCommand       `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
 	Verify        verifyCommand        `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
 	Purge         purgeCommand         `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
-	Migrate       migrateCommand       `cmd:"" help:"Bring the database's schema up to date, and do nothing else."`
+	Migrate       migrateCommand       `cmd:"" help:"Bring the database's schema up to date, and do nothing else; or say what that would do."`
 	Completion    completionCommand    `cmd:"" help:"Print a script for a shell, which then completes commands and flags."`
 	Complete      completeCommand      `cmd:"" hidden:""`
 	Man           manCommand           `cmd:"" help:"Print the manual page."`

@@ -68,5 +68,7 @@ Example:
 {{end}}.SH EXIT STATUS
 0 if the work is done, 1 if it failed, 2 for wrong usage, 3 if
 .B verify
-has found a problem.
+has found a problem, 4 if
+.B migrate \-\-status
+has found a migration to apply.
 `))

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
@@ -57,7 +56,7 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) (tab
 		return "", err
 	}
 	if version > newestVersion {
-		return "", fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newestVersion)
+		return "", schema.Newer(version, newestVersion)
 	}
 	if version < newestVersion { // nearly never; otherwise there is no lock to wait for
 		if _, err = migrator.Up(ctx); err != nil {

@@ -63,6 +63,13 @@ type Options struct {
 	Waiting func(reason string)
 }
 
+func (o Options) latest(dsn string) func() (string, error) {
+	if o.Latest != nil {
+		return o.Latest
+	}
+	return func() (string, error) { return dsn, nil }
+}
+
 // Store is a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
 	now    func() time.Time // nil for the database's clock
@@ -80,11 +87,7 @@ type Store struct {
 //
 // Errors tell the operator what to do. They hold nothing of the URL but its hosts, its database and its user.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	latest := o.Latest
-	if latest == nil {
-		latest = func() (string, error) { return dsn, nil }
-	}
-	config, err := parse(dsn, latest)
+	config, err := parse(dsn, o.latest(dsn))
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}

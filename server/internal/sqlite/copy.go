@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -196,7 +197,7 @@ func checkBackup(c *sqlite.Conn) error {
 	case version == 0:
 		return errors.New("it is no database of this program; name another file")
 	case version > newestVersion:
-		return newerSchema(version)
+		return schema.Newer(version, newestVersion)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 
@@ -53,7 +52,7 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 	case err != nil || version == newestVersion:
 		return err
 	case version > newestVersion:
-		return newerSchema(version)
+		return schema.Newer(version, newestVersion)
 	}
 	_, err = migrator.Up(ctx)
 	return err
@@ -61,10 +60,6 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 
 // newestVersion is the schema's version after all migrations.
 var newestVersion = schema.NewestVersion(migrations)
-
-func newerSchema(version int64) error {
-	return fmt.Errorf("its schema, version %d, was made by a newer version of this program, which knows up to %d; install the newer program", version, newestVersion)
-}
 
 // oldVersionTable is goose's own name of the table of versions, which the first databases have.
 const oldVersionTable = "goose_db_version"
@@ -80,11 +75,16 @@ func renameVersionTable(c *sqlite.Conn) error {
 	return sqlitex.ExecuteTransient(c, "ALTER TABLE "+oldVersionTable+" RENAME TO "+schema.VersionTable, nil)
 }
 
-// schemaVersion returns the newest migration that was applied, 0 in a new file.
-func schemaVersion(c *sqlite.Conn) (version int64, err error) {
-	table := ""
+// versionTable returns the name of the table of versions, which is empty in a new file.
+func versionTable(c *sqlite.Conn) (table string, err error) {
 	err = sqlitex.ExecuteTransient(c, "SELECT name FROM sqlite_schema WHERE name IN ('"+schema.VersionTable+"', '"+oldVersionTable+"')",
 		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error { table = s.ColumnText(0); return nil }})
+	return table, err
+}
+
+// schemaVersion returns the newest migration that was applied, 0 in a new file.
+func schemaVersion(c *sqlite.Conn) (version int64, err error) {
+	table, err := versionTable(c)
 	if err != nil || table == "" {
 		return 0, err
 	}
