@@ -45,19 +45,18 @@ func TestRollingUpgrade(t *testing.T) {
 		t.Logf("migrate %v: %s%s", arguments, p.stdout, p.stderr)
 		return p.ProcessState.ExitCode()
 	}
-	if code := migrate("--status"); code != 4 {
-		t.Fatalf("exit code %d of migrate --status: no migration is due after the older program", code)
-	}
-	key := newKeyBy(t, older, database)
-	a := account{first, "acme", key}
-	load := startLoad(t, key, []string{a.newRecord().path(), a.newRecord().path(), a.newRecord().path(), a.newRecord().path()})
+	key := runOlder(t, older, "", "keys", "create", "--organization", "acme", "--name", "test", "--rate-limit", "0", "--database", database)
+	runOlder(t, older, `{"id":"`+exampleID+`","customerId":"`+exampleID+`","providerType":"Hospital"}`, "import", "-", "--organization", "acme", "--database", database)
+	load := startLoad(t, key, pathOf(exampleID, exampleID), 4)
 
 	load.through(first, second)
-	if code := migrate("--dry-run"); code != 0 {
-		t.Errorf("exit code %d of migrate --dry-run", code)
-	}
-	if code := migrate(); code != 0 {
-		t.Errorf("exit code %d of migrate", code)
+	for _, step := range []struct {
+		arguments []string
+		code      int
+	}{{[]string{"--dry-run"}, 0}, {[]string{"--status"}, 4}, {nil, 0}, {[]string{"--status"}, 0}} {
+		if code := migrate(step.arguments...); code != step.code {
+			t.Errorf("exit code %d of migrate %v, want %d", code, step.arguments, step.code)
+		}
 	}
 	load.through(first, second)
 	third, _ := serve(os.Args[0])
@@ -102,12 +101,14 @@ func buildOlder(t *testing.T) (path string) {
 	return path
 }
 
-// newKeyBy has a program create a key without a limit.
-func newKeyBy(t *testing.T, path, database string) string {
+// runOlder runs a command of the older program, as this one would migrate the database.
+func runOlder(t *testing.T, path, stdin string, arguments ...string) (stdout string) {
 	t.Helper()
-	out, err := exec.Command(path, "keys", "create", "--organization", "acme", "--name", "test", "--rate-limit", "0", "--database", database).Output()
+	c := exec.Command(path, arguments...)
+	c.Stdin = strings.NewReader(stdin)
+	out, err := c.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%q: %v", arguments, err)
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -122,12 +123,12 @@ type load struct {
 	idle    sync.RWMutex // read-locked during a request
 }
 
-// startLoad starts a caller for each of the paths, who waits for servers.
-func startLoad(t *testing.T, key string, paths []string) *load {
+// startLoad starts callers, who wait for servers.
+func startLoad(t *testing.T, key, path string, callers int) *load {
 	l := &load{t: t}
 	l.servers.Store(new([]*server))
 	t.Cleanup(l.stop)
-	for _, path := range paths {
+	for range callers {
 		l.callers.Go(func() {
 			for n := 0; !l.ended.Load() && !t.Failed(); n++ {
 				l.send(n, key, path)
