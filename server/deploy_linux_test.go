@@ -41,6 +41,28 @@ func TestUnitSecurity(t *testing.T) {
 	}
 }
 
+// TestUnits has systemd read the units, which must not name a directive that it does not know.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	needs(t, "systemd-analyze", "systemd")
+	directory := t.TempDir()
+	verify := exec.Command("systemd-analyze", "verify", "--man=no")
+	for _, name := range []string{"carecycle-server.service", "carecycle-server.socket"} {
+		text, err := os.ReadFile(filepath.Join("deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		installed := filepath.Join(directory, name)
+		if err := os.WriteFile(installed, bytes.ReplaceAll(text, []byte("/usr/local/bin/carecycle-server"), []byte(os.Args[0])), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		verify.Args = append(verify.Args, installed)
+	}
+	if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestServiceManager starts the server as systemd does: it reports when it is ready and when it stops, and its log has priorities.
 func TestServiceManager(t *testing.T) {
 	t.Parallel()

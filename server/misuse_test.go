@@ -54,6 +54,8 @@ func TestMisuse(t *testing.T) {
 		"serve --addr=":                            "--addr: it must be HOST:PORT",
 		"serve --addr 127.0.0.1:70000":             "--addr: it must be HOST:PORT",
 		"serve --admin-addr=":                      "--admin-addr: it must be HOST:PORT",
+		"serve --admin-addr systemd":               "--admin-addr: systemd passes the socket of --addr only",
+		"serve --demo --addr systemd":              "--demo serves on loopback only, such as 127.0.0.1:8080, not on systemd",
 		"serve --admin-addr no":                    "--admin-addr: it must be HOST:PORT",
 		"serve --trusted-proxies 10.0.0.1":         "--trusted-proxies: it must be a network in CIDR notation",
 		"serve --trusted-proxies 10.0.0.1/8":       "--trusted-proxies: it must be a network in CIDR notation",

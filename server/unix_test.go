@@ -13,14 +13,21 @@ import (
 	"github.com/carecycle/provider-api/server/internal/await"
 )
 
-// TestUnixSocket serves on a socket, and replaces one that a killed server has left.
-func TestUnixSocket(t *testing.T) {
-	t.Parallel()
-	directory, err := os.MkdirTemp("", "socket") // a socket's path is at most 100 characters long
+// shortDirectory returns a directory for a socket, whose path is at most 100 characters long.
+func shortDirectory(t *testing.T) string {
+	t.Helper()
+	directory, err := os.MkdirTemp("", "socket")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(directory) })
+	return directory
+}
+
+// TestUnixSocket serves on a socket, and replaces one that a killed server has left.
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	directory := shortDirectory(t)
 	path := filepath.Join(directory, "api.sock")
 	through := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)

@@ -10,13 +10,19 @@ import (
 	"unicode"
 )
 
-// address is the HOST:PORT of a listener, or unix: and the path of a socket. An empty host means every interface; port 0 means any free
-// port.
+// address is the HOST:PORT of a listener, unix: and the path of a socket, or systemd. An empty host means every interface; port 0 means
+// any free port.
 type address string
+
+// fromSystemd is the address of the socket that the service manager has opened.
+const fromSystemd address = "systemd"
 
 // UnmarshalText checks a flag's value. An empty one would be a random port on every interface.
 func (a *address) UnmarshalText(text []byte) error {
 	*a = address(text)
+	if *a == fromSystemd {
+		return nil
+	}
 	if path, ok := a.socket(); ok {
 		if !filepath.IsAbs(path) || hasBlanks(path) {
 			return errors.New("a socket must have an absolute path, such as unix:/run/carecycle/api.sock")
@@ -53,6 +59,9 @@ type adminAddress struct {
 func (a *adminAddress) UnmarshalText(text []byte) error {
 	if a.off = string(text) == "off"; a.off {
 		return nil
+	}
+	if address(text) == fromSystemd {
+		return errors.New("systemd passes the socket of --addr only; give HOST:PORT, or off")
 	}
 	if err := a.address.UnmarshalText(text); err != nil {
 		return fmt.Errorf("%w; off switches the listener off", err)

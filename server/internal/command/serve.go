@@ -24,7 +24,7 @@ import (
 )
 
 type serveCommand struct {
-	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH" help:"Where to serve the API. Default: 127.0.0.1:8080."`
+	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH|systemd" help:"Where to serve the API; systemd for the socket that it passes. Default: 127.0.0.1:8080."`
 	AdminAddr      adminAddress  `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics; keep it private. Default: 127.0.0.1:9090."`
 	Dashboard      string        `default:"admin" enum:"admin,public,off" placeholder:"WHERE" help:"Where to serve the dashboard: at the admin address, at the public one, or off. Default: admin."`
 	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address."`
@@ -88,6 +88,9 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	handler := newSwitchable(api.Starting(api.Config{Log: log, Metrics: recorder, Proxies: s.proxies()}))
 	servers := newServers(log, &stopping, endpoint{public, httpServer(closeWhen(&stopping, handler), log)})
 	servers.leaving, servers.shutdownDelay = &leaving, s.ShutdownDelay
+	if s.Addr == fromSystemd {
+		servers.startPatience = startPatience
+	}
 	attributes := []any{"address", public.Addr().String(), "version", programVersion()}
 	if s.TLSCert != "" {
 		certificate, err := newCertificate(s.TLSCert, s.TLSKey, log)
@@ -145,6 +148,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		default:
 			handler.set(ready)
 		}
+		close(servers.opened)
 		started.Store(true)
 		log.Info("listening", attributes...)
 		notifySystemd(daemon.SdNotifyReady, log)

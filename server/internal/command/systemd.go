@@ -2,10 +2,14 @@ package command
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/coreos/go-systemd/v22/journal"
 )
@@ -15,6 +19,21 @@ func notifySystemd(state string, log *slog.Logger) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Warn("the service manager could not be notified", "error", err)
 	}
+}
+
+// listenFromSystemd returns the listener that the service manager has opened. It stays open there, so that callers wait while the
+// server restarts.
+func listenFromSystemd() (net.Listener, error) {
+	listeners, err := activation.Listeners()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--addr systemd: %w", err)
+	case len(listeners) == 0:
+		return nil, errors.New("--addr systemd: no socket was passed; start the server by its .socket unit, or give HOST:PORT")
+	case len(listeners) > 1 || listeners[0] == nil:
+		return nil, errors.New("--addr systemd: one stream socket is needed; write one line ListenStream= to the .socket unit, and no other")
+	}
+	return listeners[0], nil
 }
 
 // logsToJournal reports whether w is standard error and the journal reads it.
