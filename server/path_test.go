@@ -11,7 +11,7 @@ import (
 // The errors of a path.
 var (
 	providerNotFound = problem("NOT_FOUND", "This customer has no such provider.")
-	pathNotFound     = problem("PATH_NOT_FOUND", "The API has no such path; check the base URL and the path. The paths are listed at /docs.")
+	pathNotFound     = problem("PATH_NOT_FOUND", "The API has no such path; check the base URL and the path. The paths are listed in openapi.yaml.")
 	methodNotAllowed = problem("METHOD_NOT_ALLOWED", "This path does not support this method; the header Allow lists the methods that it supports.")
 )
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -95,5 +97,70 @@ func TestTrustedProxies(t *testing.T) {
 				t.Errorf("no request from %s, or one from an address that a caller wrote, in\n%s", c.want, log)
 			}
 		})
+	}
+}
+
+// TestPathPrefix serves below a prefix, behind a proxy that passes paths on as they are and has another site at /.
+func TestPathPrefix(t *testing.T) {
+	t.Parallel()
+	s := serve(t, filepath.Join(t.TempDir(), "test.db"), "--path-prefix", "/care/api")
+	a := s.account("acme")
+	r := a.newRecord()
+	through := proxytest.Nginx(t, s.url, "} location = / { return 204;")
+	get := func(path string) (int, string) {
+		t.Helper()
+		response, err := through.Get(s.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(body)
+	}
+	for path, want := range map[string]int{
+		"/": 204, "/livez": 200, "/readyz": 200, "/care/api/livez": 404, "/care/api/readyz": 404,
+		r.path(): 404, "/care/api" + r.path(): 401, "/care/api/care/api" + r.path(): 404, "/care/apis" + r.path(): 404, "/care%2Fapi" + r.path(): 404, "/c%61re/api" + r.path(): 401,
+		"/docs": 404, "/openapi.yaml": 404, "/care/api/docs": 200, "/care/api": 404, "/care/api/": 404,
+	} {
+		if got, body := get(path); got != want || want == 404 && !strings.Contains(body, "PATH_NOT_FOUND") {
+			t.Errorf("%s: %d %s, want %d", path, got, body, want)
+		}
+	}
+	if _, document := get("/care/api/openapi.yaml"); !strings.Contains(document, "\nservers:\n  - url: /care/api\n    description: This server\n") {
+		t.Error("the contract does not list this server first")
+	}
+	_, page := get("/care/api/docs")
+	for _, link := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+		if status, _ := get(link[1]); status != http.StatusOK {
+			t.Errorf("%s, which the page links to: %d", link[1], status)
+		}
+	}
+
+	c, err := client.New(a.key, client.WithBaseURL(s.url+"/care/api"), client.WithHTTPClient(through))
+	if err != nil {
+		t.Fatal(err)
+	}
+	customer, id := r.ids()
+	if record, err := c.UpdateProvider(t.Context(), customer, id, client.ProviderUpdate{City: client.Set("Hamburg")}); err != nil || record.ETag != `"2"` {
+		t.Errorf("a change by the client: %v", err)
+	}
+	created := a.send(request{Method: http.MethodPost, Path: "/care/api/v2/customers/" + r.customer + "/providers", Body: `{"providerType":"Hospital"}`})
+	location := created.Header.Get("Location")
+	if got := a.send(request{Method: http.MethodGet, Path: location}); !strings.HasPrefix(location, "/care/api/v2/") || got.Status != http.StatusOK {
+		t.Errorf("created at %q: %d", location, got.Status)
+	}
+}
+
+// TestWithoutDocs switches the page off, and not the contract.
+func TestWithoutDocs(t *testing.T) {
+	t.Parallel()
+	s := serve(t, filepath.Join(t.TempDir(), "test.db"), "--docs", "off")
+	for path, want := range map[string]int{"/docs": 404, "/docs/": 404, "/docs/swagger-ui.css": 404, "/openapi.yaml": 200, "/openapi.json": 200} {
+		if got, err := http.Get(s.url + path); err != nil || got.Body.Close() != nil || got.StatusCode != want {
+			t.Errorf("%s: %v, %v, want %d", path, got, err, want)
+		}
 	}
 }

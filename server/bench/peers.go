@@ -46,7 +46,7 @@ func unbatched(ctx context.Context, database string) error {
 	if err != nil {
 		return err
 	}
-	pages, err := docs.New(providerapi.Contract, "")
+	pages, err := docs.New(providerapi.Contract, docs.Options{})
 	if err != nil {
 		return err
 	}

@@ -31,9 +31,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Config holds what an API needs. Every field but Usage and Proxies is required.
+// Config holds what an API needs. Every field but Prefix, Usage and Proxies is required.
 type Config struct {
 	Contract *openapi3.T
+	Prefix   string // of all paths but those of the probes, such as /api
 	Docs     docs.Pages
 	Store    provider.Store
 	Ready    func(context.Context) error // returns nil if a change could be saved now
@@ -62,7 +63,7 @@ func New(config Config) (*API, error) {
 	a := &API{Config: config, bodies: semaphore.NewWeighted(maxBodies), wrongKeys: summary{log: config.Log}, patchTypes: map[string][]string{}}
 	e := a.newEcho()
 	e.Binder = binder{}
-	e.Pre(decodePath, closeChunked)
+	e.Pre(decodePath, a.stripPrefix, closeChunked)
 	e.Use(a.acceptPatch)
 	middlewares, err := a.operationMiddlewares()
 	if err != nil {
@@ -75,8 +76,8 @@ func New(config Config) (*API, error) {
 	for path, page := range config.Docs {
 		e.Match(read, path, echo.WrapHandler(page), named("docs"))
 	}
-	e.Match(read, "/livez", handleLive, named("probe"))
-	e.Match(read, "/readyz", a.handleReady, named("probe"))
+	e.Match(read, livePath, handleLive, named("probe"))
+	e.Match(read, readyPath, a.handleReady, named("probe"))
 	a.Handler = e
 	return a, nil
 }
@@ -108,7 +109,7 @@ func (a *API) newEcho() *echo.Echo {
 func Starting(config Config) http.Handler {
 	a := &API{Config: config}
 	e := a.newEcho()
-	e.Match([]string{http.MethodGet, http.MethodHead}, "/livez", handleLive, named("probe"))
+	e.Match([]string{http.MethodGet, http.MethodHead}, livePath, handleLive, named("probe"))
 	e.RouteNotFound("/*", func(echo.Context) error { return provider.Unavailable(5*time.Second, errStarting) })
 	return e
 }

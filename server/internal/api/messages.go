@@ -34,7 +34,7 @@ var (
 	errNoCustomer = &problem{status: http.StatusNotFound, code: "NOT_FOUND", message: "There is no such customer."}
 	// errPathNotFound has a code of its own, so that a wrong base URL does not look like a deleted record.
 	errPathNotFound = &problem{status: http.StatusNotFound, code: "PATH_NOT_FOUND",
-		message: "The API has no such path; check the base URL and the path. The paths are listed at /docs."}
+		message: "The API has no such path; check the base URL and the path. The paths are listed in openapi.yaml."}
 	errMethodNotAllowed = &problem{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED",
 		message: "This path does not support this method; the header Allow lists the methods that it supports."}
 	errPreconditionFailed = &problem{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED",

@@ -51,7 +51,7 @@ func (a *API) CreateCustomerProvider(ctx context.Context, r gen.CreateCustomerPr
 	if err != nil {
 		return nil, err
 	}
-	return providerResponse{created}, nil
+	return createdResponse{providerResponse{created}, a.Prefix}, nil
 }
 
 // GetCustomerProvider implements [gen.StrictServerInterface].
@@ -140,15 +140,21 @@ func (p providerResponse) VisitUpdateCustomerProviderResponse(w http.ResponseWri
 	return p.write(w, http.StatusOK)
 }
 
-// VisitCreateCustomerProviderResponse writes a 201 with the record's path.
-func (p providerResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
-	w.Header().Set("Location", "/v2/customers/"+p.record.CustomerID.String()+"/providers/"+p.record.ID.String())
-	return p.write(w, http.StatusCreated)
-}
-
 func (p providerResponse) write(w http.ResponseWriter, status int) error {
 	setETag(w.Header(), p.record.Version)
 	return writeBody(w, status, func(b []byte) ([]byte, error) { return wire.AppendProvider(b, &p.record) })
+}
+
+// createdResponse is a new record, below the prefix of all paths.
+type createdResponse struct {
+	providerResponse
+	prefix string
+}
+
+// VisitCreateCustomerProviderResponse writes a 201 with the record's path.
+func (p createdResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", p.prefix+"/v2/customers/"+p.record.CustomerID.String()+"/providers/"+p.record.ID.String())
+	return p.write(w, http.StatusCreated)
 }
 
 // notModified is a 304 for a record of that version.

@@ -49,9 +49,35 @@ func decodePath(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		url := c.Request().URL
 		if strings.Contains(strings.ToLower(url.RawPath), "%2f") {
-			url.Path = "/%2f" // which no route has
+			url.Path = noPath
 		}
 		url.RawPath = ""
+		return next(c)
+	}
+}
+
+const (
+	livePath  = "/livez"
+	readyPath = "/readyz"
+	noPath    = "/%2f" // which no route has
+)
+
+// stripPrefix makes Echo route by what follows the prefix. The probes are without it.
+func (a *API) stripPrefix(next echo.HandlerFunc) echo.HandlerFunc {
+	if a.Prefix == "" {
+		return next
+	}
+	isProbe := func(path string) bool { return path == livePath || path == readyPath }
+	return func(c echo.Context) error {
+		url := c.Request().URL
+		if isProbe(url.Path) {
+			return next(c)
+		}
+		rest, found := strings.CutPrefix(url.Path, a.Prefix+"/")
+		url.Path = "/" + rest
+		if !found || isProbe(url.Path) {
+			url.Path = noPath
+		}
 		return next(c)
 	}
 }

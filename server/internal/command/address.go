@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -65,6 +66,20 @@ func (a *adminAddress) UnmarshalText(text []byte) error {
 	}
 	if err := a.address.UnmarshalText(text); err != nil {
 		return fmt.Errorf("%w; off switches the listener off", err)
+	}
+	return nil
+}
+
+// pathPrefix is what all paths begin with, such as /api.
+type pathPrefix string
+
+// A segment begins with a letter or a digit, so that none is .. or empty.
+var validPrefix = regexp.MustCompile(`^(/[A-Za-z0-9][A-Za-z0-9._~-]*)+$`)
+
+// UnmarshalText checks a flag's value.
+func (p *pathPrefix) UnmarshalText(text []byte) error {
+	if *p = pathPrefix(text); !validPrefix.Match(text) {
+		return errors.New("it must begin with a slash and end without one, such as /api, and have letters, digits, -, ., _ and ~ only")
 	}
 	return nil
 }

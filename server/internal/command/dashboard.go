@@ -15,11 +15,13 @@ func (s serveCommand) newDashboard(st store, ready *api.API, public string) (htt
 	isSecure := api.IsSecure(s.proxies())
 	config := dashboard.Config{
 		Store: st, API: ready, Limiter: apikey.NewLimiter(time.Now), Caller: api.CallerIP(s.proxies()), IsSecure: isSecure, Demo: s.Demo,
-		APIURL: func(*http.Request) string { return scheme(s.TLSCert != "") + public },
+		APIURL: func(*http.Request) string { return scheme(s.TLSCert != "") + public + string(s.PathPrefix) },
 	}
 	if s.Dashboard == "public" {
-		config.Docs = "/docs"
-		config.APIURL = func(r *http.Request) string { return scheme(isSecure(r)) + r.Host }
+		if s.Docs != "off" {
+			config.Docs = string(s.PathPrefix) + "/docs"
+		}
+		config.APIURL = func(r *http.Request) string { return scheme(isSecure(r)) + r.Host + string(s.PathPrefix) }
 	}
 	pages, err := dashboard.New(config)
 	if err != nil {

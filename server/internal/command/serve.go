@@ -29,6 +29,8 @@ type serveCommand struct {
 	Dashboard      string        `default:"admin" enum:"admin,public,off" placeholder:"WHERE" help:"Where to serve the dashboard: at the admin address, at the public one, or off. Default: admin."`
 	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address."`
 	TrustedProxies []network     `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
+	PathPrefix     pathPrefix    `placeholder:"PATH" help:"What is before the path of everything but the probes, such as /api behind a proxy that passes paths on as they are. Default: none."`
+	Docs           string        `enum:"on,off" default:"on" help:"Serve a page at /docs to read the contract and to send requests: on or off. Default: on."`
 	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Serve the API by TLS with this certificate, in PEM, its chain included. It is read again when it changes."`
 	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	ShutdownDelay  time.Duration `type:"days" default:"0s" placeholder:"DURATION" help:"How long to go on serving after SIGTERM, while /readyz fails so that proxies send no more requests; up to 20s."`
@@ -119,7 +121,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	var started atomic.Bool
 	serve := func(st store) error {
 		if s.Demo {
-			if err := demo(ctx, st, public.Addr().String(), io.out); err != nil {
+			if err := demo(ctx, st, public.Addr().String()+string(s.PathPrefix), io.out); err != nil {
 				return fmt.Errorf("prepare the demo: %w", err)
 			}
 		}
@@ -166,11 +168,11 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metr
 	if err != nil {
 		return nil, err
 	}
-	testKeys := ""
+	options := docs.Options{Prefix: string(s.PathPrefix), WithoutUI: s.Docs == "off"}
 	if s.Dashboard == "public" {
-		testKeys = dashboard.TestKeys
+		options.TestKeys = dashboard.TestKeys
 	}
-	pages, err := docs.New(providerapi.Contract, testKeys)
+	pages, err := docs.New(providerapi.Contract, options)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +180,7 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metr
 	recorder.Serve(st.Stats, verifier.Cached, func() bool { return !leaving.Load() && ready.scrape() })
 	return api.New(api.Config{
 		Contract: doc,
+		Prefix:   string(s.PathPrefix),
 		Docs:     pages,
 		Store:    st,
 		Ready: func(ctx context.Context) error {

@@ -61,7 +61,7 @@ func New(config Config) (*Dashboard, error) {
 	d := &Dashboard{Config: config}
 	var err error
 	d.client, err = client.New(apikey.Generate(), // which is not sent
-		client.WithBaseURL("http://api.invalid"), client.WithTransport(config.API.Transport()), client.WithoutRetries())
+		client.WithBaseURL("http://api.invalid"+config.API.Prefix), client.WithTransport(config.API.Transport()), client.WithoutRetries())
 	if err != nil {
 		return nil, fmt.Errorf("create the dashboard: %w", err)
 	}

@@ -75,7 +75,7 @@ func newSite(t *testing.T, kind string) *site {
 	t.Cleanup(verifier.Close)
 	counts := usage.NewRecorder(store, time.Now, log)
 	t.Cleanup(counts.Close)
-	reference, err := docs.New(providerapi.Contract, dashboard.TestKeys)
+	reference, err := docs.New(providerapi.Contract, docs.Options{TestKeys: dashboard.TestKeys})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/browsertest"
+	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -18,21 +19,22 @@ import (
 )
 
 // TestInBrowser reads the page and tries a request from it, in Chromium: the page works under its own policy, and
-// talks to the server that it came from.
+// talks to the server that it came from, below the prefix of its paths.
 func TestInBrowser(t *testing.T) {
 	tried := make(chan string, 1)
-	mux := newMux(t, providerapi.Contract)
+	const prefix = "/some/prefix"
+	mux := newMux(t, providerapi.Contract, docs.Options{Prefix: prefix})
 	mux.HandleFunc("PATCH /v2/customers/{id}/providers/{providerId}", func(w http.ResponseWriter, r *http.Request) {
 		tried <- r.URL.Path + " " + r.Header.Get("x-api-key")
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"notes":"the response"}`)
 	})
-	server := httptest.NewServer(mux)
+	server := httptest.NewServer(http.StripPrefix(prefix, mux))
 	t.Cleanup(server.Close)
 
 	ctx, problems := browsertest.New(t, server.URL)
 	err := chromedp.Do(ctx,
-		chromedp.Navigate(server.URL+"/docs"),
+		chromedp.Navigate(server.URL+prefix+"/docs"),
 		browsertest.Shows(".opblock-patch .opblock-summary", "Update customer provider"),
 		browsertest.Click(".opblock-patch .opblock-summary-control"),
 		browsertest.Shows(".opblock-body", `"providerType"`),
@@ -91,7 +93,7 @@ func TestInTheDark(t *testing.T) {
 // openOperation opens the documented operation on such a screen.
 func openOperation(t *testing.T, screen emulation.SetDeviceMetricsOverrideParams, colours string) context.Context {
 	t.Helper()
-	server := httptest.NewServer(newMux(t, providerapi.Contract))
+	server := httptest.NewServer(newMux(t, providerapi.Contract, docs.Options{}))
 	t.Cleanup(server.Close)
 	ctx, _ := browsertest.New(t, server.URL)
 	if _, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, screen); err != nil {

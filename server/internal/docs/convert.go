@@ -2,6 +2,7 @@ package docs
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// withThisServer returns the contract with another server before its own: the one that the reader has the document from.
-func withThisServer(contract []byte) ([]byte, error) {
+// withThisServer returns the contract with another server before its own: the one that the reader has the document from, which has the
+// prefix before each path.
+func withThisServer(contract []byte, prefix string) ([]byte, error) {
 	doc, err := parse(contract)
 	if err != nil {
 		return nil, err
@@ -23,7 +25,7 @@ func withThisServer(contract []byte) ([]byte, error) {
 	}
 	lines := bytes.SplitAfter(contract, []byte("\n"))
 	indentation := strings.Repeat(" ", servers.Column-1)
-	here := indentation + "- url: /\n" + indentation + "  description: This server\n"
+	here := indentation + "- url: " + cmp.Or(prefix, "/") + "\n" + indentation + "  description: This server\n"
 	return bytes.Join(slices.Insert(lines, servers.Line-1, []byte(here)), nil), nil
 }
 

@@ -22,10 +22,17 @@ import (
 // Pages are the handlers of GET and HEAD, by path. Package api registers each of them, and rejects other paths and methods.
 type Pages map[string]http.Handler
 
-// New returns the pages of a contract in YAML. testKeys is the path of the dashboard's page that creates a test key for the
-// reference, or "" if the dashboard is elsewhere. A further page is a further entry of the map below.
-func New(contract []byte, testKeys string) (Pages, error) {
-	contract, err := withThisServer(contract)
+// Options are those of New. The zero value is good.
+type Options struct {
+	Prefix    string // what is before each path, such as /api
+	WithoutUI bool   // the contract alone, without /docs
+	TestKeys  string // the path of the dashboard's page that creates a test key for the reference; "" if it is elsewhere
+}
+
+// New returns the pages of a contract in YAML. A further page is a further entry of the map below. The paths of the map are without the
+// prefix; links have it.
+func New(contract []byte, o Options) (Pages, error) {
+	contract, err := withThisServer(contract, o.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
@@ -33,29 +40,37 @@ func New(contract []byte, testKeys string) (Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("convert the contract to JSON: %w", err)
 	}
-	var page bytes.Buffer
-	if err := swaggerTemplate.Execute(&page, struct{ Title, TestKeys string }{title, testKeys}); err != nil {
-		return nil, fmt.Errorf("write the docs page: %w", err)
-	}
-
-	html := file("text/html; charset=utf-8", page.Bytes())
 	pages := Pages{
-		"/openapi.yaml":     file("application/yaml", contract),
-		"/openapi.json":     file("application/json", document),
-		"/docs":             html,
-		"/docs/":            html,
-		"/docs/swagger.css": file("text/css; charset=utf-8", swaggerCSS),
-		"/docs/swagger.js":  file("text/javascript; charset=utf-8", swaggerJS),
+		"/openapi.yaml": file("application/yaml", contract),
+		"/openapi.json": file("application/json", document),
 	}
-	// Of the files of Swagger UI, those that the page uses.
-	assets := v5emb.New(title, "/openapi.json", "/docs")
-	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"} {
-		pages["/docs/"+name] = assets
+	if !o.WithoutUI {
+		if err := pages.addUI(title, o); err != nil {
+			return nil, fmt.Errorf("write the docs page: %w", err)
+		}
 	}
 	for path, page := range pages {
 		pages[path] = withHeaders(page)
 	}
 	return pages, nil
+}
+
+// addUI adds the page /docs and the files that it loads.
+func (p Pages) addUI(title string, o Options) error {
+	var page bytes.Buffer
+	if err := swaggerTemplate.Execute(&page, map[string]string{"Title": title, "Prefix": o.Prefix, "TestKeys": o.TestKeys}); err != nil {
+		return err
+	}
+	html := file("text/html; charset=utf-8", page.Bytes())
+	p["/docs"], p["/docs/"] = html, html
+	p["/docs/swagger.css"] = file("text/css; charset=utf-8", swaggerCSS)
+	p["/docs/swagger.js"] = file("text/javascript; charset=utf-8", swaggerJS)
+	// Of the files of Swagger UI, those that the page uses.
+	assets := v5emb.New(title, "/openapi.json", "/docs")
+	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"} {
+		p["/docs/"+name] = assets
+	}
+	return nil
 }
 
 //go:embed swagger.html

@@ -133,7 +133,7 @@ func TestNewRefuses(t *testing.T) {
 		{"an alias", "servers:\n- url: /v2\nx: &a 1\ny: *a", "convert the contract to JSON: line 6: an alias; use $ref"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := docs.New([]byte(tt.contract), ""); err == nil || err.Error() != tt.want {
+			if _, err := docs.New([]byte(tt.contract), docs.Options{}); err == nil || err.Error() != tt.want {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})
@@ -191,14 +191,14 @@ func TestPageLoadsFromItsOwnServerOnly(t *testing.T) {
 // newServer serves the docs of a contract and returns its URL.
 func newServer(t *testing.T, contract []byte) string {
 	t.Helper()
-	s := httptest.NewServer(newMux(t, contract))
+	s := httptest.NewServer(newMux(t, contract, docs.Options{}))
 	t.Cleanup(s.Close)
 	return s.URL
 }
 
-func newMux(t *testing.T, contract []byte) *http.ServeMux {
+func newMux(t *testing.T, contract []byte, o docs.Options) *http.ServeMux {
 	t.Helper()
-	pages, err := docs.New(contract, "")
+	pages, err := docs.New(contract, o)
 	if err != nil {
 		t.Fatal(err)
 	}

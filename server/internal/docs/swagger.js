@@ -5,7 +5,7 @@ const testKeys = document.querySelector('meta[name="test-keys"]')?.content;
 
 const ui = SwaggerUIBundle({
   dom_id: "#swagger-ui",
-  url: "/openapi.json",
+  url: new URL("../openapi.json", document.currentScript.src).href,
   deepLinking: true,
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
