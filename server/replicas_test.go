@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgserver"
@@ -119,5 +122,43 @@ func TestReplicas(t *testing.T) {
 	replicas[0].mustRun("", "keys", "revoke", keyID)
 	for _, s := range replicas {
 		awaitStatus(t, http.StatusUnauthorized, func() response { return change(s, "revoked") })
+	}
+}
+
+// TestFleetRateLimit sends more requests than a key's limit allows, through three servers on a database: together they allow the limit.
+func TestFleetRateLimit(t *testing.T) {
+	t.Parallel()
+	const limit, requests, callers = 240, 600, 12
+	database := pgtest.New(t)
+	fleet := []*server{serve(t, database), serve(t, database), serve(t, database)}
+	key := strings.TrimSpace(fleet[0].mustRun("", "keys", "create", "--organization", "acme", "--name", "test", "--rate-limit", strconv.Itoa(limit)))
+	var allowed, rejected atomic.Int64
+	var all sync.WaitGroup
+	begin := time.Now()
+	for caller := range callers {
+		all.Go(func() {
+			for n := range requests / callers {
+				got, err := fleet[(caller+n)%3].try(request{Method: http.MethodGet, Path: pathOf(exampleID, exampleID), Key: key})
+				switch {
+				case err != nil:
+					t.Error(err)
+				case got.Status == http.StatusNotFound:
+					allowed.Add(1)
+				case got.Status == http.StatusTooManyRequests:
+					rejected.Add(1)
+				default:
+					t.Errorf("%d %s", got.Status, got.Body)
+				}
+				if header := got.Header.Get("RateLimit"); !regexp.MustCompile(`^"key";r=\d{1,3};t=\d+$`).MatchString(header) {
+					t.Errorf("RateLimit: %s", header)
+				}
+			}
+		})
+	}
+	all.Wait()
+	want := limit * (1 + time.Since(begin).Minutes())
+	t.Logf("%d allowed, %d rejected in %v; want %.0f", allowed.Load(), rejected.Load(), time.Since(begin), want)
+	if got := float64(allowed.Load()); got < 0.9*want || got > 1.1*want {
+		t.Errorf("%.0f requests were allowed, want %.0f", got, want)
 	}
 }

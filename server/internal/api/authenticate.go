@@ -62,7 +62,7 @@ func (a *API) verify(c echo.Context) (*apikey.Key, error) {
 // limit counts a use of the key, and tells its caller what is left of the limit, in the headers of
 // draft-ietf-httpapi-ratelimit-headers-10: q requests in w seconds; r more now, and all of them again in t seconds.
 func (a *API) limit(c echo.Context, key *apikey.Key) error {
-	allowance := a.Limiter.Allow(key)
+	allowance := a.Limiter.Allow(c.Request().Context(), key)
 	if key.RateLimit > 0 {
 		header, scratch := c.Response().Header(), [64]byte{}
 		b := strconv.AppendInt(append(scratch[:0], `"key";q=`...), int64(key.RateLimit), 10)

@@ -24,3 +24,10 @@ func (v *Verifier) PendingUses() int {
 
 // Use records a use of a key.
 func (v *Verifier) Use(id string) { v.uses.add(id, v.now()) }
+
+// Leases returns how many leases the Limiter has.
+func (l *Limiter) Leases() int {
+	l.leases.mu.Lock()
+	defer l.leases.mu.Unlock()
+	return len(l.leases.byKey)
+}

@@ -1,6 +1,8 @@
 package apikey
 
 import (
+	"context"
+	"log/slog"
 	"math"
 	"net/netip"
 	"sync"
@@ -14,34 +16,59 @@ const (
 	maxFailures       = 10_000 // networks
 )
 
-// Limiter limits how often a key may be used, and how often a caller may send wrong keys. It counts in this process alone and is safe
-// for concurrent use.
+// Limiter limits how often a key may be used, and how often a caller may send wrong keys. Wrong keys are counted in this process alone.
+// It is safe for concurrent use.
 type Limiter struct {
 	now      func() time.Time
 	keys     buckets[string] // by ID: no more than the store has
 	failures buckets[netip.Prefix]
+	leases   *leases // nil if this process counts alone
 }
 
-// NewLimiter returns a Limiter. now is the clock, time.Now outside of tests.
+// NewLimiter returns a Limiter that counts in this process alone. now is the clock, time.Now outside of tests.
 func NewLimiter(now func() time.Time) *Limiter {
 	return &Limiter{now: now, keys: buckets[string]{max: math.MaxInt}, failures: buckets[netip.Prefix]{max: maxFailures}}
+}
+
+// NewSharedLimiter returns a Limiter that limits the use of a key by all processes with the same store together. While the store does not
+// respond, each limits alone. now is the clock, time.Now outside of tests. The log gets a warning when the store fails. Close the Limiter
+// before the store.
+//
+// A process uses tokens that it has drawn from the key's bucket in the store, in the background. So it waits for the store at a key's first
+// uses at most, and not for each. What it does not use within 3 seconds goes back.
+func NewSharedLimiter(shared SharedLimits, now func() time.Time, log *slog.Logger) *Limiter {
+	l := NewLimiter(now)
+	l.leases = newLeases(shared, now, log)
+	return l
+}
+
+// Close gives back what this process has not used of shared limits. After it, the Limiter counts alone.
+func (l *Limiter) Close() {
+	if l.leases != nil {
+		l.leases.close()
+	}
 }
 
 // Allowance is what a Limiter says about a use of a key, or about a wrong key.
 type Allowance struct {
 	Allowed    bool
 	RetryAfter time.Duration // until a use will be allowed, in whole seconds, at least one; 0 if this one is
-	Remaining  int           // how many more are allowed at once
+	Remaining  int           // how many more are allowed at once, as far as this process knows
 	Full       time.Duration // until as many are allowed at once as in a minute, in whole seconds
 }
 
 // Allow says whether the key may be used now, and counts the use if so: its RateLimit at once, then evenly over the minute. A key's
-// RateLimit may change from one call to the next. The uses of a key whose RateLimit is 0 are not counted.
-func (l *Limiter) Allow(key *Key) Allowance {
+// RateLimit may change from one call to the next. The uses of a key whose RateLimit is 0 are not counted. If the limit is shared, Allow may
+// wait for the store, for half a second at most.
+func (l *Limiter) Allow(ctx context.Context, key *Key) Allowance {
 	if key.RateLimit == 0 {
 		return Allowance{Allowed: true}
 	}
-	return l.keys.take(key.ID, key.RateLimit, l.now())
+	alone := l.keys.take(key.ID, key.RateLimit, l.now())
+	if l.leases == nil {
+		return alone
+	}
+	return l.leases.allow(ctx, key, alone)
 }
 
 // Failed counts a request with a wrong key and says whether it is within the limit: 10 at once, then one every 6 seconds. A valid

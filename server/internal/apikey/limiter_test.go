@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,7 @@ func (c *clock) wait(d time.Duration) { c.now = c.now.Add(d) }
 // allowed returns how often the key is allowed before it is rejected, and for how long.
 func allowed(l *apikey.Limiter, key *apikey.Key) (n int, retryAfter time.Duration) {
 	for {
-		a := l.Allow(key)
+		a := l.Allow(context.Background(), key)
 		if !a.Allowed {
 			return n, a.RetryAfter
 		}
@@ -75,10 +76,10 @@ func TestRemaining(t *testing.T) {
 		key := &apikey.Key{ID: "key_1", RateLimit: rapid.IntRange(1, 1000).Draw(t, "limit")}
 		pause := time.Duration(rapid.IntRange(0, 100).Draw(t, "pause in ms")) * time.Millisecond
 		for range rapid.IntRange(1, 2*key.RateLimit).Draw(t, "uses") {
-			l.Allow(key)
+			l.Allow(context.Background(), key)
 			clock.wait(pause)
 		}
-		last := l.Allow(key)
+		last := l.Allow(context.Background(), key)
 		if rapid.Bool().Draw(t, "at once") {
 			if n, _ := allowed(l, key); n < last.Remaining || n > last.Remaining+1 { // as parts of a use are rounded
 				t.Fatalf("%d allowed at once after %+v", n, last)
@@ -95,7 +96,7 @@ func TestRemaining(t *testing.T) {
 func TestAllowWithoutLimit(t *testing.T) {
 	l, _ := newLimiter()
 	for range 10_000 {
-		if a := l.Allow(&apikey.Key{ID: "key_1"}); !a.Allowed || a.RetryAfter != 0 {
+		if a := l.Allow(context.Background(), &apikey.Key{ID: "key_1"}); !a.Allowed || a.RetryAfter != 0 {
 			t.Fatalf("Allow = %+v", a)
 		}
 	}
@@ -113,12 +114,12 @@ func TestAChangedRateLimitTakesHold(t *testing.T) {
 	raised, lowered, lifted := key, key, key
 	raised.RateLimit, lowered.RateLimit, lifted.RateLimit = 120, 6, 0
 
-	l.Allow(&key)
+	l.Allow(context.Background(), &key)
 	wantAllowed(t, l, &lowered, 6, 10*time.Second)
 	wantAllowed(t, l, &raised, 0, time.Second)
 	clock.wait(time.Minute)
 	wantAllowed(t, l, &raised, 120, time.Second)
-	if !l.Allow(&lifted).Allowed {
+	if !l.Allow(context.Background(), &lifted).Allowed {
 		t.Error("rejected though the limit is lifted")
 	}
 	clock.wait(time.Minute)
@@ -143,7 +144,7 @@ func TestAllowOverTime(t *testing.T) {
 			}
 			if rapid.Bool().Draw(t, "wait as told") {
 				clock.wait(retryAfter)
-				if again := l.Allow(key); !again.Allowed {
+				if again := l.Allow(context.Background(), key); !again.Allowed {
 					t.Fatalf("told to wait %v, then %v more", retryAfter, again.RetryAfter)
 				}
 				count++
@@ -239,10 +240,10 @@ func TestForgettingDoesNotShow(t *testing.T) {
 		key := &apikey.Key{ID: "key_1", RateLimit: rapid.IntRange(1, 20).Draw(t, "limit")}
 		for i, s := range rapid.SliceOfN(rapid.IntRange(0, 70), 1, 50).Draw(t, "pauses in s") {
 			clock.wait(time.Duration(s) * time.Second)
-			crowded.Allow(&apikey.Key{ID: fmt.Sprint("other ", i), RateLimit: 1})
+			crowded.Allow(context.Background(), &apikey.Key{ID: fmt.Sprint("other ", i), RateLimit: 1})
 			for range rapid.IntRange(0, 5).Draw(t, "uses") {
-				want := alone.Allow(key)
-				if got := crowded.Allow(key); got != want {
+				want := alone.Allow(context.Background(), key)
+				if got := crowded.Allow(context.Background(), key); got != want {
 					t.Fatalf("Allow = %+v; alone %+v", got, want)
 				}
 			}
@@ -253,7 +254,7 @@ func TestForgettingDoesNotShow(t *testing.T) {
 func TestIdleKeysAreForgotten(t *testing.T) {
 	l, clock := newLimiter()
 	for i := range 1000 {
-		l.Allow(&apikey.Key{ID: fmt.Sprint("key_", i), RateLimit: 60})
+		l.Allow(context.Background(), &apikey.Key{ID: fmt.Sprint("key_", i), RateLimit: 60})
 		clock.wait(time.Second)
 	}
 	if got := l.Keys(); got > 120 {
@@ -269,7 +270,7 @@ func TestLimitConcurrently(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 100 {
-				if l.Allow(key).Allowed {
+				if l.Allow(context.Background(), key).Allowed {
 					uses.Add(1)
 				}
 				if l.Failed("192.0.2.1").Allowed {
@@ -290,14 +291,14 @@ func BenchmarkAllow(b *testing.B) {
 		key := &apikey.Key{ID: "key_1", RateLimit: 1 << 30}
 		b.ReportAllocs()
 		for b.Loop() {
-			l.Allow(key)
+			l.Allow(context.Background(), key)
 		}
 	})
 	b.Run("rejected", func(b *testing.B) {
 		key := &apikey.Key{ID: "key_2", RateLimit: 1}
 		b.ReportAllocs()
 		for b.Loop() {
-			l.Allow(key)
+			l.Allow(context.Background(), key)
 		}
 	})
 }

@@ -127,12 +127,14 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 		}
 		verifier := apikey.NewVerifier(st, time.Now, log)
 		defer verifier.Close()
+		limiter := newLimiter(st, log)
+		defer limiter.Close()
 		var counts *usage.Recorder
 		if s.Dashboard != "off" {
 			counts = usage.NewRecorder(st, time.Now, log)
 			defer counts.Close()
 		}
-		ready, err := s.newAPI(st, verifier, recorder, counts, &leaving, log)
+		ready, err := s.newAPI(st, verifier, limiter, recorder, counts, &leaving, log)
 		if err != nil {
 			return err
 		}
@@ -163,7 +165,15 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	return err
 }
 
-func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, counts *usage.Recorder, leaving *atomic.Bool, log *slog.Logger) (*api.API, error) {
+// newLimiter returns a limiter that the servers on a store share, if the store can have several.
+func newLimiter(st store, log *slog.Logger) *apikey.Limiter {
+	if shared, ok := st.(apikey.SharedLimits); ok {
+		return apikey.NewSharedLimiter(shared, time.Now, log)
+	}
+	return apikey.NewLimiter(time.Now)
+}
+
+func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Limiter, recorder *metrics.Metrics, counts *usage.Recorder, leaving *atomic.Bool, log *slog.Logger) (*api.API, error) {
 	doc, err := contract()
 	if err != nil {
 		return nil, err
@@ -190,7 +200,7 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metr
 			return ready.check(ctx)
 		},
 		Keys:    verifier,
-		Limiter: apikey.NewLimiter(time.Now),
+		Limiter: limiter,
 		Metrics: recorder,
 		Usage:   counts,
 		Log:     log,

@@ -110,6 +110,7 @@ var privileges = []struct{ table, privileges string }{
 	{"organizations", "SELECT, INSERT"},
 	{"provider_events", "SELECT, INSERT"},
 	{"providers", "SELECT, INSERT, UPDATE"},
+	{"rate_buckets", "SELECT, INSERT, UPDATE"},
 	{"write_probes", "SELECT, INSERT, UPDATE"},
 	{schema.VersionTable, "SELECT"},
 }

@@ -60,6 +60,8 @@ func TestPlans(t *testing.T) {
 		"the keys":                 listKeys,
 		"the new keys":             selectNewKeys,
 		"uses of keys":             updateKeyUses,
+		"new buckets":              insertBuckets,
+		"draws from buckets":       drawTokens,
 		"the first of an export":   selectFirst,
 		"the next of an export":    selectNext,
 		"the others of a customer": selectOthers,
@@ -145,7 +147,7 @@ func TestPlans(t *testing.T) {
 	}
 	check("filled")
 	// Not all tables: those that databases share can be locked by other tests.
-	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, memberships, sessions, invitations, usage"); err != nil {
+	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, memberships, sessions, invitations, usage, rate_buckets"); err != nil {
 		t.Fatal(err)
 	}
 	check("with statistics")
