@@ -200,7 +200,7 @@ func (l *leases) draw() bool {
 	l.failed = err != nil
 	for i, one := range some {
 		one.add(draws[i], grants[one.key], now)
-		if l.closed {
+		if l.closed && one.held == 0 {
 			delete(l.byKey, one.key)
 		}
 	}
