@@ -29,6 +29,9 @@ func (a *API) authenticate(operation string, needed apikey.Permission) echo.Midd
 					return err
 				}
 			}
+			if info.key.Suspended {
+				return errSuspended
+			}
 			if !info.key.Allows(needed) {
 				return forbidden(needed)
 			}
@@ -37,6 +40,7 @@ func (a *API) authenticate(operation string, needed apikey.Permission) echo.Midd
 	}
 }
 
+// verify returns the key of a request. It can be that of a suspended organization.
 func (a *API) verify(c echo.Context) (*apikey.Key, error) {
 	caller, err := c.RealIP(), apikey.ErrInvalid
 	verify := a.Keys.Verify
@@ -45,7 +49,7 @@ func (a *API) verify(c echo.Context) (*apikey.Key, error) {
 	}
 	if secrets := c.Request().Header.Values("X-Api-Key"); len(secrets) == 1 {
 		var key *apikey.Key
-		if key, err = verify(c.Request().Context(), secrets[0]); err == nil {
+		if key, err = verify(c.Request().Context(), secrets[0]); err == nil || errors.Is(err, apikey.ErrSuspended) {
 			return key, nil
 		}
 	}

@@ -30,6 +30,8 @@ const deletedMessage = "The provider was deleted."
 var (
 	errUnauthorized = &problem{status: http.StatusUnauthorized, code: "UNAUTHORIZED",
 		message: "The API key in the header x-api-key is missing or not valid. Keys begin with cc_; check that it is complete, and neither expired nor revoked."}
+	errSuspended = &problem{status: http.StatusForbidden, code: "FORBIDDEN",
+		message: "The organization of this API key is suspended. Nothing was changed; the operator of the server can resume it."}
 	errNotFound   = &problem{status: http.StatusNotFound, code: "NOT_FOUND", message: "This customer has no such provider."}
 	errNoCustomer = &problem{status: http.StatusNotFound, code: "NOT_FOUND", message: "There is no such customer."}
 	// errPathNotFound has a code of its own, so that a wrong base URL does not look like a deleted record.

@@ -2,8 +2,8 @@
 //
 // It is the first thing of substance on the way of a request, before its body is read: the HTTP layer hands the
 // header to a Verifier, asks the Key what it Allows, and asks a Limiter whether it may be used now; a refused key
-// goes to Limiter.Failed. The operator's commands Create, Rotate and revoke keys in a Store. The package knows
-// neither HTTP nor a database.
+// goes to Limiter.Failed. The operator's commands Issue, Rotate, list, revoke and remove keys in a Store. The package
+// knows neither HTTP nor a database.
 //
 // A key's secret is seen by anyone who creates it and by anyone who sends it. It is never kept, and no error or log line of
 // this package holds one; a Store gets its Hash.
@@ -24,6 +24,7 @@ type Key struct {
 	ID               string // as from NewID
 	Organization     int64  // the one organization that the key sees
 	OrganizationName string
+	Suspended        bool   // the organization is, so the key is refused; it works again once the organization is resumed
 	Name             string // what the operator calls it; need not be unique
 	Prefix           string // the start of the secret, for people to recognise it by: cc_Ab3dE6
 	Permissions      []Permission
@@ -32,13 +33,54 @@ type Key struct {
 	ExpiresAt        time.Time // from then on the key is rejected
 	Revoked          bool      // the key is rejected, whatever the time
 	RevokedAt        time.Time // when it was revoked; for a key that is being replaced, when it will stop working
+	Successor        string    // the ID of the key that replaces it; empty if there is none
 	LastUsedAt       time.Time // about: recorded at most once in UseInterval
 	ReadAt           time.Time // when the store read the key
 }
 
-// Active reports whether the key works at a time of the store's clock: neither expired nor revoked.
+// Active reports whether the key has not ended at a time of the store's clock: it is neither expired nor revoked. It works, unless
+// its organization is suspended.
 func (k *Key) Active(now time.Time) bool {
 	return !k.Revoked && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt)) && (k.RevokedAt.IsZero() || now.Before(k.RevokedAt))
+}
+
+// End returns when the key stopped working or will stop: when it is revoked or when it expires, whichever is first. A zero time
+// means never.
+func (k *Key) End() time.Time {
+	if k.RevokedAt.IsZero() || !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(k.RevokedAt) {
+		return k.ExpiresAt
+	}
+	return k.RevokedAt
+}
+
+// State is whether a key works, and if not, why.
+type State string
+
+// The states. A key has the first that applies.
+const (
+	Revoked   State = "revoked"
+	Expired   State = "expired"
+	Suspended State = "suspended" // its organization is
+	Rotating  State = "rotating"  // it still works, and will be revoked
+	Active    State = "active"    // it works, until it expires if it does
+)
+
+// States returns every state there is.
+func States() []State { return []State{Active, Rotating, Suspended, Expired, Revoked} }
+
+// State returns the state of the key when the store read it.
+func (k *Key) State() State {
+	switch now := k.ReadAt; {
+	case k.Revoked, !k.RevokedAt.IsZero() && !now.Before(k.RevokedAt):
+		return Revoked
+	case !k.Active(now):
+		return Expired
+	case k.Suspended:
+		return Suspended
+	case !k.RevokedAt.IsZero():
+		return Rotating
+	}
+	return Active
 }
 
 // Allows reports whether the key has the permission.

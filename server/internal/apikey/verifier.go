@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// CacheTTL is how long a response of the store is used, counted from the question: a revocation by another process
-	// takes effect after that time at the latest.
+	// CacheTTL is how long a response of the store is used, counted from the question: whatever another process does to a key or
+	// its organization takes effect after that time at the latest.
 	CacheTTL = 5 * time.Second
 
 	// UseInterval is the shortest time between two recorded uses of a key.
@@ -27,6 +27,10 @@ const (
 // ErrInvalid is the error for a key that is missing, malformed, unknown, expired or revoked, so that a caller who guesses keys
 // does not learn which.
 var ErrInvalid = errors.New("invalid api key")
+
+// ErrSuspended is the error for a key that would be active, but whose organization is suspended. Only someone who has a key learns
+// it.
+var ErrSuspended = errors.New("the organization of the api key is suspended")
 
 // Verifier finds the key of a secret. It is safe for concurrent use.
 type Verifier struct {
@@ -67,7 +71,7 @@ func NewVerifier(store Store, now func() time.Time, log *slog.Logger) *Verifier 
 }
 
 // Verify returns the key of the secret if it is active now, and records its use. The key is shared and must not be changed. Errors:
-// ErrInvalid, or the store's.
+// ErrInvalid; ErrSuspended, with the key; the store's.
 func (v *Verifier) Verify(ctx context.Context, secret string) (*Key, error) {
 	hash, ok := HashOf(secret)
 	if !ok {
@@ -85,6 +89,9 @@ func (v *Verifier) Verify(ctx context.Context, secret string) (*Key, error) {
 	at := entry.storeTime(now)
 	if !entry.key.Active(at) {
 		return nil, ErrInvalid
+	}
+	if entry.key.Suspended {
+		return &entry.key, ErrSuspended
 	}
 	v.recordUse(entry, at)
 	return &entry.key, nil
@@ -131,6 +138,7 @@ func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*cacheEntry, error) {
 		asked := v.now()
 		key, err := v.store.KeyByHash(ctx, hash)
 		if errors.Is(err, ErrNotFound) {
+			v.forget(hash) // it was removed
 			return nil, ErrInvalid
 		}
 		if err != nil {
@@ -142,6 +150,12 @@ func (v *Verifier) lookUp(ctx context.Context, hash Hash) (*cacheEntry, error) {
 		return nil, err
 	}
 	return entry.(*cacheEntry), nil
+}
+
+func (v *Verifier) forget(hash Hash) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.cache, hash)
 }
 
 func (v *Verifier) remember(hash Hash, entry *cacheEntry) *cacheEntry {

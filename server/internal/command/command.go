@@ -42,10 +42,11 @@ type commands struct {
 	Database     database `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
 	DatabaseFile string   `type:"path" placeholder:"FILE" help:"A file that holds what --database would, for a URL with a password."`
 
-	Serve         serveCommand         `cmd:"" help:"Serve the API."`
-	Keys          keysCommand          `cmd:"" help:"Create, list, rotate and revoke API keys."`
+	Serve serveCommand `cmd:"" help:"Serve the API."`
+
+	Keys          keysCommand          `cmd:"" help:"Create, list, rotate, update, revoke and remove API keys."`
 	Users         usersCommand         `cmd:"" help:"Create and list the people who use the dashboard, and set what they may do."`
-	Organizations organizationsCommand `cmd:"" help:"List the organizations."`
+	Organizations organizationsCommand `cmd:"" help:"List, rename, suspend and resume organizations."`
 	Customers     customersCommand     `cmd:"" help:"List the customers of an organization."`
 	Import        importCommand        `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
 	Export        exportCommand        `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
@@ -116,7 +117,7 @@ func newParser(c *commands, options ...kong.Option) *kong.Kong {
 	return kong.Must(c, append(options,
 		kong.Name(program),
 		kong.Description("The careCycle customer provider API: a durable store of providers, and the keys to it."),
-		kong.Vars{"database": defaultDatabase, "permissions": joinPermissions(apikey.Permissions()), "version": versionLine()},
+		kong.Vars{"database": defaultDatabase, "permissions": joinPermissions(apikey.Permissions()), "states": joinStates(), "version": versionLine()},
 		kong.DefaultEnvars("CARECYCLE"),
 		kong.UsageOnError(),
 		kong.NamedMapper("days", kong.MapperFunc(mapDays)),

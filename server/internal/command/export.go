@@ -25,7 +25,7 @@ func (e exportCommand) Run(ctx context.Context, c *commands, std streams) error 
 	return c.withStore(ctx, func(s store) error {
 		err := transfer.Export(ctx, s, string(e.Organization), std.out)
 		if provider.CodeOf(err) == provider.CodeNoOrganization {
-			return fmt.Errorf("export: there is no organization %q in this database; check --organization and --database", e.Organization)
+			return organizationError("export", e.Organization, err)
 		}
 		if err != nil {
 			return fmt.Errorf("export: %w; what was written is not complete", err)

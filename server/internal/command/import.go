@@ -12,9 +12,9 @@ import (
 )
 
 type importCommand struct {
-	File         string `arg:"" placeholder:"FILE|-" help:"The file to import, or - for standard input."`
-	Organization name   `required:"" placeholder:"NAME" help:"The organization that the records belong to; created, and reported, if there is none of that name."`
-	SkipInvalid  bool   `help:"Import the valid lines although others are not. Without it, one invalid line keeps all from being imported."`
+	File string `arg:"" placeholder:"FILE|-" help:"The file to import, or - for standard input."`
+	ownerFlags
+	SkipInvalid bool `help:"Import the valid lines although others are not. Without it, one invalid line keeps all from being imported."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -63,7 +63,7 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 	}
 	return c.withNewStore(ctx, storeOptions{}, func(s store) error {
 		importer.Store = s
-		if importer.Organization, err = ensureOrganization(ctx, s, i.Organization, std); err != nil {
+		if importer.Organization, err = i.ensure(ctx, s, std); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
 		screen.begin("importing")

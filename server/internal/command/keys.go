@@ -1,23 +1,25 @@
 package command
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
 type keysCommand struct {
 	Create createKey `cmd:"" help:"Create a key, and print it: it cannot be shown again."`
-	List   listKeys  `cmd:"" help:"List the keys of one organization, or of every one, a line each, the ID first."`
+	List   listKeys  `cmd:"" help:"List keys, a line each, the ID first: of one organization or of every one, in one state or in any."`
 	Rotate rotateKey `cmd:"" help:"Replace a key by a new one, and print that; the old one keeps working for the overlap."`
+	Update updateKey `cmd:"" help:"Change the name or the limit of a key. Running servers follow within 5 seconds."`
 	Revoke revokeKey `cmd:"" help:"End a key. Running servers refuse it within 5 seconds."`
+	Remove removeKey `cmd:"" help:"Remove a key that has ended from the list, or all that ended before a day."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -26,11 +28,11 @@ func (keysCommand) Help() string {
 }
 
 type createKey struct {
-	Organization name          `required:"" placeholder:"NAME" help:"The organization that the key belongs to; created, and reported, if there is none of that name."`
-	Name         name          `required:"" placeholder:"TEXT" help:"What the key is for."`
-	Permission   []string      `placeholder:"P" default:"${permissions}" enum:"${permissions}" help:"What the key may do: providers:read, providers:write. Default: both."`
-	Expires      time.Duration `type:"days" placeholder:"14d" help:"How long the key works. Default: until it is revoked."`
-	RateLimit    uint32        `default:"60" placeholder:"N" help:"Requests a minute; 0 for no limit. Default: 60."`
+	ownerFlags
+	Name       name          `required:"" placeholder:"TEXT" help:"What the key is for."`
+	Permission []string      `placeholder:"P" default:"${permissions}" enum:"${permissions}" help:"What the key may do: providers:read, providers:write. Default: both."`
+	Expires    time.Duration `type:"days" placeholder:"14d" help:"How long the key works. Default: until it is revoked."`
+	RateLimit  uint32        `default:"60" placeholder:"N" help:"Requests a minute; 0 for no limit. Default: 60."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -46,68 +48,86 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	for _, permission := range k.Permission {
 		key.Permissions = append(key.Permissions, apikey.Permission(permission))
 	}
-	return c.withStore(ctx, func(s store) (err error) {
-		if key.Organization, err = ensureOrganization(ctx, s, k.Organization, io); err != nil {
-			return fmt.Errorf("create key: %w", err)
-		}
-		secret, key, err := apikey.Create(ctx, s, key, k.Expires)
-		if err != nil {
-			return fmt.Errorf("create key: %w", err)
-		}
-		return printSecret(ctx, s, io, secret, key)
+	return printSecret(io, func(deliver apikey.Deliver) error {
+		return c.withStore(ctx, func(s store) (err error) {
+			if key.Organization, err = k.ensure(ctx, s, io); err != nil {
+				return fmt.Errorf("create key: %w", err)
+			}
+			if err := apikey.Issue(ctx, s, key, k.Expires, deliver); err != nil {
+				return fmt.Errorf("create key: %w", err)
+			}
+			return nil
+		})
 	})
 }
 
 // name is the name of an organization or a key, without blanks around it.
 type name string
 
-// UnmarshalText reads a flag's value. It rejects a name that would disturb a list.
+// UnmarshalText reads a flag's value.
 func (n *name) UnmarshalText(text []byte) error {
-	text = bytes.TrimSpace(text)
-	*n = name(text)
-	if len(text) == 0 || utf8.RuneCount(text) > 100 || bytes.ContainsFunc(text, unicode.IsControl) || !utf8.Valid(text) {
-		return errors.New("it must be 1 to 100 printable characters")
-	}
-	return nil
+	parsed, err := provider.ParseName(string(text))
+	*n = name(parsed)
+	return err
 }
 
-// printSecret prints a new key. If that fails, nobody has the key, so it is revoked.
-func printSecret(ctx context.Context, s store, io streams, secret string, key apikey.Key) error {
-	fmt.Fprintf(io.err, "created %s\nkeep the key, it cannot be shown again:\n", formatKey(key))
-	_, err := fmt.Fprintln(io.out, secret)
-	if err == nil {
+type listKeys struct {
+	Organization name     `placeholder:"NAME" help:"The organization whose keys are listed. Default: every one."`
+	State        []string `placeholder:"STATE" enum:"${states}" help:"The states of the keys that are listed: ${states}. Default: every one."`
+	JSON         bool     `help:"Write a JSON object a line."`
+}
+
+// Help implements [kong.HelpProvider].
+func (listKeys) Help() string {
+	return exampleHelp("keys list --organization acme --state active,rotating")
+}
+
+// Run writes a line for each key, as it reads them.
+func (l listKeys) Run(ctx context.Context, c *commands, io streams) error {
+	return c.withStore(ctx, func(s store) (err error) {
+		var filter apikey.Filter
+		if l.Organization != "" {
+			if filter.Organization, err = provider.FindOrganization(ctx, s, string(l.Organization)); err != nil {
+				return organizationError("list keys", l.Organization, err)
+			}
+		}
+		for _, state := range l.State {
+			filter.States = append(filter.States, apikey.State(state))
+		}
+		out := newList(io.out, l.JSON, "ID\tPREFIX\tORGANIZATION\tNAME\tPERMISSIONS\tLIMIT\tCREATED\tENDS\tUSED\tSTATE\tSUCCESSOR")
+		err = apikey.Each(ctx, s, filter, func(key apikey.Key) error { return out.write(formatKey(key), keyObject(key)) })
+		if err = cmp.Or(err, out.Flush()); err != nil {
+			return fmt.Errorf("list keys: %w", err)
+		}
 		return nil
-	}
-	if revokeErr := s.RevokeKey(context.WithoutCancel(ctx), key.ID, 0); revokeErr != nil {
-		return fmt.Errorf("the key could not be printed (%w), nor revoked (%w); revoke %s", err, revokeErr, key.ID)
-	}
-	return fmt.Errorf("the key could not be printed, and was revoked: %w", err)
+	})
 }
 
 // formatKey returns a line about a key, its ID first.
 func formatKey(key apikey.Key) string {
-	limit := "no limit"
-	if key.RateLimit > 0 {
-		limit = fmt.Sprintf("%d/min", key.RateLimit)
-	}
-	state := "active"
-	switch {
-	case key.Active(key.ReadAt) && !key.RevokedAt.IsZero():
-		state = "revoked from " + key.RevokedAt.Format(time.DateTime)
-	case key.Active(key.ReadAt):
-	case key.Revoked, !key.RevokedAt.IsZero() && !key.ReadAt.Before(key.RevokedAt):
-		state = "revoked"
-	default:
-		state = "expired"
-	}
 	return strings.Join([]string{
-		key.ID, key.Prefix + "…", fmt.Sprintf("%q", key.OrganizationName), fmt.Sprintf("%q", key.Name), joinPermissions(key.Permissions), limit,
-		"created " + formatTime(key.CreatedAt), "expires " + formatTime(key.ExpiresAt), "used " + formatTime(key.LastUsedAt), state,
+		key.ID, key.Prefix + "…", strconv.Quote(key.OrganizationName), strconv.Quote(key.Name), joinPermissions(key.Permissions), formatLimit(key.RateLimit),
+		formatTime(key.CreatedAt), formatTime(key.End()), formatTime(key.LastUsedAt), string(key.State()), cmp.Or(key.Successor, "-"),
 	}, "\t")
 }
 
 func joinPermissions(permissions []apikey.Permission) string {
 	return strings.ReplaceAll(apikey.JoinPermissions(permissions), " ", ",")
+}
+
+func joinStates() string {
+	var names []string
+	for _, state := range apikey.States() {
+		names = append(names, string(state))
+	}
+	return strings.Join(names, ",")
+}
+
+func formatLimit(perMinute int) string {
+	if perMinute == 0 {
+		return "no limit"
+	}
+	return fmt.Sprintf("%d/min", perMinute)
 }
 
 func formatTime(t time.Time) string {
@@ -117,35 +137,22 @@ func formatTime(t time.Time) string {
 	return t.UTC().Format(time.DateTime)
 }
 
-type listKeys struct {
-	Organization name `placeholder:"NAME" help:"The organization whose keys are listed. Default: every one."`
-}
-
-// Help implements [kong.HelpProvider].
-func (listKeys) Help() string { return exampleHelp("keys list --organization acme") }
-
-func (l listKeys) Run(ctx context.Context, c *commands, io streams) error {
-	return c.withStore(ctx, func(s store) error {
-		const page = 500
-		var last apikey.Key
-		for {
-			keys, err := s.ListKeys(ctx, last, page)
-			if err != nil {
-				return fmt.Errorf("list keys: %w", err)
-			}
-			for _, last = range keys {
-				if l.Organization != "" && last.OrganizationName != string(l.Organization) {
-					continue
-				}
-				if _, err := fmt.Fprintln(io.out, formatKey(last)); err != nil {
-					return err
-				}
-			}
-			if len(keys) < page {
-				return nil
-			}
+// keyObject returns a key for a program.
+func keyObject(key apikey.Key) map[string]any {
+	object := map[string]any{
+		"id": key.ID, "prefix": key.Prefix, "organization": key.OrganizationName, "name": key.Name, "permissions": key.Permissions,
+		"rateLimit": key.RateLimit, "state": key.State(), "successor": nil,
+	}
+	if key.Successor != "" {
+		object["successor"] = key.Successor
+	}
+	for name, at := range map[string]time.Time{"createdAt": key.CreatedAt, "expiresAt": key.ExpiresAt, "revokedAt": key.RevokedAt, "lastUsedAt": key.LastUsedAt} {
+		object[name] = nil
+		if !at.IsZero() {
+			object[name] = at.UTC().Format("2006-01-02T15:04:05.000Z")
 		}
-	})
+	}
+	return object
 }
 
 type rotateKey struct {
@@ -159,12 +166,37 @@ func (rotateKey) Help() string {
 }
 
 func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
+	return printSecret(io, func(deliver apikey.Deliver) error {
+		return c.withStore(ctx, func(s store) error { return keyError("rotate key", apikey.Rotate(ctx, s, r.ID, r.Overlap, deliver)) })
+	})
+}
+
+type updateKey struct {
+	ID        string  `arg:"" help:"The ID of the key, key_…"`
+	Name      *name   `placeholder:"TEXT" help:"What the key is for."`
+	RateLimit *uint32 `placeholder:"N" help:"Requests a minute; 0 for no limit."`
+}
+
+// Help implements [kong.HelpProvider].
+func (updateKey) Help() string { return exampleHelp("keys update key_2Jk4vT9xQmZa --rate-limit 600") }
+
+func (u updateKey) Run(ctx context.Context, c *commands, io streams) error {
+	var update apikey.Update
+	if u.Name != nil {
+		update.Name = new(string(*u.Name))
+	}
+	if u.RateLimit != nil {
+		update.RateLimit = new(int(*u.RateLimit))
+	}
+	if update == (apikey.Update{}) {
+		return wrongUsage(errors.New("update key: nothing to change; give --name, --rate-limit, or both"))
+	}
 	return c.withStore(ctx, func(s store) error {
-		secret, key, err := apikey.Rotate(ctx, s, r.ID, r.Overlap)
-		if err != nil {
-			return keyError("rotate key", err)
+		if err := s.UpdateKey(ctx, u.ID, update); err != nil {
+			return keyError("update key", err)
 		}
-		return printSecret(ctx, s, io, secret, key)
+		_, err := fmt.Fprintln(io.err, "updated; running servers follow within 5 seconds")
+		return err
 	})
 }
 
@@ -187,8 +219,40 @@ func (r revokeKey) Run(ctx context.Context, c *commands, io streams) error {
 	})
 }
 
-// keyError does not repeat the ID: it may be a key that was pasted in its place.
+type removeKey struct {
+	ID          string `arg:"" optional:"" help:"The ID of a key that has ended, key_…"`
+	EndedBefore date   `placeholder:"DATE" help:"Remove all keys that were revoked or expired before this day, such as 2026-01-31, UTC."`
+}
+
+// Help implements [kong.HelpProvider].
+func (removeKey) Help() string { return exampleHelp("keys remove --ended-before 2026-01-01") }
+
+func (r removeKey) Run(ctx context.Context, c *commands, io streams) error {
+	before := time.Time(r.EndedBefore)
+	if (r.ID == "") == before.IsZero() {
+		return wrongUsage(errors.New("remove key: give either the ID of a key or --ended-before"))
+	}
+	return c.withStore(ctx, func(s store) (err error) {
+		removed := 1
+		if r.ID != "" {
+			err = apikey.Remove(ctx, s, r.ID)
+		} else {
+			removed, err = apikey.RemoveEnded(ctx, s, before)
+		}
+		if err != nil {
+			return keyError("remove key", err)
+		}
+		_, err = fmt.Fprintf(io.err, "removed %s\n", count(removed, "key"))
+		return err
+	})
+}
+
+// keyError adds to an error about a key what the operator can do. It does not repeat the ID: it may be a key that was pasted in
+// its place.
 func keyError(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, apikey.ErrNotFound) {
 		return fmt.Errorf("%s: there is no key of that ID; IDs begin with key_ and are listed by keys list", doing)
 	}

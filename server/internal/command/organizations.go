@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 )
 
 type organizationsCommand struct {
-	List listOrganizations `cmd:"" help:"List all organizations, with the numbers that the log has."`
+	List    listOrganizations   `cmd:"" help:"List all organizations: the number that the log has, the state, and how many keys have not ended."`
+	Rename  renameOrganization  `cmd:"" help:"Give an organization another name. Its records and keys stay as they are."`
+	Suspend suspendOrganization `cmd:"" help:"Refuse the keys of an organization, within 5 seconds, until it is resumed. Its records and keys stay as they are."`
+	Resume  resumeOrganization  `cmd:"" help:"Accept the keys of a suspended organization again."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -33,15 +37,107 @@ func (l listOrganizations) Run(ctx context.Context, c *commands, std streams) er
 		if err != nil {
 			return fmt.Errorf("list organizations: %w", err)
 		}
-		out := newList(std.out, l.JSON, "NUMBER\tNAME")
-		for _, organization := range organizations {
-			err := out.write(fmt.Sprintf("%d\t%q", organization.Number, organization.Name), map[string]any{"number": organization.Number, "name": organization.Name})
+		keys, err := apikey.CountActive(ctx, s)
+		if err != nil {
+			return fmt.Errorf("list organizations: %w", err)
+		}
+		out := newList(std.out, l.JSON, "NUMBER\tNAME\tSTATE\tACTIVE KEYS")
+		for _, o := range organizations {
+			state := apikey.Active
+			if o.Suspended {
+				state = apikey.Suspended
+			}
+			err := out.write(fmt.Sprintf("%d\t%q\t%s\t%d", o.Number, o.Name, state, keys[o.Number]),
+				map[string]any{"number": o.Number, "name": o.Name, "state": state, "activeKeys": keys[o.Number]})
 			if err != nil {
 				return err
 			}
 		}
 		return out.Flush()
 	})
+}
+
+type renameOrganization struct {
+	Old name `arg:"" placeholder:"OLD" help:"The name that it has."`
+	New name `arg:"" placeholder:"NEW" help:"The name that it gets."`
+}
+
+// Help implements [kong.HelpProvider].
+func (renameOrganization) Help() string {
+	return exampleHelp(`organizations rename acme "Acme Health"`)
+}
+
+func (r renameOrganization) Run(ctx context.Context, c *commands, std streams) error {
+	return c.withStore(ctx, func(s store) error {
+		renamed, err := provider.RenameOrganization(ctx, s, string(r.Old), string(r.New))
+		if err != nil {
+			return organizationError("rename organization", r.Old, err)
+		}
+		_, err = fmt.Fprintf(std.err, "renamed the organization to %q; change the commands that run by themselves\n", renamed)
+		return err
+	})
+}
+
+type suspendOrganization struct {
+	Name name `arg:"" placeholder:"NAME" help:"The organization."`
+}
+
+// Help implements [kong.HelpProvider].
+func (suspendOrganization) Help() string { return exampleHelp("organizations suspend acme") }
+
+func (o suspendOrganization) Run(ctx context.Context, c *commands, std streams) error {
+	return c.suspend(ctx, o.Name, true, "suspended; running servers refuse its keys within 5 seconds")
+}
+
+type resumeOrganization struct {
+	Name name `arg:"" placeholder:"NAME" help:"The organization."`
+}
+
+// Help implements [kong.HelpProvider].
+func (resumeOrganization) Help() string { return exampleHelp("organizations resume acme") }
+
+func (o resumeOrganization) Run(ctx context.Context, c *commands, std streams) error {
+	return c.suspend(ctx, o.Name, false, "resumed; running servers accept its keys within 5 seconds")
+}
+
+func (c *commands) suspend(ctx context.Context, organization name, suspended bool, done string) error {
+	return c.withStore(ctx, func(s store) error {
+		if err := provider.SuspendOrganization(ctx, s, string(organization), suspended); err != nil {
+			return organizationError("change organization", organization, err)
+		}
+		_, err := fmt.Fprintln(c.std.err, done)
+		return err
+	})
+}
+
+// ownerFlags name the organization that gets a key or records.
+type ownerFlags struct {
+	Organization    name `required:"" placeholder:"NAME" help:"The organization that it belongs to; created, and reported, if there is none of that name."`
+	NewOrganization bool `help:"Create the organization although its name looks like that of another one."`
+}
+
+// ensure returns the number of the organization. It reports one that it creates, as the name may be misspelled.
+func (o ownerFlags) ensure(ctx context.Context, s store, std streams) (int64, error) {
+	number, created, err := provider.EnsureOrganization(ctx, s, string(o.Organization), o.NewOrganization)
+	if confusable, ok := errors.AsType[*provider.ConfusableError](err); ok {
+		return 0, fmt.Errorf("there is no organization %q, but %q, which looks the same; correct --organization, or add --new-organization to create another one", o.Organization, confusable.Existing)
+	}
+	if created {
+		fmt.Fprintf(std.err, program+": created the organization %q, as there was none of that name\n", o.Organization)
+	}
+	return number, err
+}
+
+// organizationError adds to an error about an organization what the operator can do.
+func organizationError(doing string, organization name, err error) error {
+	return fmt.Errorf("%s: %w", doing, explainOrganization(organization, err))
+}
+
+func explainOrganization(organization name, err error) error {
+	if provider.CodeOf(err) == provider.CodeNoOrganization {
+		return fmt.Errorf("there is no organization %q in this database; check the name and --database", organization)
+	}
+	return err
 }
 
 type customersCommand struct {
@@ -83,14 +179,11 @@ func (l listCustomers) Run(ctx context.Context, c *commands, std streams) error 
 			}
 			return nil
 		})
-		if provider.CodeOf(err) == provider.CodeNoOrganization {
-			return fmt.Errorf("list customers: there is no organization %q in this database; check --organization and --database", l.Organization)
-		}
 		if err == nil {
 			err = errors.Join(end(), out.Flush())
 		}
 		if err != nil {
-			return fmt.Errorf("list customers: %w", err)
+			return organizationError("list customers", l.Organization, err)
 		}
 		return nil
 	})

@@ -28,7 +28,11 @@ func (p purgeCommand) Run(ctx context.Context, c *commands, std streams) error {
 			return fmt.Errorf("purge: %w", err)
 		}
 		if p.Organization != "" {
-			owners = slices.DeleteFunc(owners, func(o provider.Owner) bool { return o.Name != string(p.Organization) })
+			number, err := provider.FindOrganization(ctx, s, string(p.Organization))
+			if err != nil && provider.CodeOf(err) != provider.CodeNoOrganization {
+				return fmt.Errorf("purge: %w", err)
+			}
+			owners = slices.DeleteFunc(owners, func(o provider.Owner) bool { return o.Organization != number })
 		}
 		switch {
 		case len(owners) == 0 && p.Organization != "":

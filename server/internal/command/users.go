@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
 type usersCommand struct {
@@ -63,9 +64,9 @@ func (u createUser) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
 		created := account.User{Email: u.Email, Operator: u.Operator}
 		if !u.Operator {
-			number, err := existingOrganization(ctx, s, u.Organization)
+			number, err := provider.FindOrganization(ctx, s, string(u.Organization))
 			if err != nil {
-				return fmt.Errorf("create user: %w", err)
+				return organizationError("create user", u.Organization, err)
 			}
 			created.Memberships = []account.Membership{{Organization: number, Role: account.Role(u.Role)}}
 		}
@@ -76,15 +77,6 @@ func (u createUser) Run(ctx context.Context, c *commands, io streams) error {
 		fmt.Fprintf(io.err, "created the user %s\n", created.ID)
 		return u.print(io, token)
 	})
-}
-
-// existingOrganization returns the number of the organization of that name.
-func existingOrganization(ctx context.Context, s store, organization name) (int64, error) {
-	number, err := s.FindOrganization(ctx, string(organization))
-	if err == nil && number == 0 {
-		err = fmt.Errorf("there is no organization %q; organizations list shows those there are", string(organization))
-	}
-	return number, err
 }
 
 // userError says what to do about an error. It does not repeat the address.
@@ -195,9 +187,9 @@ func (roleUser) Help() string {
 
 func (r roleUser) Run(ctx context.Context, c *commands, io streams) error {
 	return r.withUser(ctx, c, "set a role", func(s store, u account.User) error {
-		number, err := existingOrganization(ctx, s, r.Organization)
+		number, err := provider.FindOrganization(ctx, s, string(r.Organization))
 		if err != nil {
-			return err
+			return explainOrganization(r.Organization, err)
 		}
 		return s.SetRole(ctx, u.ID, number, account.Role(strings.TrimSuffix(r.Role, "none")))
 	})

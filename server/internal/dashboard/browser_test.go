@@ -137,7 +137,7 @@ func testInBrowser(t *testing.T, kind string) {
 // testAccessible has axe-core look at every page, in both colour schemes.
 func testAccessible(t *testing.T, ctx context.Context, s *site, organization int64, customer, id uuid.UUID) {
 	axe := browsertest.Axe(t)
-	keys, err := s.store.ListKeys(t.Context(), apikey.Key{}, 1)
+	keys, err := s.store.ListKeys(t.Context(), 0, apikey.Key{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ type request struct {
 	*http.Request
 	w         http.ResponseWriter
 	dashboard *Dashboard
+	sent      bool // a page was sent
 
 	user         *account.User      // nil for a stranger
 	organization account.Membership // the one in the path, with the user's role in it

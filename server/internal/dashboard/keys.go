@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -20,21 +18,22 @@ import (
 type keyLine struct {
 	apikey.Key
 	Works bool
-	State string // active, expires soon, being replaced, expired, revoked
+	State string // a State, or "expires soon"
 }
 
+// expiresSoon is how long before its end a key is marked.
+const expiresSoon = 14 * 24 * time.Hour
+
 func lineOf(key apikey.Key) keyLine {
-	line := keyLine{key, key.Active(key.ReadAt), "active"}
-	switch {
-	case line.Works && !key.RevokedAt.IsZero():
-		line.State = "being replaced"
-	case line.Works && !key.ExpiresAt.IsZero() && key.ExpiresAt.Sub(key.ReadAt) < 14*24*time.Hour:
-		line.State = "expires soon"
-	case line.Works:
-	case key.Revoked, !key.RevokedAt.IsZero() && !key.ReadAt.Before(key.RevokedAt):
-		line.State = "revoked"
-	default:
-		line.State = "expired"
+	line := keyLine{key, false, string(key.State())}
+	switch key.State() {
+	case apikey.Active:
+		line.Works = true
+		if !key.ExpiresAt.IsZero() && key.ExpiresAt.Sub(key.ReadAt) < expiresSoon {
+			line.State = "expires soon"
+		}
+	case apikey.Rotating:
+		line.Works, line.State = true, "being replaced"
 	}
 	return line
 }
@@ -63,21 +62,11 @@ func compareBool(a, b bool) int {
 
 // keys returns the keys of the organization, the oldest first.
 func (r *request) keys() (lines []keyLine, _ error) {
-	const page = 500
-	for last := (apikey.Key{}); ; {
-		keys, err := r.dashboard.Store.ListKeys(r.Context(), last, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, last = range keys {
-			if last.Organization == r.organization.Organization {
-				lines = append(lines, lineOf(last))
-			}
-		}
-		if len(keys) < page {
-			return lines, nil
-		}
-	}
+	err := apikey.Each(r.Context(), r.dashboard.Store, apikey.Filter{Organization: r.organization.Organization}, func(key apikey.Key) error {
+		lines = append(lines, lineOf(key))
+		return nil
+	})
+	return lines, err
 }
 
 // key returns the key in the path, which is the organization's.
@@ -102,7 +91,6 @@ type keyForm struct {
 const (
 	standardRateLimit = 60 // requests a minute, the documented limit
 	maxRateLimit      = 1_000_000
-	maxKeyName        = 100
 )
 
 var keyLifetimes = []int{14, 90, 365, 0}
@@ -115,8 +103,8 @@ func (d *Dashboard) showNewKey(r *request) error {
 // keyOf returns the key that a form describes. What is wrong is in the form's Problems.
 func keyOf(r *request, form *keyForm) (apikey.Key, time.Duration) {
 	form.Problems = map[string]string{}
-	form.Name = strings.TrimSpace(r.PostFormValue("name"))
-	if n := utf8.RuneCountInString(form.Name); n == 0 || n > maxKeyName || !utf8.ValidString(form.Name) || strings.ContainsFunc(form.Name, unicode.IsControl) {
+	name, err := provider.ParseName(r.PostFormValue("name"))
+	if form.Name = name; err != nil {
 		form.Problems["name"] = "Enter a name of 1 to 100 characters that says what the key is for."
 	}
 	form.Write = r.PostFormValue("access") == "write"
@@ -124,7 +112,6 @@ func keyOf(r *request, form *keyForm) (apikey.Key, time.Duration) {
 	if form.Write {
 		permissions = append(permissions, apikey.ProvidersWrite)
 	}
-	var err error
 	if form.Days, err = strconv.Atoi(r.PostFormValue("days")); err != nil || !slices.Contains(keyLifetimes, form.Days) {
 		form.Problems["days"] = "Choose how long the key works."
 	}
@@ -145,11 +132,7 @@ func (d *Dashboard) createKey(r *request) error {
 	if len(form.Problems) > 0 {
 		return r.render(http.StatusUnprocessableEntity, "keys-new.html", "Create an API key", form)
 	}
-	secret, key, err := apikey.Create(r.Context(), d.Store, key, lifetime)
-	if err != nil {
-		return err
-	}
-	return r.renderSecret(secret, key)
+	return apikey.Issue(r.Context(), d.Store, key, lifetime, r.renderSecret)
 }
 
 // secretPage shows a new key, once.
@@ -160,7 +143,8 @@ type secretPage struct {
 	Example bool   // the command's IDs are not of a record
 }
 
-// renderSecret is the response to the form itself: nothing keeps the secret for a page that would come after it.
+// renderSecret delivers a key. It is the response to the form itself: nothing keeps the secret for a page that would come after it. If
+// it fails, nobody has seen the key.
 func (r *request) renderSecret(secret string, key apikey.Key) error {
 	customer, id := "CUSTOMER-ID", "PROVIDER-ID"
 	var after *provider.CustomerRecord
@@ -209,14 +193,11 @@ func (d *Dashboard) rotateKey(r *request) error {
 	if !ok {
 		overlap = 24 * time.Hour
 	}
-	secret, next, err := apikey.Rotate(r.Context(), d.Store, key.ID, overlap)
-	if errors.Is(err, apikey.ErrInactive) {
-		return r.redirect(organizationPath(key.Organization, "keys", key.ID))
+	err = apikey.Rotate(r.Context(), d.Store, key.ID, overlap, r.renderSecret)
+	if errors.Is(err, apikey.ErrInactive) || errors.As(err, new(*apikey.RotatedError)) {
+		return r.redirect(r.path("keys", key.ID) + "?done=ended-before")
 	}
-	if err != nil {
-		return err
-	}
-	return r.renderSecret(secret, next)
+	return err
 }
 
 func (d *Dashboard) revokeKey(r *request) error {
@@ -244,12 +225,11 @@ func (d *Dashboard) showTestKey(r *request) error {
 
 // createTestKey creates a key for the reference page, to which a script hands it over.
 func (d *Dashboard) createTestKey(r *request) error {
-	secret, key, err := apikey.Create(r.Context(), d.Store, apikey.Key{
+	key := apikey.Key{
 		Organization: r.organization.Organization, OrganizationName: r.organization.OrganizationName,
 		Name: "reference page", Permissions: apikey.Permissions(), RateLimit: standardRateLimit,
-	}, testKeyLifetime)
-	if err != nil {
-		return err
 	}
-	return r.render(http.StatusOK, "testkey-created.html", "A key for the reference", secretPage{keyLine: lineOf(key), Secret: secret})
+	return apikey.Issue(r.Context(), d.Store, key, testKeyLifetime, func(secret string, key apikey.Key) error {
+		return r.render(http.StatusOK, "testkey-created.html", "A key for the reference", secretPage{keyLine: lineOf(key), Secret: secret})
+	})
 }

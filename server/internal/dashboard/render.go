@@ -126,7 +126,7 @@ func organizationPath(organization int64, parts ...string) string {
 	return strings.Join(elements, "/")
 }
 
-// render sends a page.
+// render sends a page. Its error can mean that nobody got the page.
 func (r *request) render(status int, name, title string, content any) error {
 	p := page{Title: title, User: r.user, Organization: r.organization, Docs: r.dashboard.Docs, Token: nosurf.Token(r.Request), Content: content}
 	p.Section, _, _ = strings.Cut(name, "-")
@@ -140,15 +140,17 @@ func (r *request) render(status int, name, title string, content any) error {
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	r.w.Header().Set("Cache-Control", "no-store")
 	r.w.WriteHeader(status)
-	r.w.Write(text.Bytes()) // a person who has left needs no page
-	return nil
+	r.sent = true
+	_, err := r.w.Write(text.Bytes())
+	return err
 }
 
 // done are the messages about a form that was sent, by the parameter of the page that comes after it.
 var done = map[string]string{
-	"revoked":  "The key is revoked. Running servers refuse it within 5 seconds.",
-	"password": "Your password is changed, and your other sessions have ended.",
-	"ended":    "The session has ended.",
+	"revoked":      "The key is revoked. Running servers refuse it within 5 seconds.",
+	"ended-before": "The key has been replaced already, or has ended.",
+	"password":     "Your password is changed, and your other sessions have ended.",
+	"ended":        "The session has ended.",
 
 	"saved":     "The change is saved.",
 	"created":   "The provider is added.",
@@ -208,6 +210,9 @@ func (r *request) fail(err error) {
 			path += "?" + url.Values{"next": {r.URL.RequestURI()}}.Encode()
 		}
 		r.redirect(path)
+		return
+	}
+	if r.sent { // nobody is there to see another page
 		return
 	}
 	f := failureOf(err)

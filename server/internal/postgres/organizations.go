@@ -31,5 +31,25 @@ func (s *Store) FindOrganization(ctx context.Context, name string) (int64, error
 
 // ListOrganizations implements [provider.Store].
 func (s *Store) ListOrganizations(ctx context.Context) ([]provider.Organization, error) {
-	return read(ctx, s, pgx.RowToStructByPos[provider.Organization], "SELECT id, name FROM organizations ORDER BY id")
+	return read(ctx, s, pgx.RowToStructByPos[provider.Organization], "SELECT id, name, suspended FROM organizations ORDER BY id")
 }
+
+// RenameOrganization implements [provider.Store].
+func (s *Store) RenameOrganization(ctx context.Context, number int64, name string) error {
+	_, err := s.execute(ctx, renameOrganization, number, name)
+	if err != nil && causeOf(err) == uniqueViolation {
+		err = provider.ErrNameTaken
+	}
+	return err
+}
+
+// SuspendOrganization implements [provider.Store].
+func (s *Store) SuspendOrganization(ctx context.Context, number int64, suspended bool) error {
+	_, err := s.execute(ctx, suspendOrganization, number, suspended)
+	return err
+}
+
+const (
+	renameOrganization  = "UPDATE organizations SET name = $2 WHERE id = $1"
+	suspendOrganization = "UPDATE organizations SET suspended = $2 WHERE id = $1"
+)

@@ -108,8 +108,32 @@ func (r *replicas) KeyByID(ctx context.Context, id string) (apikey.Key, error) {
 	return r.next().KeyByID(ctx, id)
 }
 
-func (r *replicas) ListKeys(ctx context.Context, after apikey.Key, limit int) ([]apikey.Key, error) {
-	return r.next().ListKeys(ctx, after, limit)
+func (r *replicas) RenameOrganization(ctx context.Context, number int64, name string) error {
+	return r.next().RenameOrganization(ctx, number, name)
+}
+
+func (r *replicas) SuspendOrganization(ctx context.Context, number int64, suspended bool) error {
+	return r.next().SuspendOrganization(ctx, number, suspended)
+}
+
+func (r *replicas) ListKeys(ctx context.Context, organization int64, after apikey.Key, limit int) ([]apikey.Key, error) {
+	return r.next().ListKeys(ctx, organization, after, limit)
+}
+
+func (r *replicas) RotateKey(ctx context.Context, id string, next apikey.Key, hash apikey.Hash, overlap time.Duration) error {
+	return r.next().RotateKey(ctx, id, next, hash, overlap)
+}
+
+func (r *replicas) UndoRotation(ctx context.Context, id, successor string) error {
+	return r.next().UndoRotation(ctx, id, successor)
+}
+
+func (r *replicas) UpdateKey(ctx context.Context, id string, update apikey.Update) error {
+	return r.next().UpdateKey(ctx, id, update)
+}
+
+func (r *replicas) RemoveKeys(ctx context.Context, ids []string) (int, error) {
+	return r.next().RemoveKeys(ctx, ids)
 }
 
 func (r *replicas) KeyHashes(ctx context.Context, since time.Time) ([]apikey.Hash, time.Time, error) {

@@ -23,12 +23,9 @@ const exportPiece = 500
 //
 // Errors: CodeNoOrganization; f's.
 func Export(ctx context.Context, s Store, organization string, f func(customer uuid.UUID, record *Provider) error) error {
-	number, err := s.FindOrganization(ctx, organization)
+	number, err := FindOrganization(ctx, s, organization)
 	if err != nil {
 		return err
-	}
-	if number == 0 {
-		return ErrNoOrganization
 	}
 	var after *CustomerRecord
 	for {

@@ -93,8 +93,14 @@ type Store interface {
 	FindOrganization(ctx context.Context, name string) (int64, error)
 
 	// EnsureOrganization returns the number of the organization of that name. It creates the organization if there is none, and
-	// reports whether it did.
+	// reports whether it did. The name is taken as it is: see the function EnsureOrganization.
 	EnsureOrganization(ctx context.Context, name string) (number int64, created bool, err error)
+
+	// RenameOrganization gives the organization of that number another name. Errors: ErrNameTaken.
+	RenameOrganization(ctx context.Context, number int64, name string) error
+
+	// SuspendOrganization suspends the organization of that number, or resumes it.
+	SuspendOrganization(ctx context.Context, number int64, suspended bool) error
 }
 
 // List selects records of one customer.

@@ -368,7 +368,7 @@ var scans = []scan{
 	{"list of keys", func(ctx context.Context, d *database, f func()) error {
 		var last apikey.Key
 		for {
-			keys, err := d.ListKeys(ctx, last, 500)
+			keys, err := d.ListKeys(ctx, 0, last, 500)
 			if err != nil || len(keys) == 0 {
 				return err
 			}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -13,17 +14,18 @@ var _ apikey.Store = (*Store)(nil)
 
 // CreateKey implements [apikey.Store].
 func (s *Store) CreateKey(ctx context.Context, key apikey.Key, hash apikey.Hash) error {
-	return s.write(ctx, func(c *sqlite.Conn) error {
-		return sqlitex.Execute(c, `INSERT INTO api_keys (id, organization_id, name, prefix, hash, permissions, rate_limit, created_at, expires_at, revoked_at)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`, &sqlitex.ExecOptions{Args: []any{
-			key.ID, key.Organization, key.Name, key.Prefix, hash[:], apikey.JoinPermissions(key.Permissions), key.RateLimit,
-			key.CreatedAt.UnixMilli(), milliseconds(key.ExpiresAt), milliseconds(key.RevokedAt),
-		}})
-	})
+	return s.write(ctx, func(c *sqlite.Conn) error { return insertKey(c, key, hash) })
+}
+
+func insertKey(c *sqlite.Conn, key apikey.Key, hash apikey.Hash) error {
+	return execute(c, `INSERT INTO api_keys (id, organization_id, name, prefix, hash, permissions, rate_limit, created_at, expires_at, revoked_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`,
+		key.ID, key.Organization, key.Name, key.Prefix, hash[:], apikey.JoinPermissions(key.Permissions), key.RateLimit,
+		key.CreatedAt.UnixMilli(), milliseconds(key.ExpiresAt), milliseconds(key.RevokedAt))
 }
 
 const selectKeys = `SELECT api_keys.id, organization_id, organizations.name, api_keys.name, prefix, permissions, rate_limit,
-	created_at, expires_at, revoked, revoked_at, last_used_at
+	created_at, expires_at, revoked, revoked_at, last_used_at, suspended, successor
 	FROM api_keys JOIN organizations ON organizations.id = organization_id `
 
 // KeyByHash implements [apikey.Store].
@@ -48,11 +50,18 @@ func (s *Store) key(ctx context.Context, query string, argument any) (apikey.Key
 }
 
 // ListKeys implements [apikey.Store].
-func (s *Store) ListKeys(ctx context.Context, after apikey.Key, limit int) ([]apikey.Key, error) {
-	return s.keys(ctx, listKeys, after.CreatedAt.UnixMilli(), after.ID, limit)
+func (s *Store) ListKeys(ctx context.Context, organization int64, after apikey.Key, limit int) ([]apikey.Key, error) {
+	if organization == 0 {
+		return s.keys(ctx, listKeys, after.CreatedAt.UnixMilli(), after.ID, limit)
+	}
+	return s.keys(ctx, listKeysOf, after.CreatedAt.UnixMilli(), after.ID, limit, organization)
 }
 
-const listKeys = selectKeys + "WHERE (created_at, api_keys.id) > (?1, ?2) ORDER BY created_at, api_keys.id LIMIT ?3"
+const (
+	keysAfter  = "(created_at, api_keys.id) > (?1, ?2) ORDER BY created_at, api_keys.id LIMIT ?3"
+	listKeys   = selectKeys + "WHERE " + keysAfter
+	listKeysOf = selectKeys + "WHERE organization_id = ?4 AND " + keysAfter
+)
 
 func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]apikey.Key, error) {
 	var keys []apikey.Key
@@ -72,6 +81,8 @@ func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]api
 				Revoked:          s.ColumnBool(9),
 				RevokedAt:        columnTime(s, 10),
 				LastUsedAt:       columnTime(s, 11),
+				Suspended:        s.ColumnBool(12),
+				Successor:        s.ColumnText(13),
 				ReadAt:           now,
 			}
 			keys = append(keys, key)
@@ -103,13 +114,93 @@ func (s *Store) Now(context.Context) (time.Time, error) { return s.now(), nil }
 // RevokeKey implements [apikey.Store].
 func (s *Store) RevokeKey(ctx context.Context, id string, after time.Duration) error {
 	return s.write(ctx, func(c *sqlite.Conn) error {
-		err := sqlitex.Execute(c, "UPDATE api_keys SET revoked = revoked OR ?3, revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
-			&sqlitex.ExecOptions{Args: []any{id, s.now().Add(after).UnixMilli(), after <= 0}})
-		if err == nil && c.Changes() == 0 {
-			err = apikey.ErrNotFound
-		}
-		return err
+		return executeOnKey(c, revokeKey, id, s.now().Add(after).UnixMilli(), after <= 0)
 	})
+}
+
+// A key is replaced once, while it works. See apikey.Key.CheckRotation, which says what was wrong.
+const replaceKey = `UPDATE api_keys SET successor = ?2, revoked_at = ?3
+	WHERE id = ?1 AND successor IS NULL AND NOT revoked AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?4)`
+
+// RotateKey implements [apikey.Store].
+func (s *Store) RotateKey(ctx context.Context, id string, next apikey.Key, hash apikey.Hash, overlap time.Duration) error {
+	replaced := false
+	err := s.write(ctx, func(c *sqlite.Conn) error {
+		now := s.now()
+		if err := execute(c, replaceKey, id, next.ID, now.Add(overlap).UnixMilli(), now.UnixMilli()); err != nil {
+			return err
+		}
+		if replaced = c.Changes() > 0; !replaced {
+			return nil
+		}
+		return insertKey(c, next, hash)
+	})
+	if err != nil || replaced {
+		return err
+	}
+	key, err := s.KeyByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	return cmp.Or(key.CheckRotation(key.ReadAt), apikey.ErrInactive)
+}
+
+const (
+	revokeKey   = "UPDATE api_keys SET revoked = revoked OR ?3, revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1"
+	unreplace   = "UPDATE api_keys SET successor = NULL, revoked_at = NULL WHERE id = ?1 AND successor = ?2 AND NOT revoked"
+	updateKey   = "UPDATE api_keys SET name = coalesce(?2, name), rate_limit = coalesce(?3, rate_limit) WHERE id = ?1"
+	deleteEnded = "DELETE FROM api_keys WHERE id = ?1 AND (revoked OR revoked_at <= ?2 OR expires_at <= ?2)"
+)
+
+// UndoRotation implements [apikey.Store].
+func (s *Store) UndoRotation(ctx context.Context, id, successor string) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
+		if err := execute(c, revokeKey, successor, s.now().UnixMilli(), true); err != nil {
+			return err
+		}
+		return execute(c, unreplace, id, successor)
+	})
+}
+
+// UpdateKey implements [apikey.Store].
+func (s *Store) UpdateKey(ctx context.Context, id string, update apikey.Update) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
+		var name, limit any
+		if update.Name != nil {
+			name = *update.Name
+		}
+		if update.RateLimit != nil {
+			limit = *update.RateLimit
+		}
+		return executeOnKey(c, updateKey, id, name, limit)
+	})
+}
+
+// RemoveKeys implements [apikey.Store].
+func (s *Store) RemoveKeys(ctx context.Context, ids []string) (removed int, _ error) {
+	err := s.write(ctx, func(c *sqlite.Conn) error {
+		now := s.now().UnixMilli()
+		for _, id := range ids {
+			if err := execute(c, deleteEnded, id, now); err != nil {
+				return err
+			}
+			removed += c.Changes()
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return removed, nil
+}
+
+// executeOnKey runs a statement that changes a key, which must exist.
+func executeOnKey(c *sqlite.Conn, statement string, arguments ...any) error {
+	err := execute(c, statement, arguments...)
+	if err == nil && c.Changes() == 0 {
+		err = apikey.ErrNotFound
+	}
+	return err
 }
 
 // RecordKeyUses implements [apikey.Store].

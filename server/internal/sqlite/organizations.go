@@ -42,10 +42,31 @@ func findOrganization(c *sqlite.Conn, name string) (number int64, err error) {
 // ListOrganizations implements [provider.Store].
 func (s *Store) ListOrganizations(ctx context.Context) (all []provider.Organization, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return sqlitex.Execute(c, "SELECT id, name FROM organizations ORDER BY id", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
-			all = append(all, provider.Organization{Number: s.ColumnInt64(0), Name: s.ColumnText(1)})
+		return sqlitex.Execute(c, "SELECT id, name, suspended FROM organizations ORDER BY id", &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+			all = append(all, provider.Organization{Number: s.ColumnInt64(0), Name: s.ColumnText(1), Suspended: s.ColumnBool(2)})
 			return nil
 		}})
 	})
 	return all, err
 }
+
+// RenameOrganization implements [provider.Store].
+func (s *Store) RenameOrganization(ctx context.Context, number int64, name string) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
+		err := execute(c, renameOrganization, number, name)
+		if sqlite.ErrCode(err) == sqlite.ResultConstraintUnique {
+			err = provider.ErrNameTaken
+		}
+		return err
+	})
+}
+
+// SuspendOrganization implements [provider.Store].
+func (s *Store) SuspendOrganization(ctx context.Context, number int64, suspended bool) error {
+	return s.write(ctx, func(c *sqlite.Conn) error { return execute(c, suspendOrganization, number, suspended) })
+}
+
+const (
+	renameOrganization  = "UPDATE organizations SET name = ?2 WHERE id = ?1"
+	suspendOrganization = "UPDATE organizations SET suspended = ?2 WHERE id = ?1"
+)

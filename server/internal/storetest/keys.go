@@ -101,13 +101,13 @@ func testKeys(t *testing.T, s *suite) {
 		if err := s.RevokeKey(t.Context(), revoked.ID, 0); err != nil {
 			t.Fatal(err)
 		}
-		listed, err := s.ListKeys(t.Context(), apikey.Key{}, 1000)
+		listed, err := s.ListKeys(t.Context(), 0, apikey.Key{}, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var paged []apikey.Key
 		for last := (apikey.Key{}); ; last = paged[len(paged)-1] {
-			page, err := s.ListKeys(t.Context(), last, 2)
+			page, err := s.ListKeys(t.Context(), 0, last, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
