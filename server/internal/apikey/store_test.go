@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,12 @@ type memory struct {
 	queries int // calls of KeyHashes
 	touches []time.Time
 
-	lookingUp func(context.Context)       // called by KeyByHash once it has its response
-	touching  func(context.Context) error // called by RecordKeyUses before it writes
-	down      error                       // every method's error, but RecordKeyUses's
-	noRevoke  error                       // RevokeKey's error
-	clock     func() time.Time            // nil for time.Now
+	lookingUp  func(context.Context)       // called by KeyByHash once it has its response
+	touching   func(context.Context) error // called by RecordKeyUses before it writes
+	down       error                       // every method's error, but RecordKeyUses's
+	noRevoke   error                       // RevokeKey's error
+	noRotation error                       // RotateKey's error
+	clock      func() time.Time            // nil for time.Now
 }
 
 var _ apikey.Store = (*memory)(nil)
@@ -59,10 +61,55 @@ func (m *memory) KeyByID(_ context.Context, id string) (apikey.Key, error) {
 	return m.at(m.index(id))
 }
 
-func (m *memory) ListKeys(context.Context, apikey.Key, int) ([]apikey.Key, error) {
+func (m *memory) ListKeys(_ context.Context, organization int64, after apikey.Key, limit int) (keys []apikey.Key, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.keys), m.down
+	for _, key := range m.keys[m.index(after.ID)+1:] {
+		if key.ReadAt = m.now(); len(keys) < limit && (organization == 0 || key.Organization == organization) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, m.down
+}
+
+func (m *memory) RotateKey(_ context.Context, id string, next apikey.Key, hash apikey.Hash, overlap time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := &m.keys[m.index(id)]
+	if err := cmp.Or(m.noRotation, key.CheckRotation(m.now())); err != nil {
+		return err
+	}
+	key.Successor, key.RevokedAt = next.ID, m.now().Add(overlap)
+	m.keys, m.hashes = append(m.keys, next), append(m.hashes, hash)
+	return nil
+}
+
+func (m *memory) UndoRotation(_ context.Context, id, successor string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys[m.index(successor)].Revoked = true
+	key := &m.keys[m.index(id)]
+	key.Successor, key.RevokedAt = "", time.Time{}
+	return nil
+}
+
+func (m *memory) UpdateKey(_ context.Context, id string, update apikey.Update) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys[m.index(id)].RateLimit = *update.RateLimit
+	return nil
+}
+
+func (m *memory) RemoveKeys(_ context.Context, ids []string) (removed int, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		if i := m.index(id); i >= 0 && !m.keys[i].Active(m.now()) {
+			m.keys, m.hashes = slices.Delete(m.keys, i, i+1), slices.Delete(m.hashes, i, i+1)
+			removed++
+		}
+	}
+	return removed, nil
 }
 
 func (m *memory) now() time.Time {
@@ -137,6 +184,15 @@ func (m *memory) at(i int) (apikey.Key, error) {
 	return key, nil
 }
 
+// suspend suspends the organizations of all keys, or resumes them.
+func (m *memory) suspend(suspended bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.keys {
+		m.keys[i].Suspended = suspended
+	}
+}
+
 // counts returns how many look-ups and touches there were.
 func (m *memory) counts() (lookups, touches int) {
 	m.mu.Lock()
@@ -184,89 +240,13 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-func TestRotate(t *testing.T) {
-	made := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
-	now := made.Add(10 * 24 * time.Hour)
-	for _, c := range []struct {
-		name                 string
-		expires, revoked     time.Time // of the old key
-		overlap              time.Duration
-		wantExpires, wantEnd time.Time // of the new key; of the old one
-	}{
-		{name: "overlap", overlap: 24 * time.Hour, wantEnd: now.Add(24 * time.Hour)},
-		{name: "at once", wantEnd: now},
-		{name: "a lifetime begins again", expires: made.Add(14 * 24 * time.Hour), wantExpires: now.Add(14 * 24 * time.Hour), wantEnd: now},
-		{name: "a later revocation is brought forward", revoked: now.Add(48 * time.Hour), overlap: time.Hour, wantEnd: now.Add(time.Hour)},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			store := &memory{clock: func() time.Time { return now }}
-			oldSecret, old := create(t, store, apikey.Key{Organization: 7, OrganizationName: "Clinic", Name: "intake", RateLimit: 60, ExpiresAt: c.expires}, made)
-			if !c.revoked.IsZero() {
-				store.RevokeKey(t.Context(), old.ID, c.revoked.Sub(now))
-			}
-			store.RecordKeyUses(t.Context(), map[string]time.Time{old.ID: now})
-
-			secret, key, err := apikey.Rotate(t.Context(), store, old.ID, c.overlap)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := old
-			want.ID, want.Prefix, want.CreatedAt, want.ExpiresAt, want.ReadAt = key.ID, secret[:9], now, c.wantExpires, now
-			if !reflect.DeepEqual(key, want) || key.ID == old.ID || secret == oldSecret {
-				t.Errorf("new key %+v\n    want %+v", key, want)
-			}
-			if saved, err := store.KeyByID(t.Context(), old.ID); err != nil || !saved.RevokedAt.Equal(c.wantEnd) {
-				t.Errorf("old key revoked at %v, %v; want %v", saved.RevokedAt, err, c.wantEnd)
-			}
-		})
-	}
-}
-
-func TestRotateRefusesWhatHasEnded(t *testing.T) {
-	made := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
-	for name, end := range map[string]func(apikey.Store, apikey.Key){
-		"revoked": func(s apikey.Store, k apikey.Key) { s.RevokeKey(t.Context(), k.ID, 0) },
-		"expired": func(apikey.Store, apikey.Key) {},
-	} {
-		store := &memory{clock: func() time.Time { return made.Add(2 * time.Hour) }}
-		_, key := create(t, store, apikey.Key{ExpiresAt: made.Add(time.Hour)}, made)
-		end(store, key)
-		if _, _, err := apikey.Rotate(t.Context(), store, key.ID, time.Hour); !errors.Is(err, apikey.ErrInactive) {
-			t.Errorf("%s: error %v, want ErrInactive", name, err)
-		}
-		if keys, _ := store.ListKeys(t.Context(), apikey.Key{}, 10); len(keys) != 1 {
-			t.Errorf("%s: there are %d keys", name, len(keys))
-		}
-	}
-}
-
 func TestStoreErrorsPassThrough(t *testing.T) {
-	now := time.Now()
-	store := new(memory)
-	secret, key := create(t, store, apikey.Key{}, now)
-
-	// An operator who takes the key for its ID.
-	_, _, err := apikey.Rotate(t.Context(), store, secret, 0)
-	if !errors.Is(err, apikey.ErrNotFound) || strings.Contains(fmt.Sprintf("%+v", err), secret[9:20]) {
-		t.Errorf("rotate an unknown key: %v", err)
-	}
-
-	store.noRevoke = errDown
-	got, _, err := apikey.Rotate(t.Context(), store, key.ID, 0)
-	if !errors.Is(err, errDown) || got != "" {
-		t.Errorf("rotate without being able to revoke: secret of %d bytes, %v", len(got), err)
-	}
-	store.noRevoke = nil
-	if _, _, err := apikey.Rotate(t.Context(), store, key.ID, 0); err != nil {
-		t.Errorf("rotate again: %v", err)
-	}
-
-	store.down = errDown
-	if _, _, err := apikey.Rotate(t.Context(), store, key.ID, 0); !errors.Is(err, errDown) {
-		t.Errorf("rotate with the store down: %v", err)
-	}
+	store := &memory{down: errDown}
 	if got, _, err := apikey.Create(t.Context(), store, apikey.Key{}, 0); !errors.Is(err, errDown) || got != "" {
 		t.Errorf("create with the store down: secret of %d bytes, %v", len(got), err)
+	}
+	if err := apikey.Rotate(t.Context(), store, "key_a", 0, nobody); !errors.Is(err, errDown) {
+		t.Errorf("rotate with the store down: %v", err)
 	}
 }
 

@@ -199,7 +199,7 @@ func TestRotationOverlaps(t *testing.T) {
 		v := newVerifier(t, store)
 		oldSecret, old := create(t, store, apikey.Key{}, time.Now())
 		wantValid(t, v, oldSecret, old.ID)
-		secret, key, err := apikey.Rotate(t.Context(), store, old.ID, time.Hour)
+		secret, key, err := rotate(t, store, old.ID, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,6 +209,47 @@ func TestRotationOverlaps(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		wantInvalid(t, v, oldSecret)
 		wantValid(t, v, secret, key.ID)
+	})
+}
+
+func TestSuspension(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memory)
+		v := newVerifier(t, store)
+		secret, key := create(t, store, apikey.Key{}, time.Now())
+		expired, _ := create(t, store, apikey.Key{ExpiresAt: time.Now()}, time.Now())
+		wantValid(t, v, secret, key.ID)
+		for _, suspended := range []bool{true, false} {
+			store.suspend(suspended)
+			time.Sleep(max(apikey.CacheTTL, apikey.UseInterval))
+			_, before := store.counts()
+			if got, err := v.Verify(t.Context(), secret); errors.Is(err, apikey.ErrSuspended) != suspended || got.ID != key.ID {
+				t.Errorf("suspended %v: key %+v, error %v", suspended, got, err)
+			}
+			wantInvalid(t, v, expired)
+			synctest.Wait()
+			if _, after := store.counts(); (after == before) != suspended {
+				t.Errorf("suspended %v: %d uses were recorded", suspended, after-before)
+			}
+		}
+	})
+}
+
+func TestRemovedKeyIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memory)
+		v := newVerifier(t, store)
+		secret, key := create(t, store, apikey.Key{}, time.Now())
+		wantValid(t, v, secret, key.ID)
+		store.RevokeKey(t.Context(), key.ID, 0)
+		if err := apikey.Remove(t.Context(), store, key.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(apikey.CacheTTL)
+		wantInvalid(t, v, secret)
+		if n := v.Cached(); n != 0 {
+			t.Errorf("%d keys are cached", n)
+		}
 	})
 }
 

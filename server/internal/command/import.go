@@ -63,7 +63,7 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 	}
 	return c.withNewStore(ctx, storeOptions{}, func(s store) error {
 		importer.Store = s
-		if importer.Organization, err = i.ensure(ctx, s, std); err != nil {
+		if importer.Organization, _, err = i.ensure(ctx, s, std); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
 		screen.begin("importing")

@@ -41,7 +41,7 @@ func (createKey) Help() string {
 }
 
 func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
-	key := apikey.Key{OrganizationName: string(k.Organization), Name: string(k.Name), RateLimit: int(k.RateLimit)}
+	key := apikey.Key{Name: string(k.Name), RateLimit: int(k.RateLimit)}
 	if len(k.Permission) == 0 {
 		return errors.New("a key needs a permission; leave out --permission and CARECYCLE_PERMISSION for both")
 	}
@@ -50,7 +50,7 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	}
 	return printSecret(io, func(deliver apikey.Deliver) error {
 		return c.withStore(ctx, func(s store) (err error) {
-			if key.Organization, err = k.ensure(ctx, s, io); err != nil {
+			if key.Organization, key.OrganizationName, err = k.ensure(ctx, s, io); err != nil {
 				return fmt.Errorf("create key: %w", err)
 			}
 			if err := apikey.Issue(ctx, s, key, k.Expires, deliver); err != nil {
@@ -87,7 +87,7 @@ func (l listKeys) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) (err error) {
 		var filter apikey.Filter
 		if l.Organization != "" {
-			if filter.Organization, err = provider.FindOrganization(ctx, s, string(l.Organization)); err != nil {
+			if filter.Organization, _, err = provider.FindOrganization(ctx, s, string(l.Organization)); err != nil {
 				return organizationError("list keys", l.Organization, err)
 			}
 		}

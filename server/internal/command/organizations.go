@@ -116,16 +116,16 @@ type ownerFlags struct {
 	NewOrganization bool `help:"Create the organization although its name looks like that of another one."`
 }
 
-// ensure returns the number of the organization. It reports one that it creates, as the name may be misspelled.
-func (o ownerFlags) ensure(ctx context.Context, s store, std streams) (int64, error) {
-	number, created, err := provider.EnsureOrganization(ctx, s, string(o.Organization), o.NewOrganization)
+// ensure returns the number and the name of the organization. It reports one that it creates, as the name may be misspelled.
+func (o ownerFlags) ensure(ctx context.Context, s store, std streams) (number int64, name string, _ error) {
+	number, name, created, err := provider.EnsureOrganization(ctx, s, string(o.Organization), o.NewOrganization)
 	if confusable, ok := errors.AsType[*provider.ConfusableError](err); ok {
-		return 0, fmt.Errorf("there is no organization %q, but %q, which looks the same; correct --organization, or add --new-organization to create another one", o.Organization, confusable.Existing)
+		return 0, "", fmt.Errorf("there is no organization %q, but %q, which looks the same; correct --organization, or add --new-organization to create another one", o.Organization, confusable.Existing)
 	}
 	if created {
-		fmt.Fprintf(std.err, program+": created the organization %q, as there was none of that name\n", o.Organization)
+		fmt.Fprintf(std.err, program+": created the organization %q, as there was none of that name\n", name)
 	}
-	return number, err
+	return number, name, err
 }
 
 // organizationError adds to an error about an organization what the operator can do.

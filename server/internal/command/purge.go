@@ -28,7 +28,7 @@ func (p purgeCommand) Run(ctx context.Context, c *commands, std streams) error {
 			return fmt.Errorf("purge: %w", err)
 		}
 		if p.Organization != "" {
-			number, err := provider.FindOrganization(ctx, s, string(p.Organization))
+			number, _, err := provider.FindOrganization(ctx, s, string(p.Organization))
 			if err != nil && provider.CodeOf(err) != provider.CodeNoOrganization {
 				return fmt.Errorf("purge: %w", err)
 			}

@@ -23,7 +23,7 @@ const exportPiece = 500
 //
 // Errors: CodeNoOrganization; f's.
 func Export(ctx context.Context, s Store, organization string, f func(customer uuid.UUID, record *Provider) error) error {
-	number, err := FindOrganization(ctx, s, organization)
+	number, _, err := FindOrganization(ctx, s, organization)
 	if err != nil {
 		return err
 	}

@@ -43,52 +43,48 @@ func (e *ConfusableError) Error() string {
 	return fmt.Sprintf("the name looks like that of the existing organization %q", e.Existing)
 }
 
-// FindOrganization returns the number of the organization of that name, as it is or in its normal form.
+// FindOrganization returns the number of the organization of that name, as it is or in its normal form, and the name.
 //
 // Errors: CodeNoOrganization.
-func FindOrganization(ctx context.Context, s Store, name string) (int64, error) {
-	number, err := s.FindOrganization(ctx, name)
-	if err == nil && number == 0 {
-		number, err = s.FindOrganization(ctx, normalName(name))
+func FindOrganization(ctx context.Context, s Store, name string) (number int64, found string, err error) {
+	for _, found = range []string{name, normalName(name)} {
+		if number, err = s.FindOrganization(ctx, found); err != nil || number != 0 {
+			return number, found, err
+		}
 	}
-	if err == nil && number == 0 {
-		err = ErrNoOrganization
-	}
-	return number, err
+	return 0, "", ErrNoOrganization
 }
 
-// EnsureOrganization returns the number of the organization of that name, and creates it, under the normal form of the name, if
-// there is none. Unless isNew is true, it creates none whose name looks like an existing one: that would be a typing error. It is
-// the one way to create an organization by a name that a person has typed.
+// EnsureOrganization returns the number of the organization of that name, and the name. It creates one, under the normal form of the
+// name, if there is none. Unless isNew is true, it creates none whose name looks like an existing one: that would be a typing error.
+// It is the one way to create an organization by a name that a person has typed.
 //
 // Errors: ConfusableError.
-func EnsureOrganization(ctx context.Context, s Store, name string, isNew bool) (number int64, created bool, _ error) {
-	number, err := FindOrganization(ctx, s, name)
+func EnsureOrganization(ctx context.Context, s Store, name string, isNew bool) (number int64, found string, created bool, err error) {
+	number, found, err = FindOrganization(ctx, s, name)
 	if CodeOf(err) != CodeNoOrganization {
-		return number, false, err
+		return number, found, false, err
 	}
 	if !isNew {
 		if err := checkConfusable(ctx, s, name, 0); err != nil {
-			return 0, false, err
+			return 0, "", false, err
 		}
 	}
-	return s.EnsureOrganization(ctx, normalName(name))
+	found = normalName(name)
+	number, created, err = s.EnsureOrganization(ctx, found)
+	return number, found, created, err
 }
 
-// RenameOrganization gives an organization another name, in its normal form. It returns that.
+// RenameOrganization gives an organization another name, in its normal form, and returns that.
 //
-// Errors: CodeNoOrganization; ErrNameTaken; ConfusableError for a name that looks like that of another organization.
+// Errors: CodeNoOrganization; ConfusableError for a name that is or looks like that of another organization; ErrNameTaken if
+// another process takes it at the same moment.
 func RenameOrganization(ctx context.Context, s Store, from, to string) (string, error) {
-	number, err := FindOrganization(ctx, s, from)
+	number, _, err := FindOrganization(ctx, s, from)
 	if err != nil {
 		return "", err
 	}
 	to = normalName(to)
-	if taken, err := s.FindOrganization(ctx, to); err != nil || taken == number {
-		return to, err
-	} else if taken != 0 {
-		return "", ErrNameTaken
-	}
 	if err := checkConfusable(ctx, s, to, number); err != nil {
 		return "", err
 	}
@@ -100,7 +96,7 @@ func RenameOrganization(ctx context.Context, s Store, from, to string) (string, 
 //
 // Errors: CodeNoOrganization.
 func SuspendOrganization(ctx context.Context, s Store, name string, suspended bool) error {
-	number, err := FindOrganization(ctx, s, name)
+	number, _, err := FindOrganization(ctx, s, name)
 	if err != nil {
 		return err
 	}
