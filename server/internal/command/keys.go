@@ -192,10 +192,15 @@ func (u updateKey) Run(ctx context.Context, c *commands, io streams) error {
 		return wrongUsage(errors.New("update key: nothing to change; give --name, --rate-limit, or both"))
 	}
 	return c.withStore(ctx, func(s store) error {
-		if err := s.UpdateKey(ctx, u.ID, update); err != nil {
+		err := s.UpdateKey(ctx, u.ID, update)
+		if err != nil {
 			return keyError("update key", err)
 		}
-		_, err := fmt.Fprintln(io.err, "updated; running servers follow within 5 seconds")
+		key, err := s.KeyByID(ctx, u.ID)
+		if err != nil {
+			return keyError("update key", err)
+		}
+		_, err = fmt.Fprintf(io.err, "updated to %q, %s; running servers follow within 5 seconds\n", key.Name, formatLimit(key.RateLimit))
 		return err
 	})
 }

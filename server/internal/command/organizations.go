@@ -64,7 +64,7 @@ type renameOrganization struct {
 
 // Help implements [kong.HelpProvider].
 func (renameOrganization) Help() string {
-	return exampleHelp(`organizations rename acme "Acme Health"`)
+	return exampleHelp("organizations rename acme acme-health")
 }
 
 func (r renameOrganization) Run(ctx context.Context, c *commands, std streams) error {

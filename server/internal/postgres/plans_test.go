@@ -58,7 +58,15 @@ func TestPlans(t *testing.T) {
 		"a key":                    selectKeys + "WHERE hash = $1",
 		"a key by its ID":          selectKeys + "WHERE api_keys.id = $1",
 		"the keys":                 listKeys,
+		"an organization's keys":   listKeysOf,
 		"the new keys":             selectNewKeys,
+		"a revoked key":            revokeKey,
+		"a replaced key":           replaceKey,
+		"a key that is not":        undoRotation,
+		"a changed key":            updateKey,
+		"ended keys":               deleteEnded,
+		"a new name":               renameOrganization,
+		"a suspension":             suspendOrganization,
 		"uses of keys":             updateKeyUses,
 		"new buckets":              insertBuckets,
 		"draws from buckets":       drawTokens,
@@ -91,6 +99,7 @@ func TestPlans(t *testing.T) {
 		"owners of an ID":        {"Index Scan", "Seq Scan on organizations"}, // of the organizations
 		"a key":                  {"Seq Scan on organizations"},               // one row, if the table is small
 		"a key by its ID":        {"Seq Scan on organizations"},
+		"an organization's keys": {"Seq Scan on organizations"},
 		"the keys":               {"Incremental Sort", "Sort Key", "Presorted Key"},                                       // of one time
 		"the first of an export": {"Incremental Sort", "Sort Key", "Presorted Key", "Index Cond: (organization_id = $1)"}, // the customers of an organization
 		"the next of an export":  {"Incremental Sort", "Sort Key", "Presorted Key"},

@@ -61,7 +61,11 @@ func testKeys(t *testing.T, s *suite) {
 		hash, _ := apikey.HashOf(secret)
 		_, byHash := s.KeyByHash(t.Context(), hash)
 		_, byID := s.KeyByID(t.Context(), secret)
-		for name, err := range map[string]error{"KeyByHash": byHash, "KeyByID": byID, "RevokeKey": s.RevokeKey(t.Context(), secret, 0)} {
+		for name, err := range map[string]error{
+			"KeyByHash": byHash, "KeyByID": byID, "RevokeKey": s.RevokeKey(t.Context(), secret, 0),
+			"RotateKey": s.RotateKey(t.Context(), secret, apikey.Key{ID: apikey.NewID()}, hash, 0),
+			"UpdateKey": s.UpdateKey(t.Context(), secret, apikey.Update{Name: new("x")}), "Remove": apikey.Remove(t.Context(), s, secret),
+		} {
 			if !errors.Is(err, apikey.ErrNotFound) || strings.Contains(fmt.Sprintf("%+v", err), secret) {
 				t.Errorf("%s: error %v, want %v", name, err, apikey.ErrNotFound)
 			}
@@ -198,6 +202,32 @@ func testKeys(t *testing.T, s *suite) {
 		equal(t, "key", s.key(t, key.ID), key)
 	})
 
+	t.Run("the keys of one organization", func(t *testing.T) {
+		_, first := s.createKey(t, apikey.Key{})
+		s.createKey(t, apikey.Key{})
+		second := first
+		second.ID = apikey.NewID()
+		hash, _ := apikey.HashOf(apikey.Generate())
+		if err := s.CreateKey(t.Context(), second, hash); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{first.ID, second.ID} // of the same time, in the order of their IDs
+		slices.Sort(want)
+		var got []string
+		for last := (apikey.Key{}); ; {
+			keys, err := s.ListKeys(t.Context(), first.Organization, last, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(keys) == 0 {
+				break
+			}
+			last = keys[0]
+			got = append(got, last.ID)
+		}
+		equal(t, "keys", got, want)
+	})
+
 	t.Run("a caller who left gets no key, and revokes none", func(t *testing.T) {
 		org := s.tenant(t)
 		_, key := s.createKey(t, apikey.Key{})
@@ -214,6 +244,163 @@ func testKeys(t *testing.T, s *suite) {
 			t.Errorf("revoke: error %v, want %v", err, context.Canceled)
 		}
 		equal(t, "key", s.key(t, key.ID), key)
+	})
+}
+
+func testRotation(t *testing.T, s *suite) {
+	// rotated returns a key, and the one that replaces it after an hour.
+	rotated := func(t *testing.T) (old, next apikey.Key) {
+		_, old = s.createKey(t, apikey.Key{Name: "nightly"})
+		s.clock.Move(time.Second)
+		err := apikey.Rotate(t.Context(), s, old.ID, time.Hour, func(_ string, key apikey.Key) error { next = key; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.ReadAt = time.Time{}
+		return old, next
+	}
+
+	t.Run("a key names the one that replaces it", func(t *testing.T) {
+		old, next := rotated(t)
+		equal(t, "new key", s.key(t, next.ID), next)
+		old.Successor, old.RevokedAt = next.ID, s.clock.Now().Add(time.Hour)
+		equal(t, "old key", s.key(t, old.ID), old)
+	})
+
+	t.Run("a key is replaced once, while it works", func(t *testing.T) {
+		old, next := rotated(t)
+		_, revoked := s.createKey(t, apikey.Key{})
+		_, ending := s.createKey(t, apikey.Key{})
+		_, expired := s.createKey(t, apikey.Key{})
+		if err := errors.Join(s.RevokeKey(t.Context(), revoked.ID, 0), s.RevokeKey(t.Context(), ending.ID, 2*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		refused := func(what, id string, want error) {
+			t.Helper()
+			hash, _ := apikey.HashOf(apikey.Generate())
+			third := next
+			third.ID = apikey.NewID()
+			before := s.key(t, id)
+			if err := s.RotateKey(t.Context(), id, third, hash, 0); fmt.Sprint(err) != want.Error() {
+				t.Errorf("%s: error %v, want %v", what, err, want)
+			}
+			equal(t, what, s.key(t, id), before)
+			if _, err := s.KeyByID(t.Context(), third.ID); !errors.Is(err, apikey.ErrNotFound) {
+				t.Errorf("%s: the new key: error %v, want %v", what, err, apikey.ErrNotFound)
+			}
+		}
+		refused("a replaced key", old.ID, &apikey.RotatedError{Successor: next.ID})
+		refused("a revoked key", revoked.ID, apikey.ErrInactive)
+		refused("a key that is to end", ending.ID, &apikey.RotatedError{})
+		s.clock.Move(time.Hour)
+		refused("an expired key", expired.ID, apikey.ErrInactive)
+		refused("a replaced key that has ended", old.ID, &apikey.RotatedError{Successor: next.ID})
+	})
+
+	t.Run("also if many replace it at once", func(t *testing.T) {
+		_, old := s.createKey(t, apikey.Key{})
+		var all sync.WaitGroup
+		outcomes := make([]error, 8)
+		for i := range outcomes {
+			all.Go(func() {
+				outcomes[i] = apikey.Rotate(t.Context(), s, old.ID, time.Hour, func(string, apikey.Key) error { return nil })
+			})
+		}
+		all.Wait()
+		successor, done := s.key(t, old.ID).Successor, 0
+		for _, err := range outcomes {
+			var rotated *apikey.RotatedError
+			switch {
+			case err == nil:
+				done++
+			case !errors.As(err, &rotated) || rotated.Successor != successor:
+				t.Errorf("error %v, want a RotatedError that names %s", err, successor)
+			}
+		}
+		keys, err := s.ListKeys(t.Context(), old.Organization, apikey.Key{}, 100)
+		if done != 1 || len(keys) != 2 || err != nil {
+			t.Errorf("%d replaced the key, and there are %d keys, %v; want 1 and 2", done, len(keys), err)
+		}
+	})
+
+	t.Run("neither happens if the new key cannot be saved", func(t *testing.T) {
+		_, old := s.createKey(t, apikey.Key{})
+		hash, _ := apikey.HashOf(apikey.Generate())
+		if err := s.RotateKey(t.Context(), old.ID, old, hash, 0); err == nil { // the ID is taken
+			t.Error("no error")
+		}
+		equal(t, "old key", s.key(t, old.ID), old)
+	})
+
+	t.Run("it can be undone", func(t *testing.T) {
+		old, next := rotated(t)
+		if err := s.UndoRotation(t.Context(), old.ID, next.ID); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "old key", s.key(t, old.ID), old)
+		next.Revoked, next.RevokedAt = true, s.clock.Now()
+		equal(t, "new key", s.key(t, next.ID), next)
+	})
+
+	t.Run("but what was revoked in the meantime stays so", func(t *testing.T) {
+		old, next := rotated(t)
+		old.Successor, old.Revoked, old.RevokedAt = next.ID, true, s.clock.Now()
+		if err := errors.Join(s.RevokeKey(t.Context(), old.ID, 0), s.UndoRotation(t.Context(), old.ID, next.ID)); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "old key", s.key(t, old.ID), old)
+	})
+}
+
+func testKeyManagement(t *testing.T, s *suite) {
+	t.Run("a name and a limit change, and nothing else", func(t *testing.T) {
+		_, key := s.createKey(t, apikey.Key{Name: "before", RateLimit: 60, Permissions: apikey.Permissions()})
+		_, other := s.createKey(t, apikey.Key{Name: "other", RateLimit: 60})
+		for _, update := range []apikey.Update{{}, {Name: new("after")}, {RateLimit: new(0)}, {Name: new("both “Süd”"), RateLimit: new(600)}} {
+			if err := s.UpdateKey(t.Context(), key.ID, update); err != nil {
+				t.Fatal(err)
+			}
+			if update.Name != nil {
+				key.Name = *update.Name
+			}
+			if update.RateLimit != nil {
+				key.RateLimit = *update.RateLimit
+			}
+			equal(t, "key", s.key(t, key.ID), key)
+		}
+		equal(t, "another key", s.key(t, other.ID), other)
+	})
+
+	t.Run("keys that have ended are removed, others stay", func(t *testing.T) {
+		_, expired := s.createKey(t, apikey.Key{}) // in an hour
+		_, ending := s.createKey(t, apikey.Key{})
+		now := s.clock.Move(30 * time.Minute)
+		_, revoked := s.createKey(t, apikey.Key{})
+		_, works := s.createKey(t, apikey.Key{})
+		_, rotating := s.createKey(t, apikey.Key{})
+		if err := errors.Join(s.RevokeKey(t.Context(), revoked.ID, 0), s.RevokeKey(t.Context(), ending.ID, time.Minute), s.RevokeKey(t.Context(), rotating.ID, 40*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		s.clock.Move(30 * time.Minute)
+		removed, err := s.RemoveKeys(t.Context(), []string{works.ID, expired.ID, rotating.ID, ending.ID, "key_none"})
+		if removed != 2 || err != nil {
+			t.Errorf("removed %d keys, %v; want 2", removed, err)
+		}
+		s.clock.Set(now.Add(-time.Second)) // revoked is revoked, whatever the clock
+		if err := apikey.Remove(t.Context(), s, revoked.ID); err != nil {
+			t.Error(err)
+		}
+		if err := apikey.Remove(t.Context(), s, works.ID); !errors.Is(err, apikey.ErrActive) {
+			t.Errorf("a key that works: error %v, want %v", err, apikey.ErrActive)
+		}
+		for id, want := range map[string]error{expired.ID: apikey.ErrNotFound, ending.ID: apikey.ErrNotFound, revoked.ID: apikey.ErrNotFound, works.ID: nil, rotating.ID: nil} {
+			if _, err := s.KeyByID(t.Context(), id); err != want {
+				t.Errorf("%s: error %v, want %v", id, err, want)
+			}
+		}
+		if removed, err := s.RemoveKeys(t.Context(), nil); removed != 0 || err != nil {
+			t.Errorf("of no keys, removed %d, %v", removed, err)
+		}
 	})
 }
 

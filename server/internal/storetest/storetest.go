@@ -65,6 +65,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"Keys", testKeys},
 		{"Users", testUsers},
 		{"Usage", testUsage},
+		{"Rotation", testRotation},
+		{"KeyManagement", testKeyManagement},
 		{"Model", testModel},
 		{"Close", testClose},
 	} {
