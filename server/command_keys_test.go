@@ -80,13 +80,13 @@ func TestKeyList(t *testing.T) {
 	ids["successor"] = s.keyID(strings.TrimSpace(s.mustRun("", "keys", "rotate", ids["rotating"])))
 	s.mustRun("", "organizations", "suspend", "umbrella")
 	for flags, states := range map[string][]string{
-		"":                                           {"active", "rotating", "expired", "revoked", "successor", "other"},
-		"--organization acme":                        {"active", "rotating", "expired", "revoked", "successor"},
-		"--state active":                             {"active", "successor"},
-		"--state rotating":                           {"rotating"},
-		"--state expired,revoked":                    {"expired", "revoked"},
-		"--state suspended":                          {"other"},
-		"--organization umbrella --state active":     {},
+		"":                                       {"active", "rotating", "expired", "revoked", "successor", "other"},
+		"--organization acme":                    {"active", "rotating", "expired", "revoked", "successor"},
+		"--state active":                         {"active", "successor"},
+		"--state rotating":                       {"rotating"},
+		"--state expired,revoked":                {"expired", "revoked"},
+		"--state suspended":                      {"other"},
+		"--organization umbrella --state active": {},
 		"--organization acme --state active --json":  {"active", "successor"},
 		"--organization umbrella --state suspended":  {"other"},
 		"--state expired --state rotating --json":    {"expired", "rotating"},
@@ -175,7 +175,7 @@ func TestKeyThatIsNotPrinted(t *testing.T) {
 	s := newServer(t)
 	old := s.keyID(s.newKey("acme"))
 	oldKey := func() string {
-		return regexp.MustCompile("(?m)^"+old+"\t.*$").FindString(s.mustRun("", "keys", "list"))
+		return regexp.MustCompile("(?m)^" + old + "\t.*$").FindString(s.mustRun("", "keys", "list"))
 	}
 	before := oldKey()
 	unread, written, err := os.Pipe()

@@ -53,7 +53,7 @@ func TestCompletion(t *testing.T) {
 			needs(t, shell, shell)
 			for line, want := range map[string]string{
 				"carecycle-server ke":                                 "keys",
-				"carecycle-server keys r":                             "revoke rotate",
+				"carecycle-server keys re":                            "remove revoke",
 				"carecycle-server keys create --ra":                   "--rate-limit",
 				"carecycle-server --database x.db keys li":            "list",
 				"carecycle-server keys create --permission providers": "providers:read providers:write",

@@ -1,8 +1,8 @@
 package command
 
 import (
-	"reflect"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
