@@ -64,7 +64,7 @@ func Create(ctx context.Context, store Store, key Key, lifetime time.Duration) (
 	}
 	secret, key, hash := newKey(key, now, lifetime)
 	if err := store.CreateKey(ctx, key, hash); err != nil {
-		return "", Key{}, fmt.Errorf("create api key: %w", err)
+		return "", Key{}, fmt.Errorf("create api key %s: %w", key.ID, err) // if the outcome is unknown, that is the one to revoke
 	}
 	return secret, key, nil
 }

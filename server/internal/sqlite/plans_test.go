@@ -37,7 +37,7 @@ func TestPlans(t *testing.T) {
 		"a key":               selectKeys + "WHERE hash = ?1",
 		"a key by its ID":     selectKeys + "WHERE api_keys.id = ?1",
 		"the keys":            listKeys,
-		"an organization's":   listKeysOf,
+		"keys of one tenant":  listKeysOf,
 		"the new keys":        selectNewKeys,
 		"a revoked key":       revokeKey,
 		"a replaced key":      replaceKey,
