@@ -118,8 +118,7 @@ func TestReplicas(t *testing.T) {
 	}
 
 	// A key that is revoked next to them is rejected by both.
-	keyID, _, _ := strings.Cut(replicas[0].mustRun("", "keys", "list"), "\t")
-	replicas[0].mustRun("", "keys", "revoke", keyID)
+	replicas[0].mustRun("", "keys", "revoke", replicas[0].keyID(key))
 	for _, s := range replicas {
 		awaitStatus(t, http.StatusUnauthorized, func() response { return change(s, "revoked") })
 	}

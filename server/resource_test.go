@@ -293,7 +293,7 @@ func TestHistory(t *testing.T) {
 	if diff := cmp.Diff([]any{5.0, 4.0, 3.0, 2.0, 1.0}, versions); diff != "" {
 		t.Fatalf("versions (-want +got):\n%s", diff)
 	}
-	keyID := strings.Fields(a.mustRun("", "keys", "list"))[0]
+	keyID := a.keyID(a.key)
 	second := whole[3]
 	if at, _ := second["at"].(string); !timestamp.MatchString(at) {
 		t.Errorf("at is %q", at)

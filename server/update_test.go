@@ -232,7 +232,7 @@ func TestUpdateHistory(t *testing.T) {
 	t.Parallel()
 	a := newServer(t).account("acme")
 	r, other := a.newRecord(), a.newRecord()
-	key, _, _ := strings.Cut(a.mustRun("", "keys", "list"), "\t")
+	key := a.keyID(a.key)
 	var requests []string
 	for _, body := range []string{
 		`{"phone":null,"isActive":true,"city":"old city"}`,

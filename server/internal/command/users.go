@@ -64,7 +64,7 @@ func (u createUser) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
 		created := account.User{Email: u.Email, Operator: u.Operator}
 		if !u.Operator {
-			number, err := provider.FindOrganization(ctx, s, string(u.Organization))
+			number, _, err := provider.FindOrganization(ctx, s, string(u.Organization))
 			if err != nil {
 				return organizationError("create user", u.Organization, err)
 			}
@@ -187,7 +187,7 @@ func (roleUser) Help() string {
 
 func (r roleUser) Run(ctx context.Context, c *commands, io streams) error {
 	return r.withUser(ctx, c, "set a role", func(s store, u account.User) error {
-		number, err := provider.FindOrganization(ctx, s, string(r.Organization))
+		number, _, err := provider.FindOrganization(ctx, s, string(r.Organization))
 		if err != nil {
 			return explainOrganization(r.Organization, err)
 		}
