@@ -19,6 +19,8 @@ func TestErrorExamples(t *testing.T) {
 	a := newServer(t).account("acme")
 	r := a.newRecord()
 	reader := a.newKey("acme", "--permission", "providers:read")
+	suspended := a.newKey("suspended")
+	a.mustRun("", "organizations", "suspend", "suspended")
 	limited := a.newKey("acme", "--rate-limit", "1")
 	failed := func(err error) func(account) response {
 		return func(a account) response {
@@ -34,7 +36,8 @@ func TestErrorExamples(t *testing.T) {
 		"BadRequest/precondition":          sent(request{Path: r.path(), Body: `{}`, Header: http.Header{"If-Unmodified-Since": {"Thu, 26 Nov 2026 12:00:00 GMT"}}}),
 		"BadRequest/idempotencyKey":        sent(request{Path: r.path(), Body: `{}`, Header: http.Header{"Idempotency-Key": {"a"}}}),
 		"Unauthorized":                     sent(request{Path: r.path(), Body: `{}`, Key: "cc_"}),
-		"Forbidden":                        sent(request{Path: r.path(), Body: `{}`, Key: reader}),
+		"Forbidden/permission":             sent(request{Path: r.path(), Body: `{}`, Key: reader}),
+		"Forbidden/suspension":             sent(request{Path: r.path(), Body: `{}`, Key: suspended}),
 		"NotFound/provider":                sent(request{Path: pathOf(r.customer, uuid.NewString()), Body: `{}`}),
 		"NotFound/customer":                sent(request{Method: http.MethodGet, Path: providersOf(uuid.NewString())}),
 		"PreconditionFailed/changed":       sent(request{Path: r.path(), Body: `{}`, Header: http.Header{"If-Match": {`"7"`}}}),
