@@ -1,7 +1,7 @@
 // Package api handles the requests of the public listener: it implements the interface that is generated from openapi.yaml.
 //
 // Every request gets a request ID (request.go), a line in the access log (accesslog.go), and recovery from panics
-// (recover.go). On the routes of the contract, the API key and its limits come next (authenticate.go), then validation
+// (recover.go). On the routes of the contract, the audit trail (audit.go), the API key and its limits come next (authenticate.go), then validation
 // (package validate), the generated wrapper, which binds the body (body.go), and a handler (one file for each resource),
 // which calls a store. Any error becomes a response in one place (errors.go), with a text from another (messages.go).
 //
@@ -17,10 +17,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -31,7 +33,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Config holds what an API needs. Every field but Prefix, Usage and Proxies is required.
+// Config holds what an API needs. Every field but Prefix, Usage, Audit and Proxies is required.
 type Config struct {
 	Contract *openapi3.T
 	Prefix   string // of all paths but those of the probes, such as /api
@@ -43,6 +45,7 @@ type Config struct {
 	Metrics  *metrics.Metrics
 	Usage    *usage.Recorder // nil if nobody looks at it
 	Log      *slog.Logger
+	Audit    *audit.Trail // nil for none
 	Proxies  []*net.IPNet // whose X-Forwarded-For is trusted; nil for none
 }
 
@@ -52,6 +55,7 @@ type API struct {
 	http.Handler
 	bodies     *semaphore.Weighted // bytes; see maxBodies
 	wrongKeys  summary
+	overLimit  overLimit
 	patchTypes map[string][]string // the media types of a PATCH, by Echo's path
 }
 
@@ -60,7 +64,7 @@ var _ gen.StrictServerInterface = (*API)(nil)
 // New returns an API whose handler serves the contract's paths, the documentation, /livez and /readyz. Close it when it serves
 // no more.
 func New(config Config) (*API, error) {
-	a := &API{Config: config, bodies: semaphore.NewWeighted(maxBodies), wrongKeys: summary{log: config.Log}, patchTypes: map[string][]string{}}
+	a := &API{Config: config, bodies: semaphore.NewWeighted(maxBodies), wrongKeys: summary{log: config.Log}, overLimit: overLimit{trail: config.Audit}, patchTypes: map[string][]string{}}
 	e := a.newEcho()
 	e.Binder = binder{}
 	e.Pre(decodePath, a.stripPrefix, closeChunked)
@@ -69,7 +73,7 @@ func New(config Config) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
-	gen.RegisterHandlersWithOptions(withHead{e}, gen.NewStrictHandler(a, nil), gen.RegisterHandlersOptions{OperationMiddlewares: middlewares})
+	gen.RegisterHandlersWithOptions(withHead{e}, gen.NewStrictHandler(a, a.strictMiddlewares()), gen.RegisterHandlersOptions{OperationMiddlewares: middlewares})
 	closeParameters(e)
 
 	read := []string{http.MethodGet, http.MethodHead}
@@ -92,8 +96,11 @@ func named(operation string) echo.MiddlewareFunc {
 	}
 }
 
-// Close logs what has not been logged yet.
-func (a *API) Close() { a.wrongKeys.write() }
+// Close logs and audits what has not been yet.
+func (a *API) Close() {
+	a.wrongKeys.write()
+	a.overLimit.write()
+}
 
 // newEcho returns an Echo with what every request gets.
 func (a *API) newEcho() *echo.Echo {
@@ -131,6 +138,9 @@ func (a *API) operationMiddlewares() (map[string][]echo.MiddlewareFunc, error) {
 			}
 			id := operation.OperationID
 			middlewares[id] = []echo.MiddlewareFunc{a.authenticate(id, permission), a.validate(validators[id])}
+			if a.Audit != nil {
+				middlewares[id] = slices.Insert(middlewares[id], 0, a.auditRefusals(id))
+			}
 			if method == http.MethodPatch {
 				a.patchTypes[pathParameter.ReplaceAllString(path, ":$1")] = validators[id].MediaTypes()
 			}

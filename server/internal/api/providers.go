@@ -27,7 +27,7 @@ func (a *API) ListCustomerProviders(ctx context.Context, r gen.ListCustomerProvi
 		return nil, err
 	}
 	page, nextCursor := listPage(records, limit)
-	return pageResponse{func(b []byte) ([]byte, error) { return wire.AppendProviderList(b, page, nextCursor) }}, nil
+	return listResponse{pageResponse{func(b []byte) ([]byte, error) { return wire.AppendProviderList(b, page, nextCursor) }}, page}, nil
 }
 
 // CreateCustomerProvider implements [gen.StrictServerInterface].
@@ -51,7 +51,7 @@ func (a *API) CreateCustomerProvider(ctx context.Context, r gen.CreateCustomerPr
 	if err != nil {
 		return nil, err
 	}
-	return createdResponse{providerResponse{created}, a.Prefix}, nil
+	return createdResponse{providerResponse{created, http.StatusCreated}, a.Prefix}, nil
 }
 
 // GetCustomerProvider implements [gen.StrictServerInterface].
@@ -63,7 +63,7 @@ func (a *API) GetCustomerProvider(ctx context.Context, r gen.GetCustomerProvider
 	if etagMatches(r.Params.IfNoneMatch, found.Version) {
 		return notModified{found.Version}, nil
 	}
-	return providerResponse{found}, nil
+	return providerResponse{found, http.StatusOK}, nil
 }
 
 // UpdateCustomerProvider implements [gen.StrictServerInterface].
@@ -84,7 +84,7 @@ func (a *API) UpdateCustomerProvider(ctx context.Context, r gen.UpdateCustomerPr
 	if err != nil {
 		return nil, err
 	}
-	return providerResponse{updated}, nil
+	return providerResponse{updated, http.StatusOK}, nil
 }
 
 // DeleteCustomerProvider implements [gen.StrictServerInterface].
@@ -128,21 +128,24 @@ func actor(ctx context.Context) provider.Actor {
 // by name.
 
 // providerResponse is one record with its ETag.
-type providerResponse struct{ record provider.Provider }
+type providerResponse struct {
+	record provider.Provider
+	status int
+}
 
 // VisitGetCustomerProviderResponse writes a 200.
 func (p providerResponse) VisitGetCustomerProviderResponse(w http.ResponseWriter) error {
-	return p.write(w, http.StatusOK)
+	return p.write(w)
 }
 
 // VisitUpdateCustomerProviderResponse writes a 200.
 func (p providerResponse) VisitUpdateCustomerProviderResponse(w http.ResponseWriter) error {
-	return p.write(w, http.StatusOK)
+	return p.write(w)
 }
 
-func (p providerResponse) write(w http.ResponseWriter, status int) error {
+func (p providerResponse) write(w http.ResponseWriter) error {
 	setETag(w.Header(), p.record.Version)
-	return writeBody(w, status, func(b []byte) ([]byte, error) { return wire.AppendProvider(b, &p.record) })
+	return writeBody(w, p.status, func(b []byte) ([]byte, error) { return wire.AppendProvider(b, &p.record) })
 }
 
 // createdResponse is a new record, below the prefix of all paths.
@@ -154,7 +157,7 @@ type createdResponse struct {
 // VisitCreateCustomerProviderResponse writes a 201 with the record's path.
 func (p createdResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
 	w.Header().Set("Location", p.prefix+"/v2/customers/"+p.record.CustomerID.String()+"/providers/"+p.record.ID.String())
-	return p.write(w, http.StatusCreated)
+	return p.write(w)
 }
 
 // notModified is a 304 for a record of that version.
@@ -172,13 +175,19 @@ type pageResponse struct {
 	appendTo func(b []byte) ([]byte, error)
 }
 
-// VisitListCustomerProvidersResponse writes the page.
-func (r pageResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
+// VisitListCustomerProviderHistoryResponse writes the page.
+func (r pageResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
 	return writeBody(w, http.StatusOK, r.appendTo)
 }
 
-// VisitListCustomerProviderHistoryResponse writes the page.
-func (r pageResponse) VisitListCustomerProviderHistoryResponse(w http.ResponseWriter) error {
+// listResponse is a page of records.
+type listResponse struct {
+	pageResponse
+	records []provider.Provider
+}
+
+// VisitListCustomerProvidersResponse writes the page.
+func (r listResponse) VisitListCustomerProvidersResponse(w http.ResponseWriter) error {
 	return writeBody(w, http.StatusOK, r.appendTo)
 }
 

@@ -19,6 +19,7 @@ type requestInfo struct {
 	body      validate.Checked
 	err       error // what Fail was called with
 	summarize bool  // count the request in a line about many, instead of giving it one of its own
+	audited   bool  // the audit trail has its line, or cannot be written
 }
 
 type requestInfoKey struct{}

@@ -153,6 +153,12 @@ func Prefix(secret string) string { return secret[:min(prefixLen, len(secret))] 
 // NewID returns the ID of a new key.
 func NewID() string { return idPrefix + random(idRandomLen) }
 
+// IsID reports whether a text has the form of an ID, and so is no secret.
+func IsID(text string) bool {
+	digits, found := strings.CutPrefix(text, idPrefix)
+	return found && len(digits) == idRandomLen && !strings.ContainsFunc(digits, notBase62)
+}
+
 // Hash is the SHA-256 of a secret. Secrets are random, so it needs neither salt nor stretching.
 type Hash [sha256.Size]byte
 

@@ -45,14 +45,15 @@ type Entry struct {
 	Time string `json:"time"` // when the line was written, in [wire.TimeFormat], which sorts as text; set by the Trail
 
 	Operator         string      `json:"operator,omitzero"` // the user of the operating system who ran a command
-	Key              string      `json:"key,omitzero"`      // the ID of the key that was used or, with an Operator, that the command was about
+	Key              string      `json:"key,omitzero"`      // the ID of the key or the user; with an Operator, of the one that the command was about
+	NewKey           string      `json:"newKey,omitzero"`   // the ID of the key that replaces the other
 	Organization     int64       `json:"organization,omitzero"`
 	OrganizationName string      `json:"organizationName,omitzero"`
 	Operation        string      `json:"operation,omitzero"` // the contract's operationId, or the words of a command
 	Customer         *uuid.UUID  `json:"customer,omitzero"`  // in the request's path
 	Records          []uuid.UUID `json:"records,omitempty"`  // that were returned or changed, or that a refused request named
 	Everything       bool        `json:"everything,omitzero"`
-	Count            int         `json:"count,omitzero"` // records returned or changed
+	Count            int         `json:"count,omitzero"` // records returned or changed; of an archive, events
 	File             string      `json:"file,omitzero"`  // that a command reads or writes
 	Reason           string      `json:"reason,omitzero"`
 	Request          string      `json:"request,omitzero"` // the request ID; that of a command is the same in its two lines

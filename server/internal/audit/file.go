@@ -19,7 +19,8 @@ type file struct {
 // openFile is an open file and what is known of it.
 type openFile struct {
 	*os.File
-	info fs.FileInfo
+	info   fs.FileInfo
+	synced atomic.Bool // all that was written to it is on disk, and nothing more is written
 }
 
 // write implements [sink].
@@ -41,8 +42,8 @@ func (l *file) sync() error {
 		return os.ErrClosed
 	}
 	err := f.Sync()
-	if errors.Is(err, os.ErrClosed) {
-		return nil // follow has synced it, or an error was counted
+	if errors.Is(err, os.ErrClosed) && f.synced.Load() {
+		return nil
 	}
 	if err != nil {
 		l.leave(f)
@@ -64,8 +65,9 @@ func (l *file) follow() (*openFile, error) {
 			return f, nil
 		}
 		err := f.Sync()
+		f.synced.Store(err == nil)
 		l.leave(f)
-		if err != nil && !errors.Is(err, os.ErrClosed) {
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -103,7 +105,7 @@ func open(path string) (_ *openFile, err error) {
 	default:
 		err = endLine(f, info.Size())
 	}
-	return &openFile{f, info}, err
+	return &openFile{File: f, info: info}, err
 }
 
 func endLine(f *os.File, size int64) error {

@@ -84,9 +84,10 @@ func newTrail(to sink, o Options) *Trail {
 	return t
 }
 
-// Err returns why requests are to be refused: the error of the last line, until one can be written again. With Continue it is nil.
+// Err returns why requests are to be refused: the error of the last line, until one can be written again. With Continue it is nil, and
+// so it is without a Trail.
 func (t *Trail) Err() error {
-	if t.o.Continue {
+	if t == nil || t.o.Continue {
 		return nil
 	}
 	return t.failure()

@@ -5,17 +5,24 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 )
 
 type backupCommand struct {
 	Dest  string `arg:"" placeholder:"DEST" help:"The file to write. Its directory must exist."`
 	Force bool   `help:"Replace DEST if it exists."`
+	reasoned
 }
 
 // Help implements [kong.HelpProvider].
 func (backupCommand) Help() string {
 	return exampleHelp("backup /backups/carecycle-2026-06-17.db")
+}
+
+// auditEntry implements [auditedCommand].
+func (b backupCommand) auditEntry() audit.Entry {
+	return audit.Entry{Everything: true, File: b.Dest, Reason: string(b.Reason)}
 }
 
 // Run copies the database. It does not migrate it, so that a backup can be made before an upgrade.

@@ -1,8 +1,9 @@
 // Package command is the program's command line: serve, keys, users, organizations, customers, import, export, history, purge, backup,
-// restore, verify, migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
+// restore, verify, audit, migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
-// the command's, its help tag is in --help, each of its flags gets an environment variable, and its method Help has an example.
+// the command's, its help tag is in --help, each of its flags gets an environment variable, and its method Help has an example. Its method
+// auditEntry says what the audit trail holds of it.
 package command
 
 import (
@@ -21,6 +22,7 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/gen"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
@@ -42,8 +44,9 @@ type commands struct {
 	Database     database `default:"${database}" placeholder:"FILE|postgres://…" help:"A SQLite file, or the URL of a PostgreSQL database. Default: ${database}."`
 	DatabaseFile string   `type:"path" placeholder:"FILE" help:"A file that holds what --database would, for a URL with a password."`
 
-	Serve serveCommand `cmd:"" help:"Serve the API."`
+	Audit auditFile `default:"off" placeholder:"FILE|-|off" help:"Where to record who reads and changes what. Default: off."`
 
+	Serve         serveCommand         `cmd:"" help:"Serve the API."`
 	Keys          keysCommand          `cmd:"" help:"Create, list, rotate, update, revoke and remove API keys."`
 	Users         usersCommand         `cmd:"" help:"Create and list the people who use the dashboard, and set what they may do."`
 	Organizations organizationsCommand `cmd:"" help:"List, rename, suspend and resume organizations."`
@@ -55,13 +58,15 @@ type commands struct {
 	Restore       restoreCommand       `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
 	Verify        verifyCommand        `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
 	Purge         purgeCommand         `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
+	AuditTrail    auditCommand         `cmd:"" name:"audit" help:"Search an audit trail."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database's schema up to date, and do nothing else; or say what that would do."`
 	Completion    completionCommand    `cmd:"" help:"Print a script for a shell, which then completes commands and flags."`
 	Complete      completeCommand      `cmd:"" hidden:""`
 	Man           manCommand           `cmd:"" help:"Print the manual page."`
 	PrintVersion  versionCommand       `cmd:"" name:"version" help:"Print the version."`
 
-	std streams
+	std   streams
+	entry audit.Entry // the last line of the command in the audit trail; commands add what they find out
 }
 
 // streams are the standard streams of a command.
@@ -102,7 +107,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	command.BindTo(ctx, (*context.Context)(nil))
 	c.std = streams{stdin, stdout, stderr}
 	command.Bind(&c, c.std)
-	if err := command.Run(); err != nil {
+	if err := c.run(ctx, command); err != nil {
 		fmt.Fprintf(stderr, "%s: %s\n", program, strings.ReplaceAll(err.Error(), "\n", "; "))
 		if coded, ok := errors.AsType[*exitError](err); ok {
 			return coded.code

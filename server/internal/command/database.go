@@ -154,5 +154,8 @@ func (c *commands) openStore(ctx context.Context, o storeOptions, mustExist bool
 			err = closeErr
 		}
 	}()
+	if c.entry.Operation != "" {
+		defer c.completeEntry(context.WithoutCancel(ctx), s)
+	}
 	return f(s)
 }

@@ -6,17 +6,24 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/transfer"
 )
 
 type exportCommand struct {
 	Organization name `required:"" placeholder:"NAME" help:"The organization whose records are written."`
+	reasoned
 }
 
 // Help implements [kong.HelpProvider].
 func (exportCommand) Help() string {
 	return exampleHelp("export --organization acme")
+}
+
+// auditEntry implements [auditedCommand].
+func (e exportCommand) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(e.Organization), Everything: true, Reason: string(e.Reason)}
 }
 
 func (e exportCommand) Run(ctx context.Context, c *commands, std streams) error {

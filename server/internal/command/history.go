@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
@@ -31,11 +32,17 @@ func (historyCommand) Help() string {
 type showHistory struct {
 	ID   uuid.UUID `arg:"" name:"provider-id" placeholder:"PROVIDER-ID" help:"The ID of a provider."`
 	JSON bool      `help:"Write a JSON object a line for each event: the name of the organization, and the event as the API has it."`
+	reasoned
 }
 
 // Help implements [kong.HelpProvider].
 func (showHistory) Help() string {
 	return exampleHelp("history show 3c90c3cc-0d44-4b50-8888-8dd25736052a --json")
+}
+
+// auditEntry implements [auditedCommand].
+func (h showHistory) auditEntry() audit.Entry {
+	return audit.Entry{Records: []uuid.UUID{h.ID}, Reason: string(h.Reason)}
 }
 
 func (h showHistory) Run(ctx context.Context, c *commands, std streams) error {

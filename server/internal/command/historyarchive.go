@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/wire"
 )
@@ -17,6 +18,7 @@ import (
 type archiveHistory struct {
 	Before date   `required:"" placeholder:"DATE" help:"The first day whose events stay, such as 2026-01-31, in UTC."`
 	File   string `arg:"" placeholder:"FILE" help:"The file to write, in the form of history --json. It must not exist."`
+	reasoned
 }
 
 // Help implements [kong.HelpProvider].
@@ -40,6 +42,11 @@ func (d *date) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// auditEntry implements [auditedCommand].
+func (a archiveHistory) auditEntry() audit.Entry {
+	return audit.Entry{Everything: true, File: a.File, Reason: string(a.Reason)}
+}
+
 func (a archiveHistory) Run(ctx context.Context, c *commands, std streams) error {
 	return c.withStore(ctx, func(s store) error {
 		file, err := os.OpenFile(a.File, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) // it has values of records
@@ -51,6 +58,7 @@ func (a archiveHistory) Run(ctx context.Context, c *commands, std streams) error
 		}
 		out := &archiveFile{file: file}
 		events, err := provider.Archive(ctx, s, time.Time(a.Before), out.save)
+		c.entry.Count = events
 		err = errors.Join(err, file.Close())
 		if out.size == 0 {
 			err = errors.Join(err, os.Remove(a.File))

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/transfer"
 )
 
@@ -24,6 +25,11 @@ func (importCommand) Help() string {
 
 // maxReported is how many invalid lines are reported one by one.
 const maxReported = 100
+
+// auditEntry implements [auditedCommand].
+func (i importCommand) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(i.Organization), File: i.File}
+}
 
 func (i importCommand) Run(ctx context.Context, c *commands, std streams) error {
 	doc, err := contract()
@@ -69,6 +75,7 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 		screen.begin("importing")
 		result, err := importer.Import(ctx, screen)
 		screen.end()
+		c.entry.Count = result.Records.Records()
 		if err != nil {
 			return fmt.Errorf("import: stopped after %s: %w; run it again to complete it", count(result.Records.Records(), "record"), err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
@@ -40,6 +41,11 @@ func (createKey) Help() string {
 	return exampleHelp("keys create --organization acme --name billing --permission providers:read --expires 90d")
 }
 
+// auditEntry implements [auditedCommand].
+func (k createKey) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(k.Organization)}
+}
+
 func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 	key := apikey.Key{Name: string(k.Name), RateLimit: int(k.RateLimit)}
 	if len(k.Permission) == 0 {
@@ -53,7 +59,11 @@ func (k createKey) Run(ctx context.Context, c *commands, io streams) error {
 			if key.Organization, key.OrganizationName, err = k.ensure(ctx, s, io); err != nil {
 				return fmt.Errorf("create key: %w", err)
 			}
-			if err := apikey.Issue(ctx, s, key, k.Expires, deliver); err != nil {
+			named := func(secret string, key apikey.Key) error {
+				c.entry.Key = key.ID
+				return deliver(secret, key)
+			}
+			if err := apikey.Issue(ctx, s, key, k.Expires, named); err != nil {
 				return fmt.Errorf("create key: %w", err)
 			}
 			return nil
@@ -80,6 +90,11 @@ type listKeys struct {
 // Help implements [kong.HelpProvider].
 func (listKeys) Help() string {
 	return exampleHelp("keys list --organization acme --state active,rotating")
+}
+
+// auditEntry implements [auditedCommand].
+func (l listKeys) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(l.Organization)}
 }
 
 // Run writes a line for each key, as it reads them.
@@ -165,9 +180,16 @@ func (rotateKey) Help() string {
 	return exampleHelp("keys rotate key_2Jk4vT9xQmZa --overlap 24h")
 }
 
+// auditEntry implements [auditedCommand].
+func (r rotateKey) auditEntry() audit.Entry { return audit.Entry{Key: loggableID(r.ID)} }
+
 func (r rotateKey) Run(ctx context.Context, c *commands, io streams) error {
 	return printSecret(io, func(deliver apikey.Deliver) error {
-		return c.withStore(ctx, func(s store) error { return keyError("rotate key", apikey.Rotate(ctx, s, r.ID, r.Overlap, deliver)) })
+		named := func(secret string, key apikey.Key) error {
+			c.entry.NewKey = key.ID
+			return deliver(secret, key)
+		}
+		return c.withStore(ctx, func(s store) error { return keyError("rotate key", apikey.Rotate(ctx, s, r.ID, r.Overlap, named)) })
 	})
 }
 
@@ -179,6 +201,9 @@ type updateKey struct {
 
 // Help implements [kong.HelpProvider].
 func (updateKey) Help() string { return exampleHelp("keys update key_2Jk4vT9xQmZa --rate-limit 600") }
+
+// auditEntry implements [auditedCommand].
+func (u updateKey) auditEntry() audit.Entry { return audit.Entry{Key: loggableID(u.ID)} }
 
 func (u updateKey) Run(ctx context.Context, c *commands, io streams) error {
 	var update apikey.Update
@@ -214,6 +239,9 @@ func (revokeKey) Help() string {
 	return exampleHelp("keys revoke key_2Jk4vT9xQmZa")
 }
 
+// auditEntry implements [auditedCommand].
+func (r revokeKey) auditEntry() audit.Entry { return audit.Entry{Key: loggableID(r.ID)} }
+
 func (r revokeKey) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
 		if err := s.RevokeKey(ctx, r.ID, 0); err != nil {
@@ -231,6 +259,9 @@ type removeKey struct {
 
 // Help implements [kong.HelpProvider].
 func (removeKey) Help() string { return exampleHelp("keys remove --ended-before 2026-01-01") }
+
+// auditEntry implements [auditedCommand].
+func (r removeKey) auditEntry() audit.Entry { return audit.Entry{Key: loggableID(r.ID)} }
 
 func (r removeKey) Run(ctx context.Context, c *commands, io streams) error {
 	before := time.Time(r.EndedBefore)
@@ -250,6 +281,14 @@ func (r removeKey) Run(ctx context.Context, c *commands, io streams) error {
 		_, err = fmt.Fprintf(io.err, "removed %s\n", count(removed, "key"))
 		return err
 	})
+}
+
+// loggableID returns the ID of a key, or nothing if it may be a key that was pasted in its place.
+func loggableID(id string) string {
+	if apikey.IsID(id) {
+		return id
+	}
+	return ""
 }
 
 // keyError adds to an error about a key what the operator can do. It does not repeat the ID: it may be a key that was pasted in

@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 )
@@ -29,6 +30,9 @@ type listOrganizations struct {
 
 // Help implements [kong.HelpProvider].
 func (listOrganizations) Help() string { return exampleHelp("organizations list --json") }
+
+// auditEntry implements [auditedCommand].
+func (listOrganizations) auditEntry() audit.Entry { return audit.Entry{} }
 
 // Run writes a line for each organization.
 func (l listOrganizations) Run(ctx context.Context, c *commands, std streams) error {
@@ -67,6 +71,11 @@ func (renameOrganization) Help() string {
 	return exampleHelp("organizations rename acme acme-health")
 }
 
+// auditEntry implements [auditedCommand].
+func (r renameOrganization) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(r.Old)}
+}
+
 func (r renameOrganization) Run(ctx context.Context, c *commands, std streams) error {
 	return c.withStore(ctx, func(s store) error {
 		renamed, err := provider.RenameOrganization(ctx, s, string(r.Old), string(r.New))
@@ -85,6 +94,11 @@ type suspendOrganization struct {
 // Help implements [kong.HelpProvider].
 func (suspendOrganization) Help() string { return exampleHelp("organizations suspend acme") }
 
+// auditEntry implements [auditedCommand].
+func (o suspendOrganization) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(o.Name)}
+}
+
 func (o suspendOrganization) Run(ctx context.Context, c *commands, std streams) error {
 	return c.suspend(ctx, o.Name, true, "suspended; running servers refuse its keys within 5 seconds")
 }
@@ -95,6 +109,11 @@ type resumeOrganization struct {
 
 // Help implements [kong.HelpProvider].
 func (resumeOrganization) Help() string { return exampleHelp("organizations resume acme") }
+
+// auditEntry implements [auditedCommand].
+func (o resumeOrganization) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(o.Name)}
+}
 
 func (o resumeOrganization) Run(ctx context.Context, c *commands, std streams) error {
 	return c.suspend(ctx, o.Name, false, "resumed; running servers accept its keys within 5 seconds")
@@ -154,6 +173,11 @@ type listCustomers struct {
 
 // Help implements [kong.HelpProvider].
 func (listCustomers) Help() string { return exampleHelp("customers list --organization acme") }
+
+// auditEntry implements [auditedCommand].
+func (l listCustomers) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(l.Organization)}
+}
 
 // Run writes a line for each customer, in the order of their IDs.
 func (l listCustomers) Run(ctx context.Context, c *commands, std streams) error {

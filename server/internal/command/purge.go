@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 )
@@ -13,11 +14,17 @@ import (
 type purgeCommand struct {
 	ID           uuid.UUID `arg:"" name:"provider-id" placeholder:"PROVIDER-ID" help:"The ID of a provider that is deleted."`
 	Organization name      `placeholder:"NAME" help:"The organization that it belonged to, if several have the ID."`
+	reasoned
 }
 
 // Help implements [kong.HelpProvider].
 func (purgeCommand) Help() string {
 	return exampleHelp("purge 3c90c3cc-0d44-4b50-8888-8dd25736052a")
+}
+
+// auditEntry implements [auditedCommand].
+func (p purgeCommand) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(p.Organization), Records: []uuid.UUID{p.ID}, Reason: string(p.Reason)}
 }
 
 // Run removes everything but the IDs, the version and the times of a provider.

@@ -15,6 +15,7 @@ import (
 	providerapi "github.com/carecycle/provider-api"
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/dashboard"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
@@ -33,6 +34,7 @@ type serveCommand struct {
 	Docs           string        `enum:"on,off" default:"on" help:"Serve a page at /docs to read the contract and to send requests: on or off. Default: on."`
 	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Serve the API by TLS with this certificate, in PEM, its chain included. It is read again when it changes."`
 	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"The certificate's private key, in PEM."`
+	AuditFailure   string        `default:"refuse" enum:"refuse,continue" placeholder:"refuse|continue" help:"While the audit trail cannot be written: refuse requests, or serve them and count what is missing in it. Default: refuse."`
 	ShutdownDelay  time.Duration `type:"days" default:"0s" placeholder:"DURATION" help:"How long to go on serving after SIGTERM, while /readyz fails so that proxies send no more requests; up to 20s."`
 	Demo           bool          `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
 }
@@ -57,7 +59,7 @@ func (s serveCommand) Validate() error {
 }
 
 // Run serves until ctx is done. Then it takes no more connections, finishes the requests in flight, and returns.
-func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
+func (s serveCommand) Run(ctx context.Context, c *commands, io streams) (err error) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // a reader of the log, or the terminal, that leaves
 	defer signal.Reset(syscall.SIGPIPE, syscall.SIGHUP)
 	if s.Demo {
@@ -71,6 +73,13 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 	log, closeLog := newLog(io.err, recorder.LogDropped)
 	defer closeLog()
 
+	trail, err := s.openTrail(c, io, recorder, log)
+	if err != nil {
+		return err
+	}
+	if trail != nil {
+		defer func() { err = errors.Join(err, trail.Close()) }()
+	}
 	public, err := listen("--addr", s.Addr)
 	if err != nil {
 		return err
@@ -134,7 +143,7 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) error {
 			counts = usage.NewRecorder(st, time.Now, log)
 			defer counts.Close()
 		}
-		ready, err := s.newAPI(st, verifier, limiter, recorder, counts, &leaving, log)
+		ready, err := s.newAPI(st, verifier, limiter, recorder, counts, &leaving, log, trail)
 		if err != nil {
 			return err
 		}
@@ -173,7 +182,15 @@ func newLimiter(st store, log *slog.Logger) *apikey.Limiter {
 	return apikey.NewLimiter(time.Now)
 }
 
-func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Limiter, recorder *metrics.Metrics, counts *usage.Recorder, leaving *atomic.Bool, log *slog.Logger) (*api.API, error) {
+// openTrail opens the audit trail, if there is to be one. A file that cannot be opened is an error whatever --audit-failure says.
+func (s serveCommand) openTrail(c *commands, io streams, recorder *metrics.Metrics, log *slog.Logger) (*audit.Trail, error) {
+	if c.Audit.off() {
+		return nil, nil
+	}
+	return c.Audit.open(io.out, audit.Options{Continue: s.AuditFailure == "continue", Failed: recorder.AuditFailed, Lost: recorder.AuditLost, Log: log})
+}
+
+func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Limiter, recorder *metrics.Metrics, counts *usage.Recorder, leaving *atomic.Bool, log *slog.Logger, trail *audit.Trail) (*api.API, error) {
 	doc, err := contract()
 	if err != nil {
 		return nil, err
@@ -186,7 +203,13 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, limiter *apike
 	if err != nil {
 		return nil, err
 	}
-	ready := &readiness{probe: st.Ping}
+	probe := func(ctx context.Context) error {
+		if err := trail.Err(); err != nil {
+			return err
+		}
+		return st.Ping(ctx)
+	}
+	ready := &readiness{probe: probe}
 	recorder.Serve(st.Stats, verifier.Cached, func() bool { return !leaving.Load() && ready.scrape() })
 	return api.New(api.Config{
 		Contract: doc,
@@ -204,6 +227,7 @@ func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, limiter *apike
 		Metrics: recorder,
 		Usage:   counts,
 		Log:     log,
+		Audit:   trail,
 		Proxies: s.proxies(),
 	})
 }

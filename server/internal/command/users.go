@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
@@ -60,6 +61,11 @@ func (u createUser) Validate() error {
 	return nil
 }
 
+// auditEntry implements [auditedCommand].
+func (u createUser) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(u.Organization)}
+}
+
 func (u createUser) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
 		created := account.User{Email: u.Email, Operator: u.Operator}
@@ -74,6 +80,7 @@ func (u createUser) Run(ctx context.Context, c *commands, io streams) error {
 		if err != nil {
 			return userError("create user", err)
 		}
+		c.entry.Key = created.ID
 		fmt.Fprintf(io.err, "created the user %s\n", created.ID)
 		return u.print(io, token)
 	})
@@ -94,6 +101,9 @@ type listUsers struct{}
 
 // Help implements [kong.HelpProvider].
 func (listUsers) Help() string { return exampleHelp("users list") }
+
+// auditEntry implements [auditedCommand].
+func (listUsers) auditEntry() audit.Entry { return audit.Entry{} }
 
 func (listUsers) Run(ctx context.Context, c *commands, io streams) error {
 	return c.withStore(ctx, func(s store) error {
@@ -139,11 +149,15 @@ type userArgument struct {
 	Email string `arg:"" help:"The user's email address."`
 }
 
+// auditEntry implements [auditedCommand].
+func (userArgument) auditEntry() audit.Entry { return audit.Entry{} }
+
 // withUser calls f with the user.
 func (a userArgument) withUser(ctx context.Context, c *commands, doing string, f func(store, account.User) error) error {
 	return c.withStore(ctx, func(s store) error {
 		u, err := account.FindByEmail(ctx, s, a.Email)
 		if err == nil {
+			c.entry.Key = u.ID
 			err = f(s, u)
 		}
 		if err != nil {
@@ -183,6 +197,11 @@ type roleUser struct {
 // Help implements [kong.HelpProvider].
 func (roleUser) Help() string {
 	return exampleHelp("users role ada@example.com owner --organization acme")
+}
+
+// auditEntry implements [auditedCommand].
+func (r roleUser) auditEntry() audit.Entry {
+	return audit.Entry{OrganizationName: string(r.Organization)}
 }
 
 func (r roleUser) Run(ctx context.Context, c *commands, io streams) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
@@ -15,6 +16,9 @@ type verifyCommand struct{}
 
 // Help implements [kong.HelpProvider].
 func (verifyCommand) Help() string { return exampleHelp("verify") }
+
+// auditEntry implements [auditedCommand].
+func (verifyCommand) auditEntry() audit.Entry { return audit.Entry{} }
 
 // Run writes a line for each problem to standard output.
 func (verifyCommand) Run(ctx context.Context, c *commands, std streams) error {

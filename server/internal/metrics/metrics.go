@@ -28,6 +28,8 @@ type Metrics struct {
 	waited    prometheus.Histogram
 	failed    *prometheus.CounterVec
 	dropped   prometheus.Counter
+	unaudited prometheus.Counter
+	auditFail prometheus.Counter
 }
 
 // New returns new metrics, all zero, together with those of the process and the Go runtime.
@@ -70,11 +72,19 @@ func New() *Metrics {
 			Name: "carecycle_log_lines_dropped_total",
 			Help: "Log lines that could not be written, because the reader of the log stalled or left.",
 		}),
+		unaudited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "carecycle_audit_lost_total",
+			Help: "Lines that are missing in the audit trail, of requests that were served although they could not be recorded.",
+		}),
+		auditFail: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "carecycle_audit_failures_total",
+			Help: "Attempts to write the audit trail that failed. While they fail, there is one a second.",
+		}),
 	}
 	for _, kind := range []provider.Code{provider.CodeUnavailable, provider.CodeOutcomeUnknown, provider.CodeInternal} {
 		m.failed.WithLabelValues(string(kind)) // there from the start, so that the first failure is an increase
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.waited, m.failed, m.dropped, build(),
+	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.waited, m.failed, m.dropped, m.unaudited, m.auditFail, build(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -146,6 +156,12 @@ func (m *Metrics) Serve(store func() provider.Stats, cachedKeys func() int, read
 
 // LogDropped records log lines that could not be written.
 func (m *Metrics) LogDropped(lines int) { m.dropped.Add(float64(lines)) }
+
+// AuditLost records lines that are missing in the audit trail.
+func (m *Metrics) AuditLost(lines int) { m.unaudited.Add(float64(lines)) }
+
+// AuditFailed records that the audit trail could not be written.
+func (m *Metrics) AuditFailed() { m.auditFail.Inc() }
 
 // Method returns a request's method if HTTP defines it, and "other" for any other.
 func Method(method string) string {

@@ -1,0 +1,63 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/wire"
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+)
+
+// Filter selects lines. The zero value selects all of them.
+type Filter struct {
+	Record       *uuid.UUID // also lines about everything of an organization
+	Customer     *uuid.UUID
+	Key          string
+	Organization string // its name; also lines about every organization
+	Since, Until time.Time
+}
+
+// Matches reports whether the filter selects an entry. Until is the first time that it does not.
+func (f *Filter) Matches(e *Entry) bool {
+	everywhere := e.Everything && e.OrganizationName == ""
+	return (f.Record == nil || e.Everything || slices.Contains(e.Records, *f.Record)) &&
+		(f.Customer == nil || e.Everything || e.Customer != nil && *e.Customer == *f.Customer) &&
+		(f.Key == "" || e.Key == f.Key || e.NewKey == f.Key) &&
+		(f.Organization == "" || everywhere || e.OrganizationName == f.Organization) &&
+		(f.Since.IsZero() || e.Time >= f.Since.UTC().Format(wire.TimeFormat)) &&
+		(f.Until.IsZero() || e.Time < f.Until.UTC().Format(wire.TimeFormat))
+}
+
+// maxLine bounds a line, in bytes. The longest that a Trail writes has the IDs of a page.
+const maxLine = 1 << 20
+
+// Read calls f for each line of a trail, which can be compressed by gzip. It returns how many lines are no entries, such as one that a
+// full disk has cut. It stops at f's first error and returns it. The line is valid until f returns.
+func Read(r io.Reader, f func(line []byte, e *Entry) error) (damaged int, err error) {
+	buffered := bufio.NewReader(r)
+	if magic, _ := buffered.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		unzipped, err := gzip.NewReader(buffered)
+		if err != nil {
+			return 0, err
+		}
+		buffered = bufio.NewReader(unzipped)
+	}
+	lines := bufio.NewScanner(buffered)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		var e Entry
+		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Time == "" {
+			damaged++
+			continue
+		}
+		if err := f(lines.Bytes(), &e); err != nil {
+			return damaged, err
+		}
+	}
+	return damaged, lines.Err()
+}

@@ -1,0 +1,106 @@
+package command
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/audit"
+	"github.com/google/uuid"
+)
+
+type auditCommand struct {
+	Search searchAudit `cmd:"" help:"Print the lines of an audit trail that match all flags given."`
+}
+
+// Help implements [kong.HelpProvider].
+func (auditCommand) Help() string {
+	return exampleHelp("audit search audit.log --record 3c90c3cc-0d44-4b50-8888-8dd25736052a --since 2026-05-01 --until 2026-05-31")
+}
+
+type searchAudit struct {
+	Files        []string   `arg:"" name:"file" placeholder:"FILE" help:"The files to search, in this order. They can be compressed by gzip."`
+	Record       *uuid.UUID `placeholder:"ID" help:"A provider. Lines about everything that an organization has match, too."`
+	Customer     *uuid.UUID `placeholder:"ID" help:"A customer."`
+	Key          string     `placeholder:"ID" help:"A key, key_…"`
+	Organization name       `placeholder:"NAME" help:"The organization that the lines are about."`
+	Since        date       `placeholder:"DATE" help:"The first day, such as 2026-05-01, in UTC."`
+	Until        date       `placeholder:"DATE" help:"The last day, in UTC."`
+	JSON         bool       `help:"Print the lines as they are."`
+}
+
+// Help implements [kong.HelpProvider].
+func (searchAudit) Help() string {
+	return exampleHelp("audit search audit.log.2.gz audit.log.1 audit.log --record 3c90c3cc-0d44-4b50-8888-8dd25736052a --since 2026-05-01")
+}
+
+// Run prints a line for each that matches, its fields separated by tabs.
+func (a searchAudit) Run(ctx context.Context, _ *commands, std streams) error {
+	out, damaged := bufio.NewWriter(std.out), 0
+	filter := a.filter()
+	for _, path := range a.Files {
+		file, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("search the audit trail: %w", err)
+		}
+		n, err := audit.Read(file, func(line []byte, e *audit.Entry) error {
+			if !filter.Matches(e) {
+				return ctx.Err()
+			}
+			text := string(escapeForTerminal(line))
+			if !a.JSON {
+				text = formatEntry(e)
+			}
+			_, err := fmt.Fprintln(out, text)
+			return cmp.Or(err, ctx.Err())
+		})
+		file.Close()
+		if err != nil {
+			return errors.Join(fmt.Errorf("search the audit trail: read %s: %w", path, err), out.Flush())
+		}
+		damaged += n
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if damaged > 0 {
+		return fmt.Errorf("search the audit trail: %s cannot be read, and may be among those that you look for", count(damaged, "line"))
+	}
+	return nil
+}
+
+func (a searchAudit) filter() audit.Filter {
+	f := audit.Filter{Record: a.Record, Customer: a.Customer, Key: a.Key, Organization: string(a.Organization), Since: time.Time(a.Since)}
+	if until := time.Time(a.Until); !until.IsZero() {
+		f.Until = until.AddDate(0, 0, 1)
+	}
+	return f
+}
+
+// formatEntry returns the time of an entry, who it was, in which organization, what they did, to what, how it ended, and from where.
+func formatEntry(e *audit.Entry) string {
+	customer, records, outcome := "", strconv.Itoa(e.Count), e.Outcome
+	if e.Customer != nil {
+		customer = e.Customer.String()
+	}
+	switch {
+	case e.Everything:
+		records = "everything"
+	case len(e.Records) == 1:
+		records = e.Records[0].String()
+	}
+	if e.Status != 0 {
+		outcome = strings.TrimSpace(strconv.Itoa(e.Status) + " " + e.Code)
+	}
+	fields := []string{e.Time, cmp.Or(e.Operator, e.Key), strconv.Quote(e.OrganizationName), e.Operation, customer, records, outcome, e.Client, e.Request, strconv.Quote(e.Reason)}
+	for i, field := range fields {
+		fields[i] = cmp.Or(string(escapeForTerminal([]byte(field))), "-")
+	}
+	return strings.Join(fields, "\t")
+}
