@@ -32,9 +32,9 @@ type Options struct {
 
 // Trail writes lines. It is safe for concurrent use. Open and New return one.
 type Trail struct {
-	o     Options
-	lines *batch.Batch[[]byte, struct{}]
-	syncs *batch.Batch[struct{}, struct{}]
+	o       Options
+	lines   *batch.Batch[[]byte, struct{}] // of Record
+	durable *batch.Batch[[]byte, struct{}] // of RecordDurably; each run syncs once
 
 	failures atomic.Int64           // of writes and syncs
 	broken   atomic.Pointer[outage] // nil while lines can be written
@@ -78,8 +78,8 @@ func New(w io.Writer, o Options) *Trail { return newTrail(stream{w}, o) }
 
 func newTrail(to sink, o Options) *Trail {
 	t := &Trail{o: o, to: to, closing: make(chan struct{}), stopped: make(chan struct{})}
-	t.lines = batch.New(t.writeLines, batch.Options{})
-	t.syncs = batch.New(t.syncLines, batch.Options{})
+	t.lines = batch.New(t.runLines, batch.Options{})
+	t.durable = batch.New(t.runDurable, batch.Options{})
 	go t.keep()
 	return t
 }
@@ -103,12 +103,12 @@ func (t *Trail) failure() error {
 // Record returns once the entry is in the file. A caller that leaves does not stop it. An error says that it may not be; with Continue
 // there is none.
 func (t *Trail) Record(ctx context.Context, e Entry) error {
-	return t.record(ctx, e, false)
+	return t.record(ctx, t.lines, e)
 }
 
 // RecordDurably is like Record, and returns once the entry is on disk.
 func (t *Trail) RecordDurably(ctx context.Context, e Entry) error {
-	return t.record(ctx, e, true)
+	return t.record(ctx, t.durable, e)
 }
 
 // Owe keeps an entry in memory until it can be written. It is for a change whose RecordDurably has failed.
@@ -127,15 +127,15 @@ func (t *Trail) Close() error {
 	close(t.closing)
 	<-t.stopped
 	t.lines.Close()
+	t.durable.Close()
 	t.maintain()
-	t.syncs.Close()
 	return errors.Join(t.failure(), t.to.close())
 }
 
-func (t *Trail) record(ctx context.Context, e Entry, durable bool) error {
+func (t *Trail) record(ctx context.Context, by *batch.Batch[[]byte, struct{}], e Entry) error {
 	line, err := e.line()
 	if err == nil {
-		err = t.save(ctx, line, durable)
+		err = t.save(ctx, by, line)
 	}
 	if err == nil || !t.o.Continue {
 		return err
@@ -147,51 +147,60 @@ func (t *Trail) record(ctx context.Context, e Entry, durable bool) error {
 	return nil
 }
 
-func (t *Trail) save(ctx context.Context, line []byte, durable bool) error {
+func (t *Trail) save(ctx context.Context, by *batch.Batch[[]byte, struct{}], line []byte) error {
 	if err := t.failure(); err != nil {
 		return err
 	}
-	before := t.failures.Load()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	_, err := t.lines.Do(ctx, line)
-	switch {
-	case err == nil && !durable:
-		t.unsynced.Store(true)
-	case err == nil:
-		_, err = t.syncs.Do(ctx, struct{}{})
-		if err == nil && t.failures.Load() != before {
-			err = errUncertain
-		}
-	}
+	_, err := by.Do(ctx, line)
 	if errors.Is(err, batch.ErrAbandoned) {
 		t.fail(err)
 	}
 	return err
 }
 
-var errUncertain = errors.New("audit: another line failed at the same time")
+// runLines is a run of the batch of lines that need no sync.
+func (t *Trail) runLines(lines [][]byte) []batch.Result[struct{}] {
+	err := t.write(lines)
+	t.unsynced.Store(true)
+	return everyones(err, len(lines))
+}
 
-// writeLines is a run of the batch of lines.
-func (t *Trail) writeLines(lines [][]byte) []batch.Result[struct{}] {
-	t.writing.Lock()
-	defer t.writing.Unlock()
-	err := t.failure()
+// runDurable is a run of the batch of lines that do.
+func (t *Trail) runDurable(lines [][]byte) []batch.Result[struct{}] {
+	before := t.failures.Load()
+	err := t.write(lines)
 	if err == nil {
-		if err = t.to.write(bytes.Join(lines, nil)); err != nil {
-			t.fail(err)
-		}
+		err = t.sync()
+	}
+	if err == nil && t.failures.Load() != before {
+		err = errUncertain
 	}
 	return everyones(err, len(lines))
 }
 
-// syncLines is a run of the batch of syncs.
-func (t *Trail) syncLines(callers []struct{}) []batch.Result[struct{}] {
+var errUncertain = errors.New("audit: another line failed at the same time")
+
+func (t *Trail) write(lines [][]byte) error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	if err := t.failure(); err != nil {
+		return err
+	}
+	err := t.to.write(bytes.Join(lines, nil))
+	if err != nil {
+		t.fail(err)
+	}
+	return err
+}
+
+func (t *Trail) sync() error {
 	err := t.to.sync()
 	if err != nil {
 		t.fail(err)
 	}
-	return everyones(err, len(callers))
+	return err
 }
 
 func everyones(err error, callers int) []batch.Result[struct{}] {
@@ -233,7 +242,7 @@ func (t *Trail) maintain() {
 	if owes || t.broken.Load() != nil {
 		t.resume()
 	} else if t.unsynced.Swap(false) {
-		t.syncs.Do(context.Background(), struct{}{}) // a failure begins an outage
+		t.sync() // a failure begins an outage
 	}
 }
 
