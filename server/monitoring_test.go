@@ -24,19 +24,20 @@ func metricsOf(t *testing.T, s *server) string {
 	a.send(request{Method: http.MethodGet, Path: "/readyz"})
 	a.send(request{Method: http.MethodGet, Path: "/docs"})
 	a.send(request{Method: http.MethodGet, Path: "/nowhere"})
-	return scrape(t, s)
+	return s.metrics()
 }
 
-func scrape(t *testing.T, s *server) string {
-	t.Helper()
+// metrics returns what the server tells Prometheus.
+func (s *server) metrics() string {
+	s.t.Helper()
 	response, err := http.Get(s.admin + "/metrics")
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return string(text)
 }
@@ -60,7 +61,7 @@ func TestMetrics(t *testing.T) {
 		"carecycle_store_connections_max 10",
 	} {
 		await.State(t, want, func() bool { // a request and a transaction are counted after their response
-			got = scrape(t, s)
+			got = s.metrics()
 			return strings.Contains(got, "\n"+want)
 		})
 	}
