@@ -24,6 +24,7 @@ func metricsOf(t *testing.T, s *server) string {
 	a.send(request{Method: http.MethodGet, Path: "/readyz"})
 	a.send(request{Method: http.MethodGet, Path: "/docs"})
 	a.send(request{Method: http.MethodGet, Path: "/nowhere"})
+	await.State(t, "the last request is counted, which comes after its response", func() bool { return strings.Contains(s.metrics(), `operation="other"`) })
 	return s.metrics()
 }
 
