@@ -78,8 +78,8 @@ const (
 // resumed is the operation of the line that follows a gap.
 const resumed = "auditResumed"
 
-// line returns the entry as a line of this moment.
-func (e Entry) line() ([]byte, error) {
+// line returns the entry as a line of this moment, which it sets Time to.
+func (e *Entry) line() ([]byte, error) {
 	e.Time = time.Now().UTC().Format(wire.TimeFormat)
 	line, err := json.Marshal(e)
 	return append(line, '\n'), err

@@ -256,7 +256,8 @@ func (t *Trail) resume() {
 	lines := bytes.Join(owed, nil)
 	outage := t.broken.Load()
 	if outage != nil {
-		gap, err := Entry{Operation: resumed, Since: outage.since.UTC().Format(wire.TimeFormat), Lost: lost}.line()
+		e := Entry{Operation: resumed, Since: outage.since.UTC().Format(wire.TimeFormat), Lost: lost}
+		gap, err := e.line()
 		if err != nil { // its fields are plain
 			panic(err)
 		}
