@@ -23,7 +23,9 @@ import (
 // examples builds the programs in examples, once for all tests, and returns the directory.
 var examples = sync.OnceValues(func() (string, error) {
 	directory := filepath.Join(programs, "examples") + string(filepath.Separator)
-	out, err := exec.Command("go", "build", "-o", directory, "./examples/...").CombinedOutput()
+	build := exec.Command("go", "build", "-o", directory, "./examples/...")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build ./examples: %w\n%s", err, out)
 	}

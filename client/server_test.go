@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,9 @@ import (
 // program builds the server, once for all tests, and returns where it is.
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(programs, "server")
-	out, err := exec.Command("go", "build", "-o", path, "../server").CombinedOutput()
+	build := exec.Command("go", "build", "-o", path, "../server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does, and other tests
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build ../server: %w\n%s", err, out)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -352,6 +353,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	debug.SetGCPercent(400) // as main does
 	if _, err := document(); err != nil {
 		fmt.Fprintln(os.Stderr, err) // once, and not in each test
 		os.Exit(1)
