@@ -13,7 +13,7 @@ TEST := go test -race -gcflags=modernc.org/...=-d=checkptr=0 '-gcflags=modernc.o
 SBOM := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build reproducible dist vuln bench scale fuzz torture upgrade
+.PHONY: help run test check generate fresh compatible lowest contract-diff contract-lint build reproducible dist vuln bench scale model fuzz torture upgrade
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ torture: ## kill the server and its database under load for TORTURE (10m), and l
 
 upgrade: ## replace the program before the newest migration by this one, under load (needs PostgreSQL and a complete clone)
 	UPGRADE=1 go test ./server -race -count=1 -v -run '^TestRollingUpgrade$$'
+
+model: CHECKS ?= 1000
+model: ## compare both stores with a model in CHECKS (1000) random sequences of calls
+	go test ./server/internal/sqlite ./server/internal/postgres -count=1 -timeout 0 -run '^(TestStore|TestReplicas)$$/^(Model|List)$$' -rapid.checks $(CHECKS)
 
 scale: SCALE ?= 1000000
 scale: ## measure every operation with SCALE records (1000000) next to a hundredth of them

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"flag"
 	"testing"
 	"time"
 
@@ -9,7 +10,13 @@ import (
 	"github.com/carecycle/provider-api/server/internal/storetest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	// Package sqlite has 100 random sequences for what the stores have in common. A flag of the command line has more here, see make model.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
+	}
+	pgtest.Main(m)
+}
 
 func TestStore(t *testing.T) {
 	t.Parallel()
