@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// checkDatabase fails if the database cannot be used, whatever its schema.
+// checkDatabase fails if the database cannot be used, whatever its schema. The last error is [schema.ErrIncompleteCopy].
 func checkDatabase(ctx context.Context, config *pgx.ConnConfig) error {
 	limited, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -32,7 +32,10 @@ func checkDatabase(ctx context.Context, config *pgx.ConnConfig) error {
 	if err := checkSchema(limited, c, config); err != nil {
 		return err
 	}
-	return checkPrivileges(limited, c)
+	if err := checkPrivileges(limited, c); err != nil {
+		return err
+	}
+	return checkComplete(limited, c)
 }
 
 // checkSchema fails if the tables are in a schema that is not on the search path of this user: an empty set of tables would be created

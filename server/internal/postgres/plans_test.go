@@ -10,6 +10,7 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -108,6 +109,9 @@ func TestPlans(t *testing.T) {
 		"invitations":             {"Index Cond: (organization_id = $1)"},    // all of an organization
 		"the next organization":   {"Seq Scan on organizations", "Sort Key"}, // one row of each table
 		"keys of no organization": {"Seq Scan"},                              // all keys
+	}
+	for _, table := range schema.Tables { // all rows, in the order of the key
+		statements["all "+table.Name] = table.OrderedRows()
 	}
 	index := map[string]string{
 		"a list": "providers_by_customer", "a list by type": "providers_by_filter", "a list by activity": "providers_by_filter", "a list by both": "providers_by_filter",

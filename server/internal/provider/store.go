@@ -15,7 +15,7 @@ import (
 // A third store is a package next to sqlite and postgres that implements this interface and apikey.Store. It loads and saves;
 // Write.Apply and Import.Apply decide what a change does. Its migrations create a column for each property of the contract, in
 // a Dialect of package schema. Its tests call storetest.Run, which is the contract of a store, and its form of --database is
-// known to openStore, verify, backup and restore in package command.
+// known to openStore, verify, backup, restore and copy in package command.
 type Store interface {
 	// Write creates, changes or deletes one record and returns its new state once that is durable. Writes to one record
 	// happen one after the other: none is lost, and the versions have no gaps. A caller that leaves after the write began

@@ -19,19 +19,19 @@ const VersionTable = "carecycle_schema_versions"
 // Dialect is how a store writes its columns.
 type Dialect struct {
 	Migrations string   // the directory of its migrations, from the root of the repository
-	Text       string   // the type of a text
-	Boolean    string   // the type of a boolean
 	Keys       []string // the columns that every record has, whatever its properties
+
+	types map[Kind]string // of columns
 }
 
 // The dialects of the stores.
 var (
-	SQLite = Dialect{"server/internal/sqlite/migrations", "TEXT", "INTEGER", []string{
+	SQLite = Dialect{"server/internal/sqlite/migrations", []string{
 		"row", "organization_id", "id", "last_event", "customer_id", "created_at", "deleted", "version", "updated_at",
-	}}
-	PostgreSQL = Dialect{"server/internal/postgres/migrations", "text", "boolean", []string{
+	}, map[Kind]string{Integer: "INTEGER", Text: "TEXT", Boolean: "INTEGER", Time: "INTEGER", UUID: "BLOB", Bytes: "BLOB"}}
+	PostgreSQL = Dialect{"server/internal/postgres/migrations", []string{
 		"organization_id", "id", "customer_id", "version", "created_at", "updated_at", "deleted",
-	}}
+	}, map[Kind]string{Integer: "bigint", Text: "text", Boolean: "boolean", Time: "timestamp(3) with time zone", UUID: "uuid", Bytes: "bytea"}}
 )
 
 // Column returns the name of a property's column: its own in snake case.
@@ -62,9 +62,9 @@ func Columns() []string {
 // Type returns the type of a property's column.
 func (d Dialect) Type(p *property.Description) string {
 	if p.Kind == property.BooleanKind {
-		return d.Boolean
+		return d.types[Boolean]
 	}
-	return d.Text
+	return d.types[Text]
 }
 
 func (d Dialect) definition(p *property.Description) string {

@@ -190,6 +190,9 @@ func checkBackup(c *sqlite.Conn) error {
 	if err := checkOwner(c); err != nil {
 		return err
 	}
+	if err := checkComplete(c); err != nil {
+		return err
+	}
 	version, err := schemaVersion(c)
 	switch {
 	case err != nil:

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/schema"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -65,13 +66,23 @@ func TestPlans(t *testing.T) {
 		"invitations":       listInvitations,
 		"added use of keys": addUsage, "use of keys": selectUsage, "old use of keys": removeUsage,
 		"a cancelled invitation": removeInvitation,
+		"records to copy":        selectLatest,
+		"the event before":       selectPrevious,
+		"an event to copy":       selectCopiedEvent,
 	}
 	// What a statement may do although it looks expensive.
 	allowed := map[string][]string{
-		"events to remove":    {"SCAN chain"},                                             // of one record
-		"a page of a history": {"SCAN history"},                                           // from the latest event of one record back to the page
-		"owners of an ID":     {"SEARCH organizations", "SCAN organizations"},             // the key of a record begins with the organization
-		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"}, // all of an organization
+		"events to remove":    {"SCAN chain"},                                              // of one record
+		"a page of a history": {"SCAN history"},                                            // from the latest event of one record back to the page
+		"owners of an ID":     {"SEARCH organizations", "SCAN organizations"},              // the key of a record begins with the organization
+		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"},  // all of an organization
+		"records to copy":     {"SCAN providers USING INDEX sqlite_autoindex_providers_1"}, // all, in the order of their key
+	}
+	for _, table := range schema.Tables {
+		if table != schema.Events {
+			statements["all "+table.Name] = table.OrderedRows()
+			allowed["all "+table.Name] = []string{"SCAN " + table.Name} // but no sort
+		}
 	}
 	allowed["members"] = []string{"SEARCH memberships USING", "USE TEMP B-TREE FOR ORDER BY"} // of one organization
 	allowed["invitations"] = []string{"SEARCH invitations USING"}                             // of one organization

@@ -114,6 +114,9 @@ func (s *Store) openWriter() error {
 		if err := checkOwner(s.writer); err != nil {
 			return err
 		}
+		if err := checkComplete(s.writer); err != nil {
+			return err
+		}
 		if err := configureWriter(s.writer); err != nil {
 			return err
 		}

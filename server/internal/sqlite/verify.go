@@ -104,17 +104,22 @@ func (v *verification) run() error {
 }
 
 func (v *verification) open() error {
-	if err := checkBackup(v.conn); err != nil {
-		return err
-	}
-	version, err := schemaVersion(v.conn)
-	if err == nil && version < newestVersion {
-		err = fmt.Errorf("its schema has version %d, and this program needs %d; run migrate first", version, newestVersion)
-	}
-	if err != nil {
+	if err := checkCurrent(v.conn); err != nil {
 		return err
 	}
 	return pragmas(v.conn, "query_only = ON", "temp_store = MEMORY")
+}
+
+// checkCurrent fails unless the file is a database of this program, and has all migrations.
+func checkCurrent(c *sqlite.Conn) error {
+	if err := checkBackup(c); err != nil {
+		return err
+	}
+	version, err := schemaVersion(c)
+	if err == nil && version < newestVersion {
+		err = fmt.Errorf("its schema has version %d, and this program needs %d; run migrate first", version, newestVersion)
+	}
+	return err
 }
 
 // checkStructure reports what SQLite finds in its pages, tables and indexes. It names rows by their number.

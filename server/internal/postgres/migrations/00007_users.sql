@@ -2,7 +2,7 @@
 
 -- The people who use the dashboard.
 CREATE TABLE users (
-    id               text PRIMARY KEY,
+    id               text COLLATE "C" PRIMARY KEY,
     email            text COLLATE "C" NOT NULL UNIQUE, -- in lower case
     operator         boolean NOT NULL,
     disabled         boolean NOT NULL DEFAULT false,
@@ -16,7 +16,7 @@ CREATE TABLE users (
 );
 
 CREATE TABLE memberships (
-    user_id         text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_id         text COLLATE "C" NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     organization_id bigint NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
     role            text NOT NULL,
     PRIMARY KEY (user_id, organization_id)
@@ -26,7 +26,7 @@ CREATE INDEX memberships_by_organization ON memberships (organization_id);
 
 CREATE TABLE sessions (
     key        text PRIMARY KEY, -- SHA-256 of the token, in base64; the token itself is nowhere
-    user_id    text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_id    text COLLATE "C" NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     data       bytea NOT NULL,
     created_at timestamptz(3) NOT NULL,
     seen_at    timestamptz(3) NOT NULL,
