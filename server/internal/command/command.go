@@ -1,5 +1,6 @@
 // Package command is the program's command line: serve, keys, users, organizations, customers, import, export, history, purge, backup,
-// restore, verify, audit, migrate, version. Each command opens the store that --database names, does its work with the other packages, and closes it.
+// restore, copy, verify, audit, migrate, version. Each command opens the store that --database names, does its work with the other packages,
+// and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
 // the command's, its help tag is in --help, each of its flags gets an environment variable, and its method Help has an example. Its method
@@ -56,6 +57,7 @@ type commands struct {
 	History       historyCommand       `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
 	Backup        backupCommand        `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
 	Restore       restoreCommand       `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
+	Copy          copyCommand          `cmd:"" help:"Copy a whole database to an empty one, such as from SQLite to PostgreSQL, and compare the two."`
 	Verify        verifyCommand        `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
 	Purge         purgeCommand         `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
 	AuditTrail    auditCommand         `cmd:"" name:"audit" help:"Search an audit trail."`

@@ -66,12 +66,17 @@ func (c *commands) readDatabaseFile() error {
 	if c.Database != defaultDatabase {
 		return errors.New("--database and --database-file exclude each other; give one of them")
 	}
-	text, err := os.ReadFile(c.DatabaseFile)
+	return c.Database.read("--database-file", c.DatabaseFile)
+}
+
+// read reads the database from the file that a flag names.
+func (d *database) read(flag, file string) error {
+	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("--database-file: %w", err)
+		return fmt.Errorf("%s: %w", flag, err)
 	}
-	if err := c.Database.UnmarshalText(bytes.TrimSpace(text)); err != nil {
-		return fmt.Errorf("--database-file: what is in it cannot be used: %w", err)
+	if err := d.UnmarshalText(bytes.TrimSpace(text)); err != nil {
+		return fmt.Errorf("%s: what is in it cannot be used: %w", flag, err)
 	}
 	return nil
 }

@@ -37,6 +37,15 @@ func (p *progress) begin(doing string) {
 
 // beginSize shows the work on so many bytes.
 func (p *progress) beginSize(doing string, size int64) {
+	p.beginUnits(doing, size, progressbar.OptionShowBytes(true))
+}
+
+// beginRows shows the work on so many rows.
+func (p *progress) beginRows(doing string, rows int64) {
+	p.beginUnits(doing, rows, progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"))
+}
+
+func (p *progress) beginUnits(doing string, size int64, unit ...progressbar.Option) {
 	if size == 0 {
 		return
 	}
@@ -45,9 +54,9 @@ func (p *progress) beginSize(doing string, size int64) {
 	if !isTerminal(p.out) {
 		return
 	}
-	p.bar = progressbar.NewOptions64(p.size, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(doing),
-		progressbar.OptionShowBytes(true), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(20),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+	p.bar = progressbar.NewOptions64(p.size, append(unit, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(doing),
+		progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(20),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())...)
 }
 
 // Read reads from the file.
