@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,10 +68,14 @@ func TestDemo(t *testing.T) {
 		demo.stdout.waitFor(t, "Ctrl-C stops it.")
 		demo.stderr.waitFor(t, `"listening"`)
 		_, text, _ := strings.Cut(demo.stdout.String(), "The demo is served at http://")
-		address, text, _ = strings.Cut(text, ";")
-		_, command, _ = strings.Cut(text, "\n\n")
+		address, text, _ = strings.Cut(text, ",")
+		_, command, _ = strings.Cut(text, "\n\ncurl ")
 		command, _, _ = strings.Cut(command, "\nCtrl-C")
-		return demo, address, command
+		link := regexp.MustCompile(`http://\S+/dashboard/links/\w+`).FindString(text)
+		if got := get(t, link); !strings.Contains(got, "Open the dashboard") {
+			t.Errorf("the page of the link %s:\n%s", link, got)
+		}
+		return demo, address, "curl " + command
 	}
 	paste := func(command string) {
 		t.Helper()
@@ -100,4 +107,19 @@ func TestDemo(t *testing.T) {
 	paste(secondCommand)
 	paste(strings.ReplaceAll(firstCommand, firstAddress, secondAddress)) // with the first key
 	second.end(t, os.Interrupt)
+}
+
+// get returns the text of a page.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -27,8 +27,9 @@ const (
 // demoID is the customer and the provider of the documented example.
 var demoID = uuid.MustParse("3c90c3cc-0d44-4b50-8888-8dd25736052a")
 
-// demo ensures the example records, creates a key, and prints a command that uses it.
-func demo(ctx context.Context, s store, address string, out io.Writer) error {
+// demo ensures the example records, creates a key, and prints a command that uses it, and a link to the dashboard. The API is at the URL
+// with the prefix.
+func demo(ctx context.Context, s store, url, prefix string, out io.Writer) error {
 	organization, _, err := s.EnsureOrganization(ctx, demoOrganization)
 	if err != nil {
 		return err
@@ -42,7 +43,7 @@ func demo(ctx context.Context, s store, address string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	link, err := demoLink(ctx, s, "http://"+address)
+	link, err := demoLink(ctx, s, url)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func demo(ctx context.Context, s store, address string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, demoText, address, demoID, secret, key.ExpiresAt.Format(time.DateOnly), body, link)
+	_, err = fmt.Fprintf(out, demoText, url+prefix, demoID, secret, key.ExpiresAt.Format(time.DateOnly), body, link)
 	return err
 }
 
@@ -109,9 +110,9 @@ func example(customer uuid.UUID, kind gen.ProviderType, name, practice string) p
 	}}
 }
 
-// demoText is filled with the address, the ID, the key, its last day and the body.
+// demoText is filled with the URL, the ID, the key, its last day and the body.
 var demoText = strings.TrimLeft(`
-The demo is served at http://%[1]s, its reference at http://%[1]s/docs.
+The demo is served at %[1]s, its reference at %[1]s/docs.
 Open the dashboard, where people get keys and look at records, with this link, which works once:
 
 %[6]s
@@ -119,7 +120,7 @@ Open the dashboard, where people get keys and look at records, with this link, w
 A key that works until %[4]s is in this command. Paste it to update a provider:
 
 curl --request PATCH \
-  --url http://%[1]s/v2/customers/%[2]s/providers/%[2]s \
+  --url %[1]s/v2/customers/%[2]s/providers/%[2]s \
   --header 'Content-Type: application/json' \
   --header 'x-api-key: %[3]s' \
   --data '

@@ -4,24 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
 	"os/signal"
-	"sync/atomic"
 	"syscall"
 	"time"
 
-	providerapi "github.com/carecycle/provider-api"
-	"github.com/carecycle/provider-api/server/internal/api"
-	"github.com/carecycle/provider-api/server/internal/apikey"
-	"github.com/carecycle/provider-api/server/internal/audit"
-	"github.com/carecycle/provider-api/server/internal/dashboard"
-	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
-	"github.com/carecycle/provider-api/server/internal/usage"
-	"github.com/carecycle/provider-api/server/internal/writes"
-	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 type serveCommand struct {
@@ -69,167 +57,32 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) (err err
 		c.Database = demoDatabase
 		s.Dashboard = "public"
 	}
-	recorder := metrics.New()
-	log, closeLog := newLog(io.err, recorder.LogDropped)
+	v := &service{serveCommand: s, out: io.out, recorder: metrics.New()}
+	log, closeLog := newLog(io.err, v.recorder.LogDropped)
 	defer closeLog()
+	v.log = log
 
-	trail, err := s.openTrail(c, io, recorder, log)
-	if err != nil {
+	if err := v.openTrail(c, io); err != nil {
 		return err
 	}
-	if trail != nil {
-		defer func() { err = errors.Join(err, trail.Close()) }()
+	if v.trail != nil {
+		defer func() { err = errors.Join(err, v.trail.Close()) }()
 	}
-	public, err := listen("--addr", s.Addr)
-	if err != nil {
+	defer v.closeListeners()
+	if err := v.listen(); err != nil {
 		return err
 	}
-	defer public.Close()
-	var admin net.Listener
-	if !s.AdminAddr.off {
-		if admin, err = listen("--admin-addr", s.AdminAddr.address); err != nil {
-			return err
-		}
-		defer admin.Close()
-		if !s.AdminAddr.onLoopback() {
-			log.Warn("the admin address can be reached from other machines; make sure that only the operator's can", "admin", admin.Addr().String())
-		}
+	if err := v.start(); err != nil {
+		return err
 	}
-	var leaving, stopping atomic.Bool
-	handler := newSwitchable(api.Starting(api.Config{Log: log, Metrics: recorder, Proxies: s.proxies()}))
-	servers := newServers(log, &stopping, endpoint{public, httpServer(closeWhen(&stopping, handler), log)})
-	servers.leaving, servers.shutdownDelay = &leaving, s.ShutdownDelay
-	if s.Addr == fromSystemd {
-		servers.startPatience = startPatience
-	}
-	attributes := []any{"address", public.Addr().String(), "version", programVersion()}
-	if s.TLSCert != "" {
-		certificate, err := newCertificate(s.TLSCert, s.TLSKey, log)
-		if err != nil {
-			return fmt.Errorf("--tls-cert, --tls-key: %w", err)
-		}
-		servers.public.server.TLSConfig = certificate.config()
-		attributes = append(attributes, "tls", true)
-	}
-	adminDashboard := newSwitchable(http.NotFoundHandler())
-	if admin != nil {
-		servers.admin = &endpoint{admin, adminServer(s.AdminAddr.address, s.Pprof, recorder, adminDashboard, log)}
-		attributes = append(attributes, "admin", admin.Addr().String())
-	}
-	servers.start()
-	defer servers.close()
-	o := storeOptions{
-		writes: writes.Options{
-			Transaction: recorder.Transaction,
-			Panicked:    func(trace string) { log.Error("a transaction panicked", "trace", trace) },
-		},
-		waiting: func(reason string) {
-			log.Warn("waiting for the database", "reason", reason, "address", public.Addr().String())
-		},
-	}
-	var started atomic.Bool
-	serve := func(st store) error {
-		if s.Demo {
-			if err := demo(ctx, st, public.Addr().String()+string(s.PathPrefix), io.out); err != nil {
-				return fmt.Errorf("prepare the demo: %w", err)
-			}
-		}
-		verifier := apikey.NewVerifier(st, time.Now, log)
-		defer verifier.Close()
-		limiter := newLimiter(st, log)
-		defer limiter.Close()
-		var counts *usage.Recorder
-		if s.Dashboard != "off" {
-			counts = usage.NewRecorder(st, time.Now, log)
-			defer counts.Close()
-		}
-		ready, err := s.newAPI(st, verifier, limiter, recorder, counts, &leaving, log, trail)
-		if err != nil {
-			return err
-		}
-		defer ready.Close()
-		pages, err := s.newDashboard(st, ready, public.Addr().String())
-		if err != nil {
-			return err
-		}
-		switch s.Dashboard {
-		case "admin":
-			adminDashboard.set(pages)
-			handler.set(ready)
-		case "public":
-			handler.set(withDashboard(pages, ready))
-		default:
-			handler.set(ready)
-		}
-		close(servers.opened)
-		started.Store(true)
-		log.Info("listening", attributes...)
-		notifySystemd(daemon.SdNotifyReady, log)
-		return servers.serveUntilDone(ctx)
-	}
-	err = endWithin(ctx, stopTimeout, func() error { return c.withNewStore(ctx, o, serve) })
-	if !started.Load() && ctx.Err() != nil { // stopped while it was starting
+	defer v.servers.close()
+	err = endWithin(ctx, stopTimeout, func() error {
+		return c.withNewStore(ctx, v.storeOptions(), func(st store) error { return v.serve(ctx, st) })
+	})
+	if !v.started.Load() && ctx.Err() != nil { // stopped while it was starting
 		return nil
 	}
 	return err
-}
-
-// newLimiter returns a limiter that the servers on a store share, if the store can have several.
-func newLimiter(st store, log *slog.Logger) *apikey.Limiter {
-	if shared, ok := st.(apikey.SharedLimits); ok {
-		return apikey.NewSharedLimiter(shared, time.Now, log)
-	}
-	return apikey.NewLimiter(time.Now)
-}
-
-// openTrail opens the audit trail, if there is to be one. A file that cannot be opened is an error whatever --audit-failure says.
-func (s serveCommand) openTrail(c *commands, io streams, recorder *metrics.Metrics, log *slog.Logger) (*audit.Trail, error) {
-	if c.Audit.off() {
-		return nil, nil
-	}
-	return c.Audit.open(io.out, audit.Options{Continue: s.AuditFailure == "continue", Failed: recorder.AuditFailed, Lost: recorder.AuditLost, Log: log})
-}
-
-func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Limiter, recorder *metrics.Metrics, counts *usage.Recorder, leaving *atomic.Bool, log *slog.Logger, trail *audit.Trail) (*api.API, error) {
-	doc, err := contract()
-	if err != nil {
-		return nil, err
-	}
-	options := docs.Options{Prefix: string(s.PathPrefix), WithoutUI: s.Docs == "off"}
-	if s.Dashboard == "public" {
-		options.TestKeys = dashboard.TestKeys
-	}
-	pages, err := docs.New(providerapi.Contract, options)
-	if err != nil {
-		return nil, err
-	}
-	probe := func(ctx context.Context) error {
-		if err := trail.Err(); err != nil {
-			return err
-		}
-		return st.Ping(ctx)
-	}
-	ready := &readiness{probe: probe}
-	recorder.Serve(st.Stats, verifier.Cached, func() bool { return !leaving.Load() && ready.scrape() })
-	return api.New(api.Config{
-		Contract: doc,
-		Prefix:   string(s.PathPrefix),
-		Docs:     pages,
-		Store:    st,
-		Ready: func(ctx context.Context) error {
-			if leaving.Load() {
-				return errors.New("the server is stopping")
-			}
-			return ready.check(ctx)
-		},
-		Keys:    verifier,
-		Limiter: limiter,
-		Metrics: recorder,
-		Usage:   counts,
-		Log:     log,
-		Audit:   trail,
-		Proxies: s.proxies(),
-	})
 }
 
 func (s serveCommand) proxies() (networks []*net.IPNet) {

@@ -1,0 +1,215 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	providerapi "github.com/carecycle/provider-api"
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
+	"github.com/carecycle/provider-api/server/internal/dashboard"
+	"github.com/carecycle/provider-api/server/internal/docs"
+	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/usage"
+	"github.com/carecycle/provider-api/server/internal/writes"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// service is what serve runs. It listens before it opens the store, so that probes get a response while it waits for a database, and
+// serves the API once the store is open.
+type service struct {
+	serveCommand
+	out      io.Writer // for the demo
+	log      *slog.Logger
+	recorder *metrics.Metrics
+	trail    *audit.Trail // nil for none
+
+	public, admin     net.Listener // admin is nil for none
+	handler           *switchable  // of the public listener
+	dashboard         *switchable  // of the admin listener
+	servers           *servers
+	leaving, stopping atomic.Bool // see servers
+	started           atomic.Bool // the store is open
+}
+
+// openTrail opens the audit trail, if there is to be one. A file that cannot be opened is an error whatever --audit-failure says.
+func (v *service) openTrail(c *commands, io streams) (err error) {
+	if !c.Audit.off() {
+		v.trail, err = c.Audit.open(io.out, audit.Options{
+			Continue: v.AuditFailure == "continue", Failed: v.recorder.AuditFailed, Lost: v.recorder.AuditLost, Log: v.log,
+		})
+	}
+	return err
+}
+
+func (v *service) listen() (err error) {
+	if v.public, err = listen("--addr", v.Addr); err != nil {
+		return err
+	}
+	if v.AdminAddr.off {
+		return nil
+	}
+	if v.admin, err = listen("--admin-addr", v.AdminAddr.address); err != nil {
+		return err
+	}
+	if !v.AdminAddr.onLoopback() {
+		v.log.Warn("the admin address can be reached from other machines; make sure that only the operator's can", "admin", v.admin.Addr().String())
+	}
+	return nil
+}
+
+func (v *service) closeListeners() {
+	for _, listener := range []net.Listener{v.public, v.admin} {
+		if listener != nil {
+			listener.Close()
+		}
+	}
+}
+
+// start serves what can be served without the store.
+func (v *service) start() error {
+	v.handler = newSwitchable(api.Starting(api.Config{Log: v.log, Metrics: v.recorder, Proxies: v.proxies()}))
+	v.dashboard = newSwitchable(http.NotFoundHandler())
+	v.servers = newServers(v.log, &v.stopping, endpoint{v.public, httpServer(closeWhen(&v.stopping, v.handler), v.log)})
+	v.servers.leaving, v.servers.shutdownDelay = &v.leaving, v.ShutdownDelay
+	if v.Addr == fromSystemd {
+		v.servers.startPatience = startPatience
+	}
+	if v.TLSCert != "" {
+		certificate, err := newCertificate(v.TLSCert, v.TLSKey, v.log)
+		if err != nil {
+			return fmt.Errorf("--tls-cert, --tls-key: %w", err)
+		}
+		v.servers.public.server.TLSConfig = certificate.config()
+	}
+	if v.admin != nil {
+		v.servers.admin = &endpoint{v.admin, adminServer(v.AdminAddr.address, v.Pprof, v.recorder, v.dashboard, v.log)}
+	}
+	v.servers.start()
+	return nil
+}
+
+func (v *service) storeOptions() storeOptions {
+	return storeOptions{
+		writes: writes.Options{
+			Transaction: v.recorder.Transaction,
+			Panicked:    func(trace string) { v.log.Error("a transaction panicked", "trace", trace) },
+		},
+		waiting: func(reason string) {
+			v.log.Warn("waiting for the database", "reason", reason, "address", v.public.Addr().String())
+		},
+	}
+}
+
+// serve serves the API and the dashboard of a store until ctx is done.
+func (v *service) serve(ctx context.Context, st store) error {
+	if v.Demo {
+		if err := demo(ctx, st, "http://"+v.public.Addr().String(), string(v.PathPrefix), v.out); err != nil {
+			return fmt.Errorf("prepare the demo: %w", err)
+		}
+	}
+	verifier := apikey.NewVerifier(st, time.Now, v.log)
+	defer verifier.Close()
+	limiter := newLimiter(st, v.log)
+	defer limiter.Close()
+	var counts *usage.Recorder
+	if v.Dashboard != "off" {
+		counts = usage.NewRecorder(st, time.Now, v.log)
+		defer counts.Close()
+	}
+	ready, err := v.newAPI(st, verifier, limiter, counts)
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	pages, err := v.newDashboard(st, ready, v.public.Addr().String())
+	if err != nil {
+		return err
+	}
+	v.show(ready, pages)
+	close(v.servers.opened)
+	v.started.Store(true)
+	v.log.Info("listening", v.attributes()...)
+	notifySystemd(daemon.SdNotifyReady, v.log)
+	return v.servers.serveUntilDone(ctx)
+}
+
+// show serves the API, and the dashboard where --dashboard wants it.
+func (v *service) show(ready, pages http.Handler) {
+	switch v.Dashboard {
+	case "admin":
+		v.dashboard.set(pages)
+	case "public":
+		ready = withDashboard(pages, ready)
+	}
+	v.handler.set(ready)
+}
+
+// attributes are what the log says of the server when it serves.
+func (v *service) attributes() []any {
+	attributes := []any{"address", v.public.Addr().String(), "version", programVersion()}
+	if v.TLSCert != "" {
+		attributes = append(attributes, "tls", true)
+	}
+	if v.admin != nil {
+		attributes = append(attributes, "admin", v.admin.Addr().String())
+	}
+	return attributes
+}
+
+// newLimiter returns a limiter that the servers on a store share, if the store can have several.
+func newLimiter(st store, log *slog.Logger) *apikey.Limiter {
+	if shared, ok := st.(apikey.SharedLimits); ok {
+		return apikey.NewSharedLimiter(shared, time.Now, log)
+	}
+	return apikey.NewLimiter(time.Now)
+}
+
+func (v *service) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Limiter, counts *usage.Recorder) (*api.API, error) {
+	doc, err := contract()
+	if err != nil {
+		return nil, err
+	}
+	options := docs.Options{Prefix: string(v.PathPrefix), WithoutUI: v.Docs == "off"}
+	if v.Dashboard == "public" {
+		options.TestKeys = dashboard.TestKeys
+	}
+	pages, err := docs.New(providerapi.Contract, options)
+	if err != nil {
+		return nil, err
+	}
+	ready := &readiness{probe: func(ctx context.Context) error {
+		if err := v.trail.Err(); err != nil {
+			return err
+		}
+		return st.Ping(ctx)
+	}}
+	v.recorder.Serve(st.Stats, verifier.Cached, func() bool { return !v.leaving.Load() && ready.scrape() })
+	return api.New(api.Config{
+		Contract: doc,
+		Prefix:   string(v.PathPrefix),
+		Docs:     pages,
+		Store:    st,
+		Ready: func(ctx context.Context) error {
+			if v.leaving.Load() {
+				return errors.New("the server is stopping")
+			}
+			return ready.check(ctx)
+		},
+		Keys:    verifier,
+		Limiter: limiter,
+		Metrics: v.recorder,
+		Usage:   counts,
+		Log:     v.log,
+		Audit:   v.trail,
+		Proxies: v.proxies(),
+	})
+}
