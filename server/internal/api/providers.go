@@ -51,7 +51,7 @@ func (a *API) CreateCustomerProvider(ctx context.Context, r gen.CreateCustomerPr
 	if err != nil {
 		return nil, err
 	}
-	return createdResponse{providerResponse{created, http.StatusCreated}, a.Prefix}, nil
+	return providerResponse{created, http.StatusCreated, a.Prefix}, nil
 }
 
 // GetCustomerProvider implements [gen.StrictServerInterface].
@@ -63,7 +63,7 @@ func (a *API) GetCustomerProvider(ctx context.Context, r gen.GetCustomerProvider
 	if etagMatches(r.Params.IfNoneMatch, found.Version) {
 		return notModified{found.Version}, nil
 	}
-	return providerResponse{found, http.StatusOK}, nil
+	return providerResponse{found, http.StatusOK, a.Prefix}, nil
 }
 
 // UpdateCustomerProvider implements [gen.StrictServerInterface].
@@ -84,7 +84,7 @@ func (a *API) UpdateCustomerProvider(ctx context.Context, r gen.UpdateCustomerPr
 	if err != nil {
 		return nil, err
 	}
-	return providerResponse{updated, http.StatusOK}, nil
+	return providerResponse{updated, http.StatusOK, a.Prefix}, nil
 }
 
 // DeleteCustomerProvider implements [gen.StrictServerInterface].
@@ -131,6 +131,7 @@ func actor(ctx context.Context) provider.Actor {
 type providerResponse struct {
 	record provider.Provider
 	status int
+	prefix string // of all paths
 }
 
 // VisitGetCustomerProviderResponse writes a 200.
@@ -143,21 +144,15 @@ func (p providerResponse) VisitUpdateCustomerProviderResponse(w http.ResponseWri
 	return p.write(w)
 }
 
+// VisitCreateCustomerProviderResponse writes a 201 with the record's path.
+func (p providerResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", p.prefix+"/v2/customers/"+p.record.CustomerID.String()+"/providers/"+p.record.ID.String())
+	return p.write(w)
+}
+
 func (p providerResponse) write(w http.ResponseWriter) error {
 	setETag(w.Header(), p.record.Version)
 	return writeBody(w, p.status, func(b []byte) ([]byte, error) { return wire.AppendProvider(b, &p.record) })
-}
-
-// createdResponse is a new record, below the prefix of all paths.
-type createdResponse struct {
-	providerResponse
-	prefix string
-}
-
-// VisitCreateCustomerProviderResponse writes a 201 with the record's path.
-func (p createdResponse) VisitCreateCustomerProviderResponse(w http.ResponseWriter) error {
-	w.Header().Set("Location", p.prefix+"/v2/customers/"+p.record.CustomerID.String()+"/providers/"+p.record.ID.String())
-	return p.write(w)
 }
 
 // notModified is a 304 for a record of that version.

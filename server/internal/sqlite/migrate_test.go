@@ -50,7 +50,7 @@ func TestMigrateLongHistory(t *testing.T) {
 	}
 	err = sqlitex.ExecuteScript(c, `DROP INDEX providers_by_filter; DROP INDEX provider_events_by_version;
 		ALTER TABLE provider_events DROP COLUMN organization_id; ALTER TABLE provider_events DROP COLUMN provider_id;
-		DROP TABLE idempotency_keys; DROP INDEX api_keys_by_organization;
+		DROP TABLE usage; DROP TABLE invitations; DROP TABLE sessions; DROP TABLE memberships; DROP TABLE users; DROP TABLE idempotency_keys; DROP INDEX api_keys_by_organization;
 		ALTER TABLE api_keys DROP COLUMN successor; ALTER TABLE organizations DROP COLUMN suspended; DELETE FROM `+schema.VersionTable+` WHERE version_id >= 3;`, nil)
 	c.Close()
 	if err != nil {
