@@ -60,6 +60,9 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// RequestID returns the ID of a request that went through Logged.
+func RequestID(ctx context.Context) string { return infoOf(ctx).requestID }
+
 // Identify notes who has sent a request that is no operation of the contract, for the log.
 func Identify(ctx context.Context, caller *apikey.Key) { infoOf(ctx).key = caller }
 

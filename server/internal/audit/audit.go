@@ -46,7 +46,7 @@ type Entry struct {
 
 	Operator         string      `json:"operator,omitzero"` // the user of the operating system who ran a command
 	Key              string      `json:"key,omitzero"`      // the ID of the key or the user; with an Operator, of the one that the command was about
-	NewKey           string      `json:"newKey,omitzero"`   // the ID of the key that replaces the other
+	NewKey           string      `json:"newKey,omitzero"`   // the ID of the key that replaces the other; in the dashboard, of the key or the user that a person has created or changed
 	Organization     int64       `json:"organization,omitzero"`
 	OrganizationName string      `json:"organizationName,omitzero"`
 	Operation        string      `json:"operation,omitzero"` // the contract's operationId, or the words of a command

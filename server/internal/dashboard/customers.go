@@ -11,6 +11,7 @@ import (
 	"github.com/carecycle/provider-api/client"
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 )
@@ -92,6 +93,13 @@ func (d *Dashboard) search(r *request) error {
 			content.After = ""
 			break
 		}
+	}
+	found := audit.Entry{Count: len(content.Found)}
+	for _, p := range content.Found {
+		found.Records = append(found.Records, p.ID)
+	}
+	if err := r.record("dashboard search", found); err != nil {
+		return err
 	}
 	return r.render(http.StatusOK, "customers-search.html", "Search", content)
 }

@@ -131,12 +131,33 @@ func (d *Dashboard) page(route route) http.Handler {
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure := d.IsSecure(r)
-		if !route.upload {
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		}
 		protected := *protected
 		protected.SetBaseCookie(http.Cookie{Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode, MaxAge: int(sessionLifetime / time.Second)})
-		d.withSession(secure, &protected).ServeHTTP(w, r)
+		next := http.Handler(&protected)
+		if route.upload {
+			next = d.upload(route.guard, next)
+		} else {
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		}
+		d.withSession(secure, next).ServeHTTP(w, r)
+	})
+}
+
+// upload lets a large body pass, of those whom the guard lets pass: to find the token of the form, all of it is read.
+func (d *Dashboard) upload(g guard, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := &request{Request: r, w: w, dashboard: d}
+		err := request.authorize(g)
+		if err == nil {
+			err = request.extendTime()
+		}
+		if err != nil {
+			w.Header().Set("Connection", "close") // instead of reading the body
+			request.fail(err)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxUpload)
+		next.ServeHTTP(w, r)
 	})
 }
 

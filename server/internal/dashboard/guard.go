@@ -120,7 +120,7 @@ func (r *request) organizations() ([]account.Membership, error) {
 
 // caller returns who the user is to the API.
 func (r *request) caller(u *account.User, m account.Membership) *apikey.Key {
-	return &apikey.Key{ID: u.ID, Organization: m.Organization, Permissions: m.Role.Permissions()}
+	return &apikey.Key{ID: u.ID, Organization: m.Organization, OrganizationName: m.OrganizationName, Permissions: m.Role.Permissions()}
 }
 
 // next returns where a person wanted to go before signing in: a path of the dashboard.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
@@ -146,6 +147,9 @@ type secretPage struct {
 // renderSecret delivers a key. It is the response to the form itself: nothing keeps the secret for a page that would come after it. If
 // it fails, nobody has seen the key.
 func (r *request) renderSecret(secret string, key apikey.Key) error {
+	if err := r.record("dashboard key created", audit.Entry{NewKey: key.ID}); err != nil {
+		return err
+	}
 	customer, id := "CUSTOMER-ID", "PROVIDER-ID"
 	var after *provider.CustomerRecord
 	records, err := r.dashboard.Store.ListAll(r.Context(), key.Organization, after, 1)
@@ -205,6 +209,9 @@ func (d *Dashboard) revokeKey(r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := r.record("dashboard key revoked", audit.Entry{NewKey: key.ID}); err != nil {
+		return err
+	}
 	if err := d.Store.RevokeKey(r.Context(), key.ID, 0); err != nil {
 		return err
 	}
@@ -230,6 +237,9 @@ func (d *Dashboard) createTestKey(r *request) error {
 		Name: "reference page", Permissions: apikey.Permissions(), RateLimit: standardRateLimit,
 	}
 	return apikey.Issue(r.Context(), d.Store, key, testKeyLifetime, func(secret string, key apikey.Key) error {
+		if err := r.record("dashboard key created", audit.Entry{NewKey: key.ID}); err != nil {
+			return err
+		}
 		return r.render(http.StatusOK, "testkey-created.html", "A key for the reference", secretPage{keyLine: lineOf(key), Secret: secret})
 	})
 }

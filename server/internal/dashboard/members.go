@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/audit"
 )
 
 // membersPage is the people of an organization.
@@ -75,6 +76,9 @@ func (d *Dashboard) invite(r *request) error {
 	if !ok {
 		return r.renderMembers(http.StatusUnprocessableEntity, membersPage{Email: r.PostFormValue("email"), Problem: "Choose a role."})
 	}
+	if err := r.record("dashboard invitation", audit.Entry{}); err != nil {
+		return err
+	}
 	offer := account.Invitation{Organization: r.organization.Organization, Email: r.PostFormValue("email"), Role: role}
 	token, offer, err := account.Offer(r.Context(), d.Store, offer)
 	if errors.Is(err, account.ErrEmail) {
@@ -113,6 +117,9 @@ func (d *Dashboard) setRole(r *request) error {
 		return r.renderMembers(http.StatusUnprocessableEntity, membersPage{Problem: "You cannot change your own role. Ask another owner, or the operator."})
 	case !ok && r.PostFormValue("role") != "":
 		return r.renderMembers(http.StatusUnprocessableEntity, membersPage{Problem: "Choose a role."})
+	}
+	if err := r.record("dashboard role", audit.Entry{NewKey: u.ID}); err != nil {
+		return err
 	}
 	if err := d.Store.SetRole(r.Context(), u.ID, r.organization.Organization, role); err != nil {
 		return err

@@ -43,6 +43,9 @@ var routes = []route{
 	{pattern: "GET /dashboard/organizations/{organization}/customers/{customer}/providers/{provider}/edit", guard: developer, handle: (*Dashboard).showEditProvider},
 	{pattern: "POST /dashboard/organizations/{organization}/customers/{customer}/providers/{provider}/edit", guard: developer, handle: (*Dashboard).updateProvider},
 	{pattern: "POST /dashboard/organizations/{organization}/customers/{customer}/providers/{provider}/delete", guard: developer, handle: (*Dashboard).deleteProvider},
+	{pattern: "GET /dashboard/organizations/{organization}/import", guard: developer, handle: (*Dashboard).showImport},
+	{pattern: "POST /dashboard/organizations/{organization}/import", guard: developer, handle: (*Dashboard).importFile, upload: true},
+	{pattern: "GET /dashboard/organizations/{organization}/export", guard: viewer, handle: (*Dashboard).export},
 
 	{pattern: "GET /dashboard/organizations/{organization}/usage", guard: viewer, handle: (*Dashboard).showUsage},
 	{pattern: "GET " + TestKeys, guard: signedIn, handle: (*Dashboard).showTestKey},
