@@ -39,6 +39,7 @@ type User struct {
 type Membership struct {
 	Organization     int64
 	OrganizationName string
+	Suspended        bool // the organization is: nobody but an operator sees it
 	Role             Role
 }
 

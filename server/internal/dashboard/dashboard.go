@@ -177,5 +177,6 @@ func assets() http.Handler {
 var (
 	errPageNotFound = errors.New("page not found")
 	errForbidden    = errors.New("forbidden")
+	errSuspended    = errors.New("the organization is suspended")
 	errStaleForm    = errors.New("the token of a form is wrong")
 )

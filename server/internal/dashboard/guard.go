@@ -66,6 +66,8 @@ func (r *request) authorize(g guard) error {
 		return errPageNotFound
 	case g.role() != "" && r.organization.Role == "":
 		return errPageNotFound
+	case g.role() != "" && r.organization.Suspended && !r.user.Operator:
+		return errSuspended
 	case g.role() != "" && !r.organization.Role.Includes(g.role()):
 		return errForbidden
 	}
@@ -113,7 +115,7 @@ func (r *request) organizations() ([]account.Membership, error) {
 	all, err := r.dashboard.Store.ListOrganizations(r.Context())
 	memberships := make([]account.Membership, len(all))
 	for i, o := range all {
-		memberships[i] = account.Membership{Organization: o.Number, OrganizationName: o.Name, Role: account.Owner}
+		memberships[i] = account.Membership{Organization: o.Number, OrganizationName: o.Name, Suspended: o.Suspended, Role: account.Owner}
 	}
 	return memberships, err
 }

@@ -81,6 +81,27 @@ func TestGuards(t *testing.T) {
 	}
 }
 
+// TestSuspended asks for the pages of an organization that is suspended.
+func TestSuspended(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	owner := s.signedIn(s.member("owner@example.com", number, account.Owner))
+	operator := s.signedIn(s.user(account.User{Email: "operator@example.com", Operator: true}))
+	path := fmt.Sprintf("/dashboard/organizations/%d/keys", number)
+	for _, suspended := range []bool{true, false} {
+		if err := s.store.SuspendOrganization(t.Context(), number, suspended); err != nil {
+			t.Fatal(err)
+		}
+		if got := owner.get(path); (got.status == http.StatusForbidden) != suspended {
+			t.Errorf("suspended %v: an owner gets %d", suspended, got.status)
+		}
+		if got := operator.get(path); got.status != http.StatusOK || strings.Contains(got.body, "is suspended") != suspended {
+			t.Errorf("suspended %v: an operator gets %d\n%s", suspended, got.status, got.body)
+		}
+	}
+}
+
 func withoutToken(body string) string { return tokenField.ReplaceAllString(body, "") }
 
 // TestOtherOrigins sends forms as pages of other sites could: with the visitor's cookies, and even with a token.

@@ -181,6 +181,8 @@ func failureOf(err error) failure {
 		return unavailablePage(errors.Is(err, client.ErrOutcomeUnknown))
 	case errors.Is(err, client.ErrNotFound), errors.Is(err, errPageNotFound), errors.Is(err, account.ErrNotFound), errors.Is(err, apikey.ErrNotFound):
 		return failure{http.StatusNotFound, "There is no such page", "The address may be incomplete, or what was here may be gone. Start again from the dashboard."}
+	case errors.Is(err, errSuspended):
+		return failure{http.StatusForbidden, "This organization is suspended", "Its keys are refused, and its pages are closed. Ask the operator to resume it."}
 	case errors.Is(err, errForbidden):
 		return failure{http.StatusForbidden, "You may not do this", "Your role in this organization does not include it. Ask an owner of the organization to change your role."}
 	case errors.Is(err, errStaleForm):

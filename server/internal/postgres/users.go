@@ -22,7 +22,7 @@ const (
 
 	memberships = "FROM memberships JOIN organizations ON organizations.id = organization_id WHERE user_id = users.id ORDER BY organization_id"
 	selectUsers = "SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at, ARRAY(SELECT organization_id " + memberships +
-		"), ARRAY(SELECT name " + memberships + "), ARRAY(SELECT role " + memberships + ") FROM users "
+		"), ARRAY(SELECT name " + memberships + "), ARRAY(SELECT suspended " + memberships + "), ARRAY(SELECT role " + memberships + ") FROM users "
 
 	userByID    = selectUsers + "WHERE users.id = $1"
 	userByEmail = selectUsers + "WHERE email = $1"
@@ -147,11 +147,12 @@ func scanUser(row pgx.CollectableRow) (u account.User, err error) {
 		signedInAt    *time.Time
 		organizations []int64
 		names, roles  []string
+		suspended     []bool
 	)
-	err = row.Scan(&u.ID, &u.Email, &u.Operator, &u.Disabled, &u.PasswordHash, &u.CreatedAt, &signedInAt, &organizations, &names, &roles)
+	err = row.Scan(&u.ID, &u.Email, &u.Operator, &u.Disabled, &u.PasswordHash, &u.CreatedAt, &signedInAt, &organizations, &names, &suspended, &roles)
 	u.CreatedAt, u.SignedInAt = u.CreatedAt.UTC(), timeOrZero(signedInAt)
 	for i, number := range organizations {
-		u.Memberships = append(u.Memberships, account.Membership{Organization: number, OrganizationName: names[i], Role: account.Role(roles[i])})
+		u.Memberships = append(u.Memberships, account.Membership{Organization: number, OrganizationName: names[i], Suspended: suspended[i], Role: account.Role(roles[i])})
 	}
 	return u, err
 }

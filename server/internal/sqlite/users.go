@@ -39,7 +39,7 @@ const (
 	listMembers = selectUsers + `JOIN (SELECT user_id FROM memberships WHERE organization_id = ?3) ON user_id = users.id
 		WHERE email > ?1 ORDER BY email LIMIT ?2`
 
-	selectMemberships = `SELECT organization_id, name, role FROM memberships JOIN organizations ON organizations.id = organization_id
+	selectMemberships = `SELECT organization_id, name, suspended, role FROM memberships JOIN organizations ON organizations.id = organization_id
 		WHERE user_id = ?1 ORDER BY organization_id`
 	insertMembership = `INSERT INTO memberships (user_id, organization_id, role) VALUES (?1, ?2, ?3)
 		ON CONFLICT (user_id, organization_id) DO UPDATE SET role = excluded.role`
@@ -110,7 +110,7 @@ func findUsers(c *sqlite.Conn, query string, arguments ...any) (users []account.
 		u := &users[i]
 		err = sqlitex.Execute(c, selectMemberships, &sqlitex.ExecOptions{Args: []any{u.ID}, ResultFunc: func(s *sqlite.Stmt) error {
 			u.Memberships = append(u.Memberships, account.Membership{
-				Organization: s.ColumnInt64(0), OrganizationName: s.ColumnText(1), Role: account.Role(s.ColumnText(2)),
+				Organization: s.ColumnInt64(0), OrganizationName: s.ColumnText(1), Suspended: s.ColumnBool(2), Role: account.Role(s.ColumnText(3)),
 			})
 			return nil
 		}})

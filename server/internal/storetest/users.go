@@ -75,6 +75,11 @@ func testUser(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	equal(t, "user by email", byEmail, want)
+	if err := s.SuspendOrganization(t.Context(), two.number, true); err != nil {
+		t.Fatal(err)
+	}
+	want.Memberships[1].Suspended = true
+	equal(t, "user of a suspended organization", s.user(t, want.ID), want)
 	s.clock.Move(time.Minute)
 	if err := s.RecordSignIn(t.Context(), want.ID); err != nil {
 		t.Fatal(err)
