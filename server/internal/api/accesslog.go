@@ -40,8 +40,13 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		if a.Usage != nil && info.verified {
 			a.Usage.Record(info.key, info.operation, status, took)
 		}
-		if info.summarize {
+		switch {
+		case info.summarize:
 			a.wrongKeys.add(c.RealIP())
+			return nil
+		case status < http.StatusBadRequest && a.LogSuccess != nil && !a.LogSuccess():
+			return nil
+		case a.outage.explains(err):
 			return nil
 		}
 
@@ -60,7 +65,7 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if status >= http.StatusInternalServerError {
 			level = slog.LevelError
-			attributes = append(attributes, slog.String("error", describe(err)))
+			attributes = append(append(attributes, slog.String("error", describe(err))), databaseAttributes(err)...)
 		}
 		a.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
 		return nil
@@ -115,6 +120,20 @@ func flush(response *echo.Response) {
 	if response.Header().Get("Content-Length") != "" {
 		http.NewResponseController(response.Writer).Flush() // an error means a lost connection, which net/http notices too
 	}
+}
+
+// databaseAttributes say what the database has said about an error.
+func databaseAttributes(err error) (attributes []slog.Attr) {
+	failed, ok := errors.AsType[*provider.DatabaseError](err)
+	if !ok {
+		return nil
+	}
+	for _, a := range []slog.Attr{slog.String("database_code", failed.Code), slog.String("statement", failed.Statement), slog.String("constraint", failed.Constraint)} {
+		if a.Value.String() != "" {
+			attributes = append(attributes, a)
+		}
+	}
+	return attributes
 }
 
 // describe returns what the log says about an error: the text of a domain error, which holds no submitted value, and only

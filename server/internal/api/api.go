@@ -33,20 +33,23 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Config holds what an API needs. Every field but Prefix, Usage, Audit and Proxies is required.
+// Config holds what an API needs. Every field but Prefix, Usage, Audit, LogSuccess and Proxies is required.
 type Config struct {
 	Contract *openapi3.T
 	Prefix   string // of all paths but those of the probes, such as /api
 	Docs     docs.Pages
 	Store    provider.Store
 	Ready    func(context.Context) error // returns nil if a change could be saved now
+	Ping     func(context.Context) error // the store's, which makes a change
 	Keys     *apikey.Verifier
 	Limiter  *apikey.Limiter
 	Metrics  *metrics.Metrics
 	Usage    *usage.Recorder // nil if nobody looks at it
 	Log      *slog.Logger
 	Audit    *audit.Trail // nil for none
-	Proxies  []*net.IPNet // whose X-Forwarded-For is trusted; nil for none
+
+	LogSuccess func() bool  // reports whether the next successful request is logged; nil if each is
+	Proxies    []*net.IPNet // whose X-Forwarded-For is trusted; nil for none
 }
 
 // API implements the operations of the contract. Its handler is that of the public listener.
@@ -56,6 +59,7 @@ type API struct {
 	bodies     *semaphore.Weighted // bytes; see maxBodies
 	wrongKeys  summary
 	overLimit  overLimit
+	outage     *outage             // nil until the store is open
 	patchTypes map[string][]string // the media types of a PATCH, by Echo's path
 }
 
@@ -64,7 +68,10 @@ var _ gen.StrictServerInterface = (*API)(nil)
 // New returns an API whose handler serves the contract's paths, the documentation, /livez and /readyz. Close it when it serves
 // no more.
 func New(config Config) (*API, error) {
-	a := &API{Config: config, bodies: semaphore.NewWeighted(maxBodies), wrongKeys: summary{log: config.Log}, overLimit: overLimit{trail: config.Audit}, patchTypes: map[string][]string{}}
+	a := &API{
+		Config: config, bodies: semaphore.NewWeighted(maxBodies), wrongKeys: summary{log: config.Log}, overLimit: overLimit{trail: config.Audit},
+		outage: newOutage(config.Ping, config.Log), patchTypes: map[string][]string{},
+	}
 	e := a.newEcho()
 	e.Binder = binder{}
 	e.Pre(decodePath, a.stripPrefix, closeChunked)
@@ -98,6 +105,7 @@ func named(operation string) echo.MiddlewareFunc {
 
 // Close logs and audits what has not been yet.
 func (a *API) Close() {
+	a.outage.close()
 	a.wrongKeys.write()
 	a.overLimit.write()
 }

@@ -84,6 +84,14 @@ func (p *pathPrefix) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// String returns the flag's value.
+func (a adminAddress) String() string {
+	if a.off {
+		return "off"
+	}
+	return string(a.address)
+}
+
 // network is a range of IP addresses in CIDR notation.
 type network struct{ *net.IPNet }
 

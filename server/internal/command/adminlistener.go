@@ -15,10 +15,13 @@ import (
 // maxProfile bounds the length of a profile or a trace, in seconds.
 const maxProfile = 60
 
-// adminServer serves /metrics, /debug/pprof/ if profiles is set, and the dashboard, which protects itself.
-func adminServer(listening address, profiles bool, recorder *metrics.Metrics, dashboard http.Handler, log *slog.Logger) *http.Server {
+// adminServer serves /metrics, the level of the log at /log-level, /debug/pprof/ if profiles is set, and the dashboard, which protects
+// itself.
+func adminServer(listening address, profiles bool, recorder *metrics.Metrics, dashboard http.Handler, level *slog.LevelVar, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", recorder.Handler())
+	mux.Handle("GET /log-level", logLevel(level, log))
+	mux.Handle("PUT /log-level", logLevel(level, log))
 	if profiles {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -12,8 +12,8 @@ import (
 // TestAdmin sends requests to the admin listener: of an operator, and of a web page in the operator's browser.
 func TestAdmin(t *testing.T) {
 	t.Parallel()
-	plain := adminServer("127.0.0.1:9090", false, metrics.New(), http.NotFoundHandler(), slog.New(slog.DiscardHandler)).Handler
-	profiling := adminServer("metrics.internal:9090", true, metrics.New(), http.NotFoundHandler(), slog.New(slog.DiscardHandler)).Handler
+	plain := adminServer("127.0.0.1:9090", false, metrics.New(), http.NotFoundHandler(), new(slog.LevelVar), slog.New(slog.DiscardHandler)).Handler
+	profiling := adminServer("metrics.internal:9090", true, metrics.New(), http.NotFoundHandler(), new(slog.LevelVar), slog.New(slog.DiscardHandler)).Handler
 	for _, test := range []struct {
 		handler           http.Handler
 		method, url, from string // from is the Origin

@@ -68,7 +68,8 @@ type commands struct {
 	PrintVersion  versionCommand       `cmd:"" name:"version" help:"Print the version."`
 
 	std   streams
-	entry audit.Entry // the last line of the command in the audit trail; commands add what they find out
+	entry audit.Entry  // the last line of the command in the audit trail; commands add what they find out
+	flags []*kong.Flag // of the command, and of the program
 }
 
 // streams are the standard streams of a command.
@@ -107,7 +108,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return Usage
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	c.std = streams{stdin, stdout, stderr}
+	c.std, c.flags = streams{stdin, stdout, stderr}, command.Flags()
 	command.Bind(&c, c.std)
 	if err := c.run(ctx, command); err != nil {
 		fmt.Fprintf(stderr, "%s: %s\n", program, strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -124,7 +125,9 @@ func newParser(c *commands, options ...kong.Option) *kong.Kong {
 	return kong.Must(c, append(options,
 		kong.Name(program),
 		kong.Description("The careCycle customer provider API: a durable store of providers, and the keys to it."),
-		kong.Vars{"database": defaultDatabase, "permissions": joinPermissions(apikey.Permissions()), "states": joinStates(), "version": versionLine()},
+		kong.Vars{
+			"database": defaultDatabase, "permissions": joinPermissions(apikey.Permissions()), "states": joinStates(), "version": versionLine(), "levels": logLevels,
+		},
 		kong.DefaultEnvars("CARECYCLE"),
 		kong.UsageOnError(),
 		kong.NamedMapper("days", kong.MapperFunc(mapDays)),

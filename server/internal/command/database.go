@@ -94,6 +94,14 @@ func (c *commands) latestURL() func() (string, error) {
 
 func (d database) isPostgres() bool { return strings.Contains(string(d), "://") }
 
+// name returns what the log says about the database: the path of a file, or the hosts and the name of PostgreSQL's.
+func (d database) name() string {
+	if d.isPostgres() {
+		return postgres.Name(string(d))
+	}
+	return string(d)
+}
+
 // store is what the commands need from a database.
 type store interface {
 	provider.Store

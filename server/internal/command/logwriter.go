@@ -26,19 +26,19 @@ const (
 	logCloseTimeout = time.Second
 )
 
-// newLog returns a log that writes to w: text if w is a terminal, JSON with priorities if the journal
-// reads w, and JSON otherwise. dropped is called with the number of lines
-// that could not be written. close writes the pending lines.
+// newLog returns a log that writes lines of a level and above to w: text if w is a terminal, JSON with priorities if the journal
+// reads w, and JSON otherwise. dropped is called with the number of lines that could not be written. close writes the pending lines.
 //
 // A line is written at once if none was written within the last logInterval, or if it is a warning or an error.
-func newLog(w io.Writer, dropped func(lines int)) (log *slog.Logger, close func()) {
+func newLog(w io.Writer, level slog.Leveler, dropped func(lines int)) (log *slog.Logger, close func()) {
 	lines := &logWriter{to: w, onDrop: dropped, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), closing: make(chan struct{}), closed: make(chan struct{})}
-	var handler slog.Handler = slog.NewJSONHandler(lines, nil)
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewJSONHandler(lines, options)
 	switch {
 	case isTerminal(w):
-		handler = slog.NewTextHandler(lines, nil)
+		handler = slog.NewTextHandler(lines, options)
 	case logsToJournal(w):
-		handler = newJournalHandler(lines)
+		handler = newJournalHandler(lines, options)
 	}
 	lines.log = slog.New(flushingHandler{handler, lines.flush})
 	go lines.run()

@@ -52,7 +52,7 @@ func TestLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := new(buffer)
-		log, closeLog := newLog(out, noDrops(t))
+		log, closeLog := newLog(out, slog.LevelInfo, noDrops(t))
 		written := func(when string, want int) {
 			t.Helper()
 			synctest.Wait()
@@ -95,7 +95,7 @@ func TestStalledLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &buffer{hold: make(chan struct{})}
 		dropped := 0
-		log, closeLog := newLog(out, func(lines int) { dropped += lines })
+		log, closeLog := newLog(out, slog.LevelInfo, func(lines int) { dropped += lines })
 		start := time.Now()
 		line := strings.Repeat("x", 1<<10)
 		for range 2 * maxPendingLog >> 10 {
@@ -117,7 +117,7 @@ func TestStalledLog(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		out := &buffer{hold: make(chan struct{})}
-		log, closeLog := newLog(out, noDrops(t))
+		log, closeLog := newLog(out, slog.LevelInfo, noDrops(t))
 		log.Info("1")
 		start := time.Now()
 		closeLog()
@@ -133,7 +133,7 @@ func TestBrokenLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out, dropped := new(buffer), 0
-		log, closeLog := newLog(out, func(lines int) { dropped += lines })
+		log, closeLog := newLog(out, slog.LevelInfo, func(lines int) { dropped += lines })
 		out.fail(errors.New("broken pipe"))
 		log.Warn("1")
 		synctest.Wait()

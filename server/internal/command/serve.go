@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os/signal"
 	"syscall"
@@ -14,7 +15,7 @@ import (
 
 type serveCommand struct {
 	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH|systemd" help:"Where to serve the API; systemd for the socket that it passes. Default: 127.0.0.1:8080."`
-	AdminAddr      adminAddress  `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics; keep it private. Default: 127.0.0.1:9090."`
+	AdminAddr      adminAddress  `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics and /log-level; keep it private. Default: 127.0.0.1:9090."`
 	Dashboard      string        `default:"admin" enum:"admin,public,off" placeholder:"WHERE" help:"Where to serve the dashboard: at the admin address, at the public one, or off. Default: admin."`
 	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address."`
 	TrustedProxies []network     `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
@@ -24,6 +25,8 @@ type serveCommand struct {
 	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	AuditFailure   string        `default:"refuse" enum:"refuse,continue" placeholder:"refuse|continue" help:"While the audit trail cannot be written: refuse requests, or serve them and count what is missing in it. Default: refuse."`
 	ShutdownDelay  time.Duration `type:"days" default:"0s" placeholder:"DURATION" help:"How long to go on serving after SIGTERM, while /readyz fails so that proxies send no more requests; up to 20s."`
+	LogLevel       string        `default:"info" enum:"${levels}" placeholder:"LEVEL" help:"The least level of the lines in the log: ${levels}. It can be changed at /log-level of the admin address. Default: info."`
+	AccessLog      accessLog     `default:"all" placeholder:"all|errors|1/N" help:"Which successful requests are logged: all, none (errors), or one of N. Failed ones always are. Default: all."`
 	Demo           bool          `help:"Serve example data from a file of its own, and print a command that updates a provider. On loopback only."`
 }
 
@@ -57,12 +60,15 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) (err err
 		c.Database = demoDatabase
 		s.Dashboard = "public"
 	}
-	v := &service{serveCommand: s, out: io.out, recorder: metrics.New()}
-	log, closeLog := newLog(io.err, v.recorder.LogDropped)
+	v := &service{serveCommand: s, commands: c, out: io.out, recorder: metrics.New(), level: new(slog.LevelVar)}
+	if err := v.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
+	log, closeLog := newLog(io.err, v.level, v.recorder.LogDropped)
 	defer closeLog()
 	v.log = log
 
-	if err := v.openTrail(c, io); err != nil {
+	if err := v.openTrail(io); err != nil {
 		return err
 	}
 	if v.trail != nil {

@@ -27,8 +27,10 @@ import (
 // serves the API once the store is open.
 type service struct {
 	serveCommand
+	commands *commands
 	out      io.Writer // for the demo
 	log      *slog.Logger
+	level    *slog.LevelVar // of the log
 	recorder *metrics.Metrics
 	trail    *audit.Trail // nil for none
 
@@ -41,9 +43,9 @@ type service struct {
 }
 
 // openTrail opens the audit trail, if there is to be one. A file that cannot be opened is an error whatever --audit-failure says.
-func (v *service) openTrail(c *commands, io streams) (err error) {
-	if !c.Audit.off() {
-		v.trail, err = c.Audit.open(io.out, audit.Options{
+func (v *service) openTrail(io streams) (err error) {
+	if file := v.commands.Audit; !file.off() {
+		v.trail, err = file.open(io.out, audit.Options{
 			Continue: v.AuditFailure == "continue", Failed: v.recorder.AuditFailed, Lost: v.recorder.AuditLost, Log: v.log,
 		})
 	}
@@ -76,7 +78,7 @@ func (v *service) closeListeners() {
 
 // start serves what can be served without the store.
 func (v *service) start() error {
-	v.handler = newSwitchable(api.Starting(api.Config{Log: v.log, Metrics: v.recorder, Proxies: v.proxies()}))
+	v.handler = newSwitchable(api.Starting(api.Config{Log: v.log, LogSuccess: v.AccessLog.sampler(), Metrics: v.recorder, Proxies: v.proxies()}))
 	v.dashboard = newSwitchable(http.NotFoundHandler())
 	v.servers = newServers(v.log, &v.stopping, endpoint{v.public, httpServer(closeWhen(&v.stopping, v.handler), v.log)})
 	v.servers.leaving, v.servers.shutdownDelay = &v.leaving, v.ShutdownDelay
@@ -91,7 +93,7 @@ func (v *service) start() error {
 		v.servers.public.server.TLSConfig = certificate.config()
 	}
 	if v.admin != nil {
-		v.servers.admin = &endpoint{v.admin, adminServer(v.AdminAddr.address, v.Pprof, v.recorder, v.dashboard, v.log)}
+		v.servers.admin = &endpoint{v.admin, adminServer(v.AdminAddr.address, v.Pprof, v.recorder, v.dashboard, v.level, v.log)}
 	}
 	v.servers.start()
 	return nil
@@ -137,7 +139,7 @@ func (v *service) serve(ctx context.Context, st store) error {
 	v.show(ready, pages)
 	close(v.servers.opened)
 	v.started.Store(true)
-	v.log.Info("listening", v.attributes()...)
+	v.log.Info("listening", v.attributes(st)...)
 	notifySystemd(daemon.SdNotifyReady, v.log)
 	return v.servers.serveUntilDone(ctx)
 }
@@ -154,7 +156,7 @@ func (v *service) show(ready, pages http.Handler) {
 }
 
 // attributes are what the log says of the server when it serves.
-func (v *service) attributes() []any {
+func (v *service) attributes(st store) []any {
 	attributes := []any{"address", v.public.Addr().String(), "version", programVersion()}
 	if v.TLSCert != "" {
 		attributes = append(attributes, "tls", true)
@@ -162,7 +164,7 @@ func (v *service) attributes() []any {
 	if v.admin != nil {
 		attributes = append(attributes, "admin", v.admin.Addr().String())
 	}
-	return attributes
+	return append(attributes, "database", v.commands.Database.name(), "schema", st.Stats().SchemaVersion, slog.Group("settings", changedSettings(v.commands.flags)...))
 }
 
 // newLimiter returns a limiter that the servers on a store share, if the store can have several.
@@ -204,12 +206,14 @@ func (v *service) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Li
 			}
 			return ready.check(ctx)
 		},
-		Keys:    verifier,
-		Limiter: limiter,
-		Metrics: v.recorder,
-		Usage:   counts,
-		Log:     v.log,
-		Audit:   v.trail,
-		Proxies: v.proxies(),
+		Ping:       st.Ping,
+		Keys:       verifier,
+		Limiter:    limiter,
+		Metrics:    v.recorder,
+		Usage:      counts,
+		Log:        v.log,
+		LogSuccess: v.AccessLog.sampler(),
+		Audit:      v.trail,
+		Proxies:    v.proxies(),
 	})
 }

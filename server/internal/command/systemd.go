@@ -45,8 +45,8 @@ func logsToJournal(w io.Writer) bool {
 // journalHandler begins each line with its priority, which the journal takes off: <3> for errors, <4> for warnings, <6> for the rest.
 type journalHandler struct{ errors, warnings, rest slog.Handler }
 
-func newJournalHandler(w io.Writer) journalHandler {
-	with := func(priority string) slog.Handler { return slog.NewJSONHandler(prefixWriter{w, priority}, nil) }
+func newJournalHandler(w io.Writer, options *slog.HandlerOptions) journalHandler {
+	with := func(priority string) slog.Handler { return slog.NewJSONHandler(prefixWriter{w, priority}, options) }
 	return journalHandler{with("<3>"), with("<4>"), with("<6>")}
 }
 

@@ -218,7 +218,7 @@ func (s *CopySource) domainError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return toDomainError(err, s.conn.IsClosed())
+	return toDomainError(s.conn, err)
 }
 
 // Close implements [storecopy.Source].

@@ -87,13 +87,28 @@ var (
 // ended it, or has lost its role to another one, or a table that its statements were planned for has changed. Nothing was changed.
 type connectionLostError struct{ error }
 
-// toDomainError returns the domain error for an error of the driver. closed says whether the connection is closed.
-func toDomainError(err error, closed bool) error {
+// toDomainError returns the domain error for an error of the driver on a connection.
+func toDomainError(c *pgx.Conn, err error) error {
 	var own *provider.Error
 	if errors.As(err, &own) || errors.Is(err, apikey.ErrNotFound) {
 		return err
 	}
-	cause := causeOf(err)
+	domain := classify(causeOf(err), c.IsClosed())
+	domain.Cause = databaseError(c, err, domain.Cause)
+	return domain
+}
+
+// databaseError adds to a cause which statement of the connection has failed, and what the server has said about it.
+func databaseError(c *pgx.Conn, err, cause error) error {
+	failed := provider.DatabaseError{Statement: failedStatement(c), Err: cause}
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		failed.Code, failed.Constraint = server.Code, server.ConstraintName
+	}
+	return &failed
+}
+
+// classify returns the domain error for a cause. closed says whether its connection is closed.
+func classify(cause error, closed bool) *provider.Error {
 	code, _ := cause.(sqlState)
 	switch {
 	case closed && cause == errTimeout: // another attempt would wait as long
@@ -116,7 +131,7 @@ func toCommitError(c *pgx.Conn, err error) error {
 	}
 	cause := causeOf(err)
 	if c.IsClosed() && !pgconn.SafeToRetry(err) || cause == completionUnknown || cause == outcomeUnknown {
-		return provider.OutcomeUnknown(cause)
+		return provider.OutcomeUnknown(databaseError(c, err, cause))
 	}
 	return err
 }

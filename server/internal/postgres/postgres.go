@@ -117,6 +117,7 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config, report func
 		return err
 	}
 	waiting.set("the database to respond")
+	config.ConnConfig.Tracer = failures{}
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return configureSession(ctx, c, tables) }
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
@@ -255,6 +256,7 @@ func (s *Store) attempt(ctx context.Context, timeout time.Duration, f func(conte
 	c := pooled.Conn()
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	forgetFailure(c)
 	err = f(limited, c)
 	if err == nil {
 		return nil
@@ -262,7 +264,7 @@ func (s *Store) attempt(ctx context.Context, timeout time.Duration, f func(conte
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	err = toDomainError(err, c.IsClosed())
+	err = toDomainError(c, err)
 	if errors.As(err, new(connectionLostError)) {
 		s.pool.Reset() // the others lead to the same server
 	} else if c.PgConn().TxStatus() != idle {

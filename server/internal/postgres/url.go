@@ -54,6 +54,15 @@ func parse(dsn string, latest func() (string, error)) (*pgxpool.Config, error) {
 	return config, nil
 }
 
+// Name returns the hosts and the name of a URL's database, such as db1:5432,db2:5432/carecycle, and nothing else of the URL.
+func Name(dsn string) string {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return "PostgreSQL"
+	}
+	return databaseName(config)
+}
+
 // authority is what a URL has between the scheme and the path: user, password and hosts.
 func authority(dsn string) string {
 	_, rest, _ := strings.Cut(dsn, "://")

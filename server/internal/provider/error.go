@@ -59,6 +59,20 @@ func OutcomeUnknown(cause error) *Error {
 // Internal returns the error of a store that found an error of the program, such as a broken constraint.
 func Internal(cause error) *Error { return &Error{Code: CodeInternal, Cause: cause} }
 
+// DatabaseError is the cause of an Error that the database has reported. It holds no value and no key.
+type DatabaseError struct {
+	Code       string // PostgreSQL's SQLSTATE, or the name of SQLite's result code
+	Statement  string // its verb and its table, such as "INSERT provider_events"; empty if it is not known
+	Constraint string // the name of the constraint that was violated, if any
+	Err        error
+}
+
+// Error returns the text of Err.
+func (e *DatabaseError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *DatabaseError) Unwrap() error { return e.Err }
+
 // CodeOf returns the code of a domain error, and "" for any other error and for nil.
 func CodeOf(err error) Code {
 	var domain *Error

@@ -15,7 +15,7 @@ func toDomainError(err error) error {
 	if code == sqlite.ResultOK || code == sqlite.ResultError { // none, not SQLite's, or a statement's, whose values are not in it
 		return err
 	}
-	cause := fmt.Errorf("sqlite: %v", code)
+	cause := causeOf(code)
 	switch code.ToPrimary() {
 	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultInterrupt:
 		return provider.Unavailable(time.Second, cause)
@@ -28,9 +28,13 @@ func toDomainError(err error) error {
 // toCommitError is toDomainError for a COMMIT. After an input or output error it is unknown whether the transaction is on disk.
 func toCommitError(err error) error {
 	if code := sqlite.ErrCode(err); code.ToPrimary() == sqlite.ResultIOErr {
-		return provider.OutcomeUnknown(fmt.Errorf("sqlite: %v", code))
+		return provider.OutcomeUnknown(causeOf(code))
 	}
 	return toDomainError(err)
+}
+
+func causeOf(code sqlite.ResultCode) error {
+	return &provider.DatabaseError{Code: code.String(), Err: fmt.Errorf("sqlite: %v", code)}
 }
 
 // explain adds to an error at the start what the operator can do about it.
