@@ -33,6 +33,7 @@ func TestExitCodes(t *testing.T) {
 		{"serve --port 80", 2},
 		{"verify --database " + damaged, 3},
 		{"migrate --status --database " + due, 4},
+		{"status --database " + fine, 4}, // it has no backup
 	} {
 		p := program(directory, strings.Fields(tt.line)...)
 		p.Run() // an exit code is an error

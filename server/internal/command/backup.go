@@ -28,7 +28,11 @@ func (b backupCommand) auditEntry() audit.Entry {
 // Run copies the database. It does not migrate it, so that a backup can be made before an upgrade.
 func (b backupCommand) Run(ctx context.Context, c *commands, std streams) error {
 	return c.copyDatabase("backup", "pg_dump", "backed up", std, func(progress func(copied, total int64)) (sqlite.Copied, error) {
-		return sqlite.Backup(ctx, string(c.Database), b.Dest, sqlite.CopyOptions{Replace: b.Force, Progress: progress})
+		copied, err := sqlite.Backup(ctx, string(c.Database), b.Dest, sqlite.CopyOptions{Replace: b.Force, Progress: progress})
+		if err == nil && copied.Unrecorded != nil {
+			fmt.Fprintf(std.err, program+": the backup is complete, but status and the metrics will not show it: %v\n", copied.Unrecorded)
+		}
+		return copied, err
 	})
 }
 

@@ -1,6 +1,6 @@
 // Package command is the program's command line: serve, keys, users, organizations, customers, import, export, history, purge, backup,
-// restore, copy, verify, audit, migrate, version. Each command opens the store that --database names, does its work with the other packages,
-// and closes it.
+// restore, copy, verify, status, audit, migrate, version. Each command opens the store that --database names, does its work with the other
+// packages, and closes it.
 //
 // To add a command, write a type with a Run method in a file of its own, and add a field of that type to commands: its name is
 // the command's, its help tag is in --help, each of its flags gets an environment variable, and its method Help has an example. Its method
@@ -33,7 +33,7 @@ const (
 	Failure = 1 // one line on standard error says what and what to do
 	Usage   = 2 // wrong usage
 	Damaged = 3 // verify has found problems
-	Due     = 4 // migrate --status has found a migration to apply
+	Due     = 4 // status, or migrate --status, has found something for the operator to do
 )
 
 // program is the program's documented name. It does not follow the name of the file, so that messages are the same everywhere.
@@ -59,6 +59,7 @@ type commands struct {
 	Restore       restoreCommand       `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
 	Copy          copyCommand          `cmd:"" help:"Copy a whole database to an empty one, such as from SQLite to PostgreSQL, and compare the two."`
 	Verify        verifyCommand        `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
+	Status        statusCommand        `cmd:"" help:"Show the state of a database, which can be in use: schema, sizes, last backup, keys that end."`
 	Purge         purgeCommand         `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
 	AuditTrail    auditCommand         `cmd:"" name:"audit" help:"Search an audit trail."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database's schema up to date, and do nothing else; or say what that would do."`

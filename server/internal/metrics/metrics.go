@@ -150,6 +150,9 @@ func (m *Metrics) Serve(store func() provider.Stats, cachedKeys func() int, read
 		m.registry.MustRegister(
 			gauge("carecycle_store_database_bytes", "The size of SQLite's file.", func() float64 { return float64(store().Bytes) }),
 			gauge("carecycle_store_log_bytes", "The size of SQLite's write-ahead log.", func() float64 { return float64(store().LogBytes) }),
+			gauge("carecycle_last_backup_timestamp_seconds", "The moment whose state the last backup of SQLite's file has, since 1970; 0 if there is none.", func() float64 {
+				return float64(max(0, store().LastBackup.Unix()))
+			}),
 		)
 	}
 }

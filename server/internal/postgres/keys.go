@@ -74,6 +74,9 @@ const (
 	listKeysOf = selectKeys + "WHERE organization_id = $4 AND " + keysAfter
 )
 
+// selectAllKeys sorts only keys of one time: an index has the order.
+const selectAllKeys = selectKeys + "ORDER BY created_at, api_keys.id"
+
 // KeyHashes implements [apikey.Store].
 func (s *Store) KeyHashes(ctx context.Context, since time.Time) ([]apikey.Hash, time.Time, error) {
 	now, err := s.Now(ctx) // before the keys, so that none is missed
@@ -88,15 +91,21 @@ func (s *Store) KeyHashes(ctx context.Context, since time.Time) ([]apikey.Hash, 
 }
 
 func (s *Store) scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
+	key, err = scanKey(row)
+	if s.now != nil {
+		key.ReadAt = wholeMilliseconds(s.now())
+	}
+	return key, err
+}
+
+// scanKey reads the columns of selectKeys.
+func scanKey(row pgx.CollectableRow) (key apikey.Key, err error) {
 	var (
 		permissions                  string
 		expiresAt, revokedAt, usedAt *time.Time
 	)
 	err = row.Scan(&key.ID, &key.Organization, &key.OrganizationName, &key.Name, &key.Prefix, &permissions, &key.RateLimit,
 		&key.CreatedAt, &expiresAt, &key.Revoked, &revokedAt, &usedAt, &key.Suspended, &key.Successor, &key.ReadAt)
-	if s.now != nil {
-		key.ReadAt = s.now()
-	}
 	key.CreatedAt, key.ReadAt = key.CreatedAt.UTC(), wholeMilliseconds(key.ReadAt)
 	key.ExpiresAt, key.RevokedAt, key.LastUsedAt = timeOrZero(expiresAt), timeOrZero(revokedAt), timeOrZero(usedAt)
 	key.Permissions = apikey.SplitPermissions(permissions)

@@ -68,6 +68,8 @@ func TestPlans(t *testing.T) {
 		"ended keys":               deleteEnded,
 		"a new name":               renameOrganization,
 		"a suspension":             suspendOrganization,
+		"all keys":                 selectAllKeys,
+		"the oldest event":         selectOldestEvent,
 		"uses of keys":             updateKeyUses,
 		"new buckets":              insertBuckets,
 		"draws from buckets":       drawTokens,
@@ -101,6 +103,7 @@ func TestPlans(t *testing.T) {
 		"a key":                  {"Seq Scan on organizations"},               // one row, if the table is small
 		"a key by its ID":        {"Seq Scan on organizations"},
 		"an organization's keys": {"Seq Scan on organizations"},
+		"all keys":               {"Incremental Sort", "Sort Key", "Presorted Key", "Seq Scan on organizations"},
 		"the keys":               {"Incremental Sort", "Sort Key", "Presorted Key"},                                       // of one time
 		"the first of an export": {"Incremental Sort", "Sort Key", "Presorted Key", "Index Cond: (organization_id = $1)"}, // the customers of an organization
 		"the next of an export":  {"Incremental Sort", "Sort Key", "Presorted Key"},

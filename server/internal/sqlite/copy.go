@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/schema"
 	"zombiezen.com/go/sqlite"
@@ -27,6 +28,9 @@ type Copied struct {
 	Records  int64 // without deleted ones
 	Versions int64 // in all histories
 	Bytes    int64
+
+	// Unrecorded says why the backup, which is complete, is not recorded as the last one; nil if it is.
+	Unrecorded error
 }
 
 var (
@@ -38,7 +42,8 @@ var (
 // writer waits. While pages are copied, its log cannot start over, and grows with what is written.
 //
 // The copy gets its name when it is complete, checked and on disk. Until then, and for good if the process is killed, it is next to it
-// under a name that contains ".partial-"; the next backup to the same name removes it. Only its owner can read the file.
+// under a name that contains ".partial-"; the next backup to the same name removes it. Only its owner can read the file. A file next to the
+// database then records the backup as the last one, for ReadStatus and Stats.
 //
 // Pages that are free are copied, too. They hold no value, as every connection that writes has secure_delete set.
 //
@@ -60,7 +65,12 @@ func Backup(ctx context.Context, path, destination string, o CopyOptions) (Copie
 		return Copied{}, fmt.Errorf("open database %s: %w", path, explain(err))
 	}
 	defer source.Close()
-	return copyDatabase(ctx, source, path, destination, o)
+	at := time.Now() // not later than the moment
+	copied, err := copyDatabase(ctx, source, path, destination, o)
+	if err == nil {
+		copied.Unrecorded = recordBackup(path, destination, at)
+	}
+	return copied, err
 }
 
 // Restore puts a copy of a backup in the place of the database at path, and removes the log of the old one. It fails while any process

@@ -63,33 +63,40 @@ const (
 	listKeysOf = selectKeys + "WHERE organization_id = ?4 AND " + keysAfter
 )
 
+// selectAllKeys sorts nothing: the index has the order.
+const selectAllKeys = selectKeys + "ORDER BY created_at, api_keys.id"
+
 func (s *Store) keys(ctx context.Context, query string, arguments ...any) ([]apikey.Key, error) {
 	var keys []apikey.Key
 	now := s.now().UTC().Truncate(time.Millisecond)
 	err := s.read(ctx, func(c *sqlite.Conn) error {
 		return sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
-			key := apikey.Key{
-				ID:               s.ColumnText(0),
-				Organization:     s.ColumnInt64(1),
-				OrganizationName: s.ColumnText(2),
-				Name:             s.ColumnText(3),
-				Prefix:           s.ColumnText(4),
-				Permissions:      apikey.SplitPermissions(s.ColumnText(5)),
-				RateLimit:        s.ColumnInt(6),
-				CreatedAt:        time.UnixMilli(s.ColumnInt64(7)).UTC(),
-				ExpiresAt:        columnTime(s, 8),
-				Revoked:          s.ColumnBool(9),
-				RevokedAt:        columnTime(s, 10),
-				LastUsedAt:       columnTime(s, 11),
-				Suspended:        s.ColumnBool(12),
-				Successor:        s.ColumnText(13),
-				ReadAt:           now,
-			}
-			keys = append(keys, key)
+			keys = append(keys, scanKey(s, now))
 			return nil
 		}})
 	})
 	return keys, err
+}
+
+// scanKey reads the columns of selectKeys.
+func scanKey(s *sqlite.Stmt, now time.Time) apikey.Key {
+	return apikey.Key{
+		ID:               s.ColumnText(0),
+		Organization:     s.ColumnInt64(1),
+		OrganizationName: s.ColumnText(2),
+		Name:             s.ColumnText(3),
+		Prefix:           s.ColumnText(4),
+		Permissions:      apikey.SplitPermissions(s.ColumnText(5)),
+		RateLimit:        s.ColumnInt(6),
+		CreatedAt:        time.UnixMilli(s.ColumnInt64(7)).UTC(),
+		ExpiresAt:        columnTime(s, 8),
+		Revoked:          s.ColumnBool(9),
+		RevokedAt:        columnTime(s, 10),
+		LastUsedAt:       columnTime(s, 11),
+		Suspended:        s.ColumnBool(12),
+		Successor:        s.ColumnText(13),
+		ReadAt:           now,
+	}
 }
 
 const selectNewKeys = "SELECT hash FROM api_keys WHERE created_at >= ?1"

@@ -47,6 +47,8 @@ func TestPlans(t *testing.T) {
 		"an ended key":        deleteEnded,
 		"a new name":          renameOrganization,
 		"a suspension":        suspendOrganization,
+		"all keys":            selectAllKeys,
+		"estimates":           selectEstimates,
 		"an export":           selectAll,
 		"records to verify":   selectRecords,
 		"their events":        selectEvent,
@@ -77,6 +79,8 @@ func TestPlans(t *testing.T) {
 		"owners of an ID":     {"SEARCH organizations", "SCAN organizations"},              // the key of a record begins with the organization
 		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"},  // all of an organization
 		"records to copy":     {"SCAN providers USING INDEX sqlite_autoindex_providers_1"}, // all, in the order of their key
+		"all keys":            {"SCAN api_keys USING INDEX api_keys_by_time"},              // in their order
+		"estimates":           {"SCAN provider_events"},                                    // its first row
 	}
 	for _, table := range schema.Tables {
 		if table != schema.Events {

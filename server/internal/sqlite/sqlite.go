@@ -341,12 +341,8 @@ func (s *Store) Stats() provider.Stats {
 	stats := provider.Stats{
 		Queued: s.writes.Queued(), Connections: int(s.reading.Load()), MaxConnections: maxReaders, SchemaVersion: newestVersion,
 	}
-	if info, err := os.Stat(s.path); err == nil {
-		stats.Bytes = info.Size()
-	}
-	if info, err := os.Stat(s.path + "-wal"); err == nil {
-		stats.LogBytes = info.Size()
-	}
+	stats.Bytes, stats.LogBytes = sizes(s.path)
+	stats.LastBackup = lastBackup(s.path).At
 	return stats
 }
 
