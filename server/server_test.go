@@ -346,7 +346,7 @@ func (b *buffer) addresses(t testing.TB, text string) (public, admin string) {
 func TestMain(m *testing.M) {
 	// The commands read these; a developer's own must not change what is tested.
 	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "CARECYCLE_") {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "CARECYCLE_") || strings.HasPrefix(name, "OTEL_") {
 			os.Unsetenv(name)
 		}
 	}

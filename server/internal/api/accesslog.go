@@ -63,6 +63,9 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		if info.key != nil {
 			attributes = append(attributes, slog.String("key", info.key.ID), slog.Int64("organization", info.key.Organization))
 		}
+		if info.span != nil && info.span.SpanContext().IsSampled() {
+			attributes = append(attributes, slog.String("trace_id", info.span.SpanContext().TraceID().String()))
+		}
 		if status >= http.StatusInternalServerError {
 			level = slog.LevelError
 			attributes = append(append(attributes, slog.String("error", describe(err))), databaseAttributes(err)...)

@@ -30,10 +30,11 @@ import (
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 )
 
-// Config holds what an API needs. Every field but Prefix, Usage, Audit, LogSuccess and Proxies is required.
+// Config holds what an API needs. Every field but Prefix, Usage, Audit, LogSuccess, Proxies and Tracer is required.
 type Config struct {
 	Contract *openapi3.T
 	Prefix   string // of all paths but those of the probes, such as /api
@@ -50,6 +51,7 @@ type Config struct {
 
 	LogSuccess func() bool  // reports whether the next successful request is logged; nil if each is
 	Proxies    []*net.IPNet // whose X-Forwarded-For is trusted; nil for none
+	Tracer     trace.Tracer // nil if requests are not traced
 }
 
 // API implements the operations of the contract. Its handler is that of the public listener.
@@ -71,6 +73,9 @@ func New(config Config) (*API, error) {
 	a := &API{
 		Config: config, bodies: semaphore.NewWeighted(maxBodies), wrongKeys: summary{log: config.Log}, overLimit: overLimit{trail: config.Audit},
 		outage: newOutage(config.Ping, config.Log), patchTypes: map[string][]string{},
+	}
+	if a.Tracer != nil {
+		a.Store = tracedStore{a.Store, a}
 	}
 	e := a.newEcho()
 	e.Binder = binder{}
@@ -148,6 +153,9 @@ func (a *API) operationMiddlewares() (map[string][]echo.MiddlewareFunc, error) {
 			middlewares[id] = []echo.MiddlewareFunc{a.authenticate(id, permission), a.validate(validators[id])}
 			if a.Audit != nil {
 				middlewares[id] = slices.Insert(middlewares[id], 0, a.auditRefusals(id))
+			}
+			if a.Tracer != nil {
+				middlewares[id] = slices.Insert(middlewares[id], 0, a.traceRequest(path))
 			}
 			if method == http.MethodPatch {
 				a.patchTypes[pathParameter.ReplaceAllString(path, ":$1")] = validators[id].MediaTypes()

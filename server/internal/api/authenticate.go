@@ -20,7 +20,9 @@ func (a *API) authenticate(operation string, needed apikey.Permission) echo.Midd
 			if call, ok := c.Request().Context().Value(inProcessKey{}).(inProcess); ok {
 				info.key = call.caller
 			} else {
+				verifying := a.begin(info, "key")
 				key, err := a.verify(c)
+				verifying.end(err)
 				if err != nil {
 					return err
 				}

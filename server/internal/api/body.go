@@ -32,11 +32,14 @@ func (a *API) validate(o *validate.Operation) echo.MiddlewareFunc {
 			defer a.bodies.Release(size)
 			buffer := requestBuffers.Get().(*bytes.Buffer)
 			defer requestBuffers.Put(buffer) // the binder copies what it takes
+			info := infoOf(c.Request().Context())
+			validating := a.begin(info, "validation")
 			body, err := o.Check(c, buffer)
+			validating.end(err)
 			if err != nil {
 				return err
 			}
-			infoOf(c.Request().Context()).body = body
+			info.body = body
 			return next(c)
 		}
 	}

@@ -36,7 +36,7 @@ func newOutage(ping func(context.Context) error, log *slog.Logger) *outage {
 
 // explains reports whether a request whose error is err gets no line of its own.
 func (o *outage) explains(err error) bool {
-	if o == nil || provider.CodeOf(err) != provider.CodeUnavailable || errors.Is(err, context.Canceled) {
+	if err == nil || o == nil || provider.CodeOf(err) != provider.CodeUnavailable || errors.Is(err, context.Canceled) {
 		return false
 	}
 	o.mu.Lock()

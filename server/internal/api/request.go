@@ -8,6 +8,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/validate"
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // requestInfo is what the layers before the handler find out about a request.
@@ -17,9 +18,10 @@ type requestInfo struct {
 	key       *apikey.Key // nil before authentication
 	verified  bool        // key is an API key that the request has sent
 	body      validate.Checked
-	err       error // what Fail was called with
-	summarize bool  // count the request in a line about many, instead of giving it one of its own
-	audited   bool  // the audit trail has its line, or cannot be written
+	err       error      // what Fail was called with
+	span      trace.Span // nil if the request is not traced
+	summarize bool       // count the request in a line about many, instead of giving it one of its own
+	audited   bool       // the audit trail has its line, or cannot be written
 }
 
 type requestInfoKey struct{}

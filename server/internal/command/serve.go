@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/tracing"
 )
 
 type serveCommand struct {
@@ -68,6 +69,10 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) (err err
 	defer closeLog()
 	v.log = log
 
+	if v.traces, err = tracing.FromEnvironment(ctx, program, moduleVersion(), log); err != nil {
+		return wrongUsage(err)
+	}
+	defer v.traces.Close()
 	if err := v.openTrail(io); err != nil {
 		return err
 	}

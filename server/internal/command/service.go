@@ -18,6 +18,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/dashboard"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
+	"github.com/carecycle/provider-api/server/internal/tracing"
 	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -32,7 +33,8 @@ type service struct {
 	log      *slog.Logger
 	level    *slog.LevelVar // of the log
 	recorder *metrics.Metrics
-	trail    *audit.Trail // nil for none
+	trail    *audit.Trail      // nil for none
+	traces   *tracing.Provider // nil for none
 
 	public, admin     net.Listener // admin is nil for none
 	handler           *switchable  // of the public listener
@@ -195,7 +197,7 @@ func (v *service) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Li
 		return st.Ping(ctx)
 	}}
 	v.recorder.Serve(st.Stats, verifier.Cached, func() bool { return !v.leaving.Load() && ready.scrape() })
-	return api.New(api.Config{
+	config := api.Config{
 		Contract: doc,
 		Prefix:   string(v.PathPrefix),
 		Docs:     pages,
@@ -215,5 +217,9 @@ func (v *service) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Li
 		LogSuccess: v.AccessLog.sampler(),
 		Audit:      v.trail,
 		Proxies:    v.proxies(),
-	})
+	}
+	if v.traces != nil { // a nil Provider is no nil Tracer
+		config.Tracer = v.traces
+	}
+	return api.New(config)
 }

@@ -21,9 +21,8 @@ func versionLine() string { return program + " " + programVersion() }
 // programVersion returns the program's version, its commit and the commit's time, where they are known, Go's version, and the
 // platform. The version is the commit's tag, or a pseudo-version; changes that are not committed add "+dirty".
 func programVersion() string {
-	version, commit := "unknown", ""
+	commit := ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
 		settings := map[string]string{}
 		for _, setting := range info.Settings {
 			settings[setting.Key] = setting.Value
@@ -32,5 +31,13 @@ func programVersion() string {
 			commit = fmt.Sprintf(" (commit %s, %s)", revision, settings["vcs.time"])
 		}
 	}
-	return fmt.Sprintf("%s%s %s %s/%s", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s%s %s %s/%s", moduleVersion(), commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// moduleVersion returns the program's version alone.
+func moduleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
 }

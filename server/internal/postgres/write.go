@@ -132,6 +132,7 @@ func (s *Store) run(calls []provider.Write, kind transaction) ([]writes.Result, 
 			}
 			results[i] = writes.Result{Value: next, Err: err}
 		}
+		provider.Committing(calls)
 		err := t.commit(ctx, c)
 		if err != nil && causeOf(err) == uniqueViolation && t.createsOnce() { // another transaction saved one of the keys, which had no row to lock yet
 			return serializationFailure

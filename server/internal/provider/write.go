@@ -18,6 +18,24 @@ type Write struct {
 	Patch        property.Patch // not for a deletion; for a new record it sets what cannot be null, and no CustomerID
 	Idempotency  *Idempotency   // for a new record that the caller may request again; nil for any other write
 	By           Actor
+	Timing       *Timing // set by the store for a write that is traced; nil for any other
+}
+
+// Timing says when a store did what for a write. It is complete when Write returns, unless its caller has left.
+type Timing struct {
+	Begun      time.Time // the transaction; zero if there was none
+	Committing time.Time // its commit; zero if there was none
+	Ended      time.Time
+	Size       int // writes that shared the transaction
+}
+
+// Committing records that the commit of a transaction with these writes begins.
+func Committing(writes []Write) {
+	for i := range writes {
+		if t := writes[i].Timing; t != nil {
+			t.Committing = time.Now()
+		}
+	}
 }
 
 // Actor is who made a change, for the history.

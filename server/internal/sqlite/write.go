@@ -27,6 +27,7 @@ func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
 			}
 			results[i] = writes.Result{Value: next, Err: err}
 		}
+		provider.Committing(calls)
 		return nil
 	})
 	return results, err

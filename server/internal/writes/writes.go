@@ -122,7 +122,14 @@ func (t *transaction) try(writes []provider.Write) (results []Result, err error)
 			}
 		}
 	}()
+	begun := time.Now()
 	results, err = t.run(writes)
+	ended := time.Now()
+	for i := range writes {
+		if timing := writes[i].Timing; timing != nil {
+			timing.Begun, timing.Ended, timing.Size = begun, ended, len(writes)
+		}
+	}
 	if err == nil && len(results) != len(writes) {
 		return nil, provider.OutcomeUnknown(errMiscounted)
 	}
