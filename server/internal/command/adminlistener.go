@@ -15,22 +15,56 @@ import (
 // maxProfile bounds the length of a profile or a trace, in seconds.
 const maxProfile = 60
 
-// adminServer serves /metrics, the level of the log at /log-level, /debug/pprof/ if profiles is set, and the dashboard, which protects
-// itself.
-func adminServer(listening address, profiles bool, recorder *metrics.Metrics, dashboard http.Handler, level *slog.LevelVar, log *slog.Logger) *http.Server {
+// profiles says who gets profiles.
+type profiles int
+
+const (
+	noProfiles     profiles = iota
+	localProfiles           // for callers on this machine
+	remoteProfiles          // for every caller of the admin address
+)
+
+// adminServer serves /metrics, the level of the log at /log-level, profiles at /debug/pprof/, and the dashboard, which protects itself.
+func adminServer(listening address, who profiles, recorder *metrics.Metrics, dashboard http.Handler, level *slog.LevelVar, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", recorder.Handler())
 	mux.Handle("GET /log-level", logLevel(level, log))
-	mux.Handle("PUT /log-level", logLevel(level, log))
-	if profiles {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.Handle("PUT /log-level", localOnly(logLevel(level, log)))
+	switch handler := profileHandler(); who {
+	case localProfiles:
+		mux.Handle("GET /debug/pprof/", localOnly(handler))
+	case remoteProfiles:
+		mux.Handle("GET /debug/pprof/", handler)
 	}
 	server := httpServer(withDashboard(dashboard, guardAdmin(listening, mux)), log)
 	server.WriteTimeout = 0 // a profile takes as long as requested
 	return server
+}
+
+func profileHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// localOnly rejects requests of other machines, which may be let in for the metrics.
+func localOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !fromThisMachine(r) {
+			http.Error(w, "this is for callers on this machine; use a tunnel (profiles: or serve with --pprof-remote)", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// fromThisMachine reports whether a request came over loopback or a Unix socket.
+func fromThisMachine(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err != nil || net.ParseIP(host).IsLoopback()
 }
 
 // guardAdmin rejects requests of a web page in the operator's browser, also of one whose name resolves to this machine (DNS

@@ -12,8 +12,9 @@ import (
 // TestAdmin sends requests to the admin listener: of an operator, and of a web page in the operator's browser.
 func TestAdmin(t *testing.T) {
 	t.Parallel()
-	plain := adminServer("127.0.0.1:9090", false, metrics.New(), http.NotFoundHandler(), new(slog.LevelVar), slog.New(slog.DiscardHandler)).Handler
-	profiling := adminServer("metrics.internal:9090", true, metrics.New(), http.NotFoundHandler(), new(slog.LevelVar), slog.New(slog.DiscardHandler)).Handler
+	plain := adminServer("127.0.0.1:9090", noProfiles, metrics.New(), http.NotFoundHandler(), new(slog.LevelVar), slog.New(slog.DiscardHandler)).Handler
+	profiling := adminServer("metrics.internal:9090", localProfiles, metrics.New(), http.NotFoundHandler(), new(slog.LevelVar), slog.New(slog.DiscardHandler)).Handler
+	remote := adminServer("metrics.internal:9090", remoteProfiles, metrics.New(), http.NotFoundHandler(), new(slog.LevelVar), slog.New(slog.DiscardHandler)).Handler
 	for _, test := range []struct {
 		handler           http.Handler
 		method, url, from string // from is the Origin
@@ -35,8 +36,20 @@ func TestAdmin(t *testing.T) {
 		{profiling, "GET", "http://127.0.0.1/debug/pprof/trace?seconds=1e9", "", 400},
 		{profiling, "GET", "http://127.0.0.1/debug/pprof/trace?seconds=NaN", "", 400},
 		{profiling, "GET", "http://evil.example/debug/pprof/heap", "", 403},
+		{plain, "GET", "http://127.0.0.1/log-level", "", 200},
+		{plain, "PUT", "http://127.0.0.1/log-level?level=info", "", 200},
+		{plain, "PUT", "http://127.0.0.1/log-level?level=info", "https://evil.example", 403},
+		{fromElsewhere(plain), "GET", "http://10.1.2.3/metrics", "", 200},
+		{fromElsewhere(plain), "GET", "http://10.1.2.3/log-level", "", 200},
+		{fromElsewhere(plain), "PUT", "http://10.1.2.3/log-level?level=info", "", 403},
+		{fromElsewhere(profiling), "GET", "http://10.1.2.3/metrics", "", 200},
+		{fromElsewhere(profiling), "GET", "http://10.1.2.3/debug/pprof/", "", 403},
+		{fromElsewhere(profiling), "GET", "http://10.1.2.3/debug/pprof/heap", "", 403},
+		{fromElsewhere(remote), "GET", "http://10.1.2.3/debug/pprof/heap", "", 200},
+		{fromElsewhere(remote), "GET", "http://10.1.2.3/debug/pprof/goroutine?debug=2", "", 400},
 	} {
 		request := httptest.NewRequest(test.method, test.url, nil)
+		request.RemoteAddr = "127.0.0.1:50000"
 		if test.from != "" {
 			request.Header.Set("Origin", test.from)
 		}
@@ -45,4 +58,12 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("%s %s from %q: status %d, want %d", test.method, test.url, test.from, w.Code, test.status)
 		}
 	}
+}
+
+// fromElsewhere passes requests on as if another machine had sent them.
+func fromElsewhere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = "192.0.2.1:50000"
+		next.ServeHTTP(w, r)
+	})
 }

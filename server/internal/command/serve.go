@@ -18,7 +18,8 @@ type serveCommand struct {
 	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH|systemd" help:"Where to serve the API; systemd for the socket that it passes. Default: 127.0.0.1:8080."`
 	AdminAddr      adminAddress  `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics and /log-level; keep it private. Default: 127.0.0.1:9090."`
 	Dashboard      string        `default:"admin" enum:"admin,public,off" placeholder:"WHERE" help:"Where to serve the dashboard: at the admin address, at the public one, or off. Default: admin."`
-	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address."`
+	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address, to callers on this machine."`
+	PprofRemote    bool          `help:"Serve profiles to callers on other machines, too."`
 	TrustedProxies []network     `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
 	PathPrefix     pathPrefix    `placeholder:"PATH" help:"What is before the path of everything but the probes, such as /api behind a proxy that passes paths on as they are. Default: none."`
 	Docs           string        `enum:"on,off" default:"on" help:"Serve a page at /docs to read the contract and to send requests: on or off. Default: on."`
@@ -94,6 +95,51 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) (err err
 		return nil
 	}
 	return err
+}
+
+func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, traces *tracing.Provider, leaving *atomic.Bool, log *slog.Logger) (*api.API, error) {
+	doc, err := contract()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := docs.New(providerapi.Contract)
+	if err != nil {
+		return nil, err
+	}
+	ready := &readiness{probe: st.Ping, now: time.Now}
+	recorder.Serve(st.Stats, verifier.Cached, func() bool { return !leaving.Load() && ready.check(context.Background()) == nil })
+	config := api.Config{
+		Contract: doc,
+		Docs:     pages,
+		Store:    st,
+		Ready: func(ctx context.Context) error {
+			if leaving.Load() {
+				return errors.New("the server is stopping")
+			}
+			return ready.check(ctx)
+		},
+		Ping:       st.Ping,
+		Keys:       verifier,
+		Limiter:    apikey.NewLimiter(time.Now),
+		Metrics:    recorder,
+		Log:        log,
+		LogSuccess: s.AccessLog.sampler(),
+		Proxies:    s.proxies(),
+	}
+	if traces != nil { // a nil Provider is no nil Tracer
+		config.Tracer = traces
+	}
+	return api.New(config)
+}
+
+func (s serveCommand) profiles() profiles {
+	switch {
+	case s.PprofRemote:
+		return remoteProfiles
+	case s.Pprof:
+		return localProfiles
+	}
+	return noProfiles
 }
 
 func (s serveCommand) proxies() (networks []*net.IPNet) {

@@ -95,7 +95,7 @@ func (v *service) start() error {
 		v.servers.public.server.TLSConfig = certificate.config()
 	}
 	if v.admin != nil {
-		v.servers.admin = &endpoint{v.admin, adminServer(v.AdminAddr.address, v.Pprof, v.recorder, v.dashboard, v.level, v.log)}
+		v.servers.admin = &endpoint{v.admin, adminServer(v.AdminAddr.address, v.profiles(), v.recorder, v.dashboard, v.level, v.log)}
 	}
 	v.servers.start()
 	return nil
