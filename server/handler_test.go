@@ -50,7 +50,7 @@ func newHandlerAt(t testing.TB, database *sqlite.Store, store provider.Store, lo
 	verifier, recorder := apikey.NewVerifier(database, now, logger), metrics.New()
 	t.Cleanup(verifier.Close)
 	handler, err := api.New(api.Config{
-		Contract: contract, Store: store, Ready: func(context.Context) error { return nil },
+		Contract: contract, Store: store, Ready: func(context.Context) error { return nil }, Ping: func(context.Context) error { return nil },
 		Keys: verifier, Limiter: apikey.NewLimiter(now), Metrics: recorder, Log: logger,
 	})
 	if err != nil {

@@ -58,7 +58,7 @@ func unbatched(ctx context.Context, database string) error {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	verifier := apikey.NewVerifier(store, time.Now, log)
 	handler, err := api.New(api.Config{
-		Contract: contract, Docs: pages, Store: store, Ready: store.Ping,
+		Contract: contract, Docs: pages, Store: store, Ready: store.Ping, Ping: store.Ping,
 		Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: recorder, Log: log,
 	})
 	if err == nil {

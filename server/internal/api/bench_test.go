@@ -77,7 +77,7 @@ func serving(t testing.TB, store provider.Store) (http.Handler, string) {
 	verifier := apikey.NewVerifier(keys, time.Now, slog.New(slog.DiscardHandler))
 	t.Cleanup(verifier.Close)
 	handler, err := New(Config{
-		Contract: doc, Store: store, Ready: func(context.Context) error { return nil },
+		Contract: doc, Store: store, Ready: func(context.Context) error { return nil }, Ping: func(context.Context) error { return nil },
 		Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 	})
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 
 // outage notices when the database is lost and when it is back, and logs each once, instead of a line for each request in between.
 //
-// The first request that fails for want of the database has a line of its own, and has the database pinged, since the server may
-// only be overloaded. Those that fail in the next outageInterval, or until the database is back, are counted.
+// The first request that fails for want of the database has the database pinged, since the server may only be overloaded. While the database
+// is lost, requests have no line of their own, and are counted. When it responds, outageLines of them have one in each outageInterval.
 type outage struct {
 	ping  func(context.Context) error
 	log   *slog.Logger
@@ -22,11 +22,15 @@ type outage struct {
 
 	mu       sync.Mutex
 	noticed  bool // a request has failed, and follow runs
-	requests int  // that failed since then, without a line
+	lost     bool // and the database does not respond
+	lines    int  // of requests that failed since then
+	requests int  // likewise, without a line
 }
 
-// outageInterval is how often a database that is lost is pinged.
-const outageInterval = time.Second
+const (
+	outageInterval = time.Second // between two pings
+	outageLines    = 10
+)
 
 func newOutage(ping func(context.Context) error, log *slog.Logger) *outage {
 	o := &outage{ping: ping, log: log, ended: make(chan struct{})}
@@ -41,15 +45,18 @@ func (o *outage) explains(err error) bool {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.noticed {
+	if o.lost || o.lines == outageLines {
 		o.requests++
 		return true
 	}
 	if o.closed() {
 		return false
 	}
-	o.noticed = true
-	go o.follow()
+	o.lines++
+	if !o.noticed {
+		o.noticed = true
+		go o.follow()
+	}
 	return false
 }
 
@@ -58,14 +65,14 @@ func (o *outage) follow() {
 	begin, lost := time.Now(), false
 	for {
 		err := o.ping(context.Background())
-		back := time.Now()
-		if err != nil && !lost && !o.closed() {
-			lost = true
-			o.log.LogAttrs(context.Background(), slog.LevelError, "lost the database", append(databaseAttributes(err), slog.String("error", describeCause(err)))...)
-		}
-		if err == nil && lost {
-			o.log.Warn("the database is back", "seconds", back.Sub(begin).Round(time.Millisecond).Seconds(), "failed_requests", o.end())
+		switch {
+		case err == nil && lost:
+			lines, others := o.end()
+			o.log.Warn("the database is back", "seconds", time.Since(begin).Round(time.Millisecond).Seconds(), "failed_requests", lines+others)
 			return
+		case err != nil && !lost && !o.closed():
+			lost = true
+			o.lose(err)
 		}
 		select {
 		case <-time.After(outageInterval):
@@ -73,12 +80,20 @@ func (o *outage) follow() {
 			err = nil
 		}
 		if err == nil {
-			if requests := o.end(); requests > 0 {
-				o.log.Error("more requests were rejected with 503", "requests", requests)
+			if _, others := o.end(); others > 0 {
+				o.log.Error("more requests were rejected with 503", "requests", others)
 			}
 			return
 		}
 	}
+}
+
+// lose logs that the database is lost.
+func (o *outage) lose(err error) {
+	o.mu.Lock()
+	o.lost = true
+	o.mu.Unlock()
+	o.log.LogAttrs(context.Background(), slog.LevelError, "lost the database", append(databaseAttributes(err), slog.String("error", describeCause(err)))...)
 }
 
 // describeCause is describe without what the caller of a request is to do.
@@ -89,12 +104,13 @@ func describeCause(err error) string {
 	return describe(err)
 }
 
-// end returns how many requests have failed without a line, and begins again.
-func (o *outage) end() (requests int) {
+// end returns how many requests have failed with a line and without one, and begins again.
+func (o *outage) end() (lines, others int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	requests, o.requests, o.noticed = o.requests, 0, false
-	return requests
+	lines, others = o.lines, o.requests
+	o.noticed, o.lost, o.lines, o.requests = false, false, 0, 0
+	return lines, others
 }
 
 // close ends follow, and does not wait for a ping, which can take seconds. It can be called again.

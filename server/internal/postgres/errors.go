@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -79,6 +80,7 @@ func (s sqlState) collision() bool { return s == serializationFailure || s == de
 var (
 	errNoConnection = errors.New("postgres: no connection became free in time")
 	errTimeout      = errors.New("postgres: no response in time")
+	errEnded        = errors.New("postgres: the server, or a proxy in front of it, ended the connection")
 	errNoHost       = errors.New("postgres: there is no host of that name")
 	errCertificate  = errors.New("postgres: the server's certificate is not valid for this host, or its authority is unknown; check the host and sslrootcert")
 )
@@ -94,13 +96,13 @@ func toDomainError(c *pgx.Conn, err error) error {
 		return err
 	}
 	domain := classify(causeOf(err), c.IsClosed())
-	domain.Cause = databaseError(c, err, domain.Cause)
+	domain.Cause = databaseError(failedStatement(c), err, domain.Cause)
 	return domain
 }
 
-// databaseError adds to a cause which statement of the connection has failed, and what the server has said about it.
-func databaseError(c *pgx.Conn, err, cause error) error {
-	failed := provider.DatabaseError{Statement: failedStatement(c), Err: cause}
+// databaseError adds to a cause which statement has failed, if one has, and what the server has said about it.
+func databaseError(statement string, err, cause error) error {
+	failed := provider.DatabaseError{Statement: statement, Err: cause}
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		failed.Code, failed.Constraint = server.Code, server.ConstraintName
 	}
@@ -131,7 +133,7 @@ func toCommitError(c *pgx.Conn, err error) error {
 	}
 	cause := causeOf(err)
 	if c.IsClosed() && !pgconn.SafeToRetry(err) || cause == completionUnknown || cause == outcomeUnknown {
-		return provider.OutcomeUnknown(databaseError(c, err, cause))
+		return provider.OutcomeUnknown(databaseError(failedStatement(c), err, cause))
 	}
 	return err
 }
@@ -160,6 +162,8 @@ func causeOf(err error) error {
 		return errCertificate
 	case errors.As(err, &start):
 		return start
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errEnded
 	}
 	return fmt.Errorf("postgres: %T", innermost(err))
 }

@@ -288,7 +288,7 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	case limited.Err() != nil:
 		return nil, provider.Unavailable(time.Second, errNoConnection)
 	}
-	return nil, provider.Unavailable(5*time.Second, causeOf(err))
+	return nil, provider.Unavailable(5*time.Second, databaseError("", err, causeOf(err)))
 }
 
 // Stats implements [provider.Store].
