@@ -2,7 +2,7 @@
 // `carecycle-server --help` lists its commands. The packages under internal do the work:
 //
 //   - command: the command line, which connects the other packages;
-//   - api, validate, apikey: receive and check a request, with wire, docs and metrics for responses;
+//   - api, validate, apikey: receive and check a request, with wire, docs and metrics for responses, and tracing;
 //   - provider: the domain, which applies every change of a record;
 //   - writes, batch, sqlite, postgres, schema: store it;
 //   - transfer: the import and the export.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
@@ -199,6 +201,30 @@ func TestTracesLost(t *testing.T) {
 	a.stop()
 	if n := strings.Count(a.log.String(), "traces cannot be sent"); n != 1 {
 		t.Errorf("%d lines say that traces cannot be sent, want 1", n)
+	}
+}
+
+// TestTracesHang has a collector that never responds: it delays no request, and the stop by no more than a moment.
+func TestTracesHang(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+silent.Addr().String())
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+	t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", "16")
+	a := newServer(t).account("acme")
+	r := a.newRecord()
+	begin := time.Now()
+	for range 50 { // which fill the queue
+		if got := a.send(request{Path: r.path(), Body: `{}`}); got.Status != http.StatusOK {
+			t.Errorf("got %d %s", got.Status, got.Body)
+		}
+	}
+	a.stop()
+	if took := time.Since(begin); took > 8*time.Second { // the exporter gives up after 10
+		t.Errorf("requests and stop took %v", took)
 	}
 }
 
