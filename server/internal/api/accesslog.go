@@ -50,29 +50,34 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 			return nil
 		}
 
-		level := slog.LevelInfo
-		attributes := append(make([]slog.Attr, 0, 10),
-			slog.String("request_id", info.requestID),
-			slog.String("method", method),
-			slog.String("operation", info.operation),
-			slog.Int("status", status),
-			slog.Float64("milliseconds", float64(took.Microseconds())/1000),
-			slog.Int64("bytes", c.Response().Size),
-			slog.String("remote", c.RealIP()),
-		)
-		if info.key != nil {
-			attributes = append(attributes, slog.String("key", info.key.ID), slog.Int64("organization", info.key.Organization))
-		}
-		if info.span != nil && info.span.SpanContext().IsSampled() {
-			attributes = append(attributes, slog.String("trace_id", info.span.SpanContext().TraceID().String()))
-		}
-		if status >= http.StatusInternalServerError {
-			level = slog.LevelError
-			attributes = append(append(attributes, slog.String("error", describe(err))), databaseAttributes(err)...)
-		}
-		a.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
+		a.logRequest(c, method, status, took, err)
 		return nil
 	}
+}
+
+// logRequest writes the line of a request.
+func (a *API) logRequest(c echo.Context, method string, status int, took time.Duration, err error) {
+	level, info := slog.LevelInfo, infoOf(c.Request().Context())
+	attributes := append(make([]slog.Attr, 0, 10),
+		slog.String("request_id", info.requestID),
+		slog.String("method", method),
+		slog.String("operation", info.operation),
+		slog.Int("status", status),
+		slog.Float64("milliseconds", float64(took.Microseconds())/1000),
+		slog.Int64("bytes", c.Response().Size),
+		slog.String("remote", c.RealIP()),
+	)
+	if info.key != nil {
+		attributes = append(attributes, slog.String("key", info.key.ID), slog.Int64("organization", info.key.Organization))
+	}
+	if info.span != nil && info.span.SpanContext().IsSampled() {
+		attributes = append(attributes, slog.String("trace_id", info.span.SpanContext().TraceID().String()))
+	}
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelError
+		attributes = append(append(attributes, slog.String("error", describe(err))), databaseAttributes(err)...)
+	}
+	a.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
 }
 
 // summaryInterval is how often the requests that have no line of their own are logged.
