@@ -97,41 +97,6 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) (err err
 	return err
 }
 
-func (s serveCommand) newAPI(st store, verifier *apikey.Verifier, recorder *metrics.Metrics, traces *tracing.Provider, leaving *atomic.Bool, log *slog.Logger) (*api.API, error) {
-	doc, err := contract()
-	if err != nil {
-		return nil, err
-	}
-	pages, err := docs.New(providerapi.Contract)
-	if err != nil {
-		return nil, err
-	}
-	ready := &readiness{probe: st.Ping, now: time.Now}
-	recorder.Serve(st.Stats, verifier.Cached, func() bool { return !leaving.Load() && ready.check(context.Background()) == nil })
-	config := api.Config{
-		Contract: doc,
-		Docs:     pages,
-		Store:    st,
-		Ready: func(ctx context.Context) error {
-			if leaving.Load() {
-				return errors.New("the server is stopping")
-			}
-			return ready.check(ctx)
-		},
-		Ping:       st.Ping,
-		Keys:       verifier,
-		Limiter:    apikey.NewLimiter(time.Now),
-		Metrics:    recorder,
-		Log:        log,
-		LogSuccess: s.AccessLog.sampler(),
-		Proxies:    s.proxies(),
-	}
-	if traces != nil { // a nil Provider is no nil Tracer
-		config.Tracer = traces
-	}
-	return api.New(config)
-}
-
 func (s serveCommand) profiles() profiles {
 	switch {
 	case s.PprofRemote:
