@@ -33,17 +33,14 @@ func (d *Dashboard) showSignIn(r *request) error {
 
 func (d *Dashboard) signIn(r *request) error {
 	form := signInForm{Email: r.PostFormValue("email"), Next: r.next()}
-	address := d.Caller(r.Request)
-	u, err := account.User{}, account.ErrTooManyAttempts
-	if !d.Limiter.Blocked(address) {
-		u, err = account.SignIn(r.Context(), d.Store, form.Email, r.PostFormValue("password"))
-	}
+	u, err := r.attempt(func() (account.User, error) {
+		return account.SignIn(r.Context(), d.Store, form.Email, r.PostFormValue("password"))
+	})
 	switch {
 	case errors.Is(err, account.ErrTooManyAttempts):
 		form.Problem = tooManyAttempts
 		return r.render(http.StatusTooManyRequests, "signin.html", "Sign in", form)
 	case errors.Is(err, account.ErrSignIn):
-		d.Limiter.Failed(address)
 		form.Problem = "The email address or the password is wrong. If you have forgotten it, ask an owner of your organization, or the operator, for a new link."
 		return r.render(http.StatusUnprocessableEntity, "signin.html", "Sign in", form)
 	case err != nil:
@@ -53,6 +50,24 @@ func (d *Dashboard) signIn(r *request) error {
 		return err
 	}
 	return r.redirect(form.Next)
+}
+
+// attempt calls signIn, unless too many attempts from the same address have failed. Few attempts run at once, so that the limit also
+// holds for those that are sent at the same time.
+func (r *request) attempt(signIn func() (account.User, error)) (account.User, error) {
+	d, address := r.dashboard, r.dashboard.Caller(r.Request)
+	if err := d.attempts.Acquire(r.Context(), 1); err != nil {
+		return account.User{}, err
+	}
+	defer d.attempts.Release(1)
+	if d.Limiter.Blocked(address) {
+		return account.User{}, account.ErrTooManyAttempts
+	}
+	u, err := signIn()
+	if errors.Is(err, account.ErrSignIn) {
+		d.Limiter.Failed(address)
+	}
+	return u, err
 }
 
 func (d *Dashboard) signOut(r *request) error {

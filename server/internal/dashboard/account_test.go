@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -193,6 +195,30 @@ func TestTooManySignIns(t *testing.T) {
 	got := v.post("/dashboard/sign-in", url.Values{"csrf_token": {token}, "email": {u.Email}, "password": {password}})
 	if got.status != http.StatusTooManyRequests || !strings.Contains(got.body, "too many attempts") {
 		t.Errorf("got %d\n%s", got.status, got.body)
+	}
+}
+
+// TestManySignInsAtOnce tries a password for many users at the same time, from one address.
+func TestManySignInsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	s.member("ada@example.com", number, account.Viewer)
+	v := s.visitor()
+	token := v.token()
+	var compared atomic.Int64
+	var all sync.WaitGroup
+	for i := range 3 * account.MaxAttempts {
+		all.Go(func() {
+			form := url.Values{"csrf_token": {token}, "email": {fmt.Sprintf("user%d@example.com", i)}, "password": {"x"}}
+			if got := v.post("/dashboard/sign-in", form); got.status == http.StatusUnprocessableEntity {
+				compared.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if most := int64(account.MaxAttempts + 4); compared.Load() > most {
+		t.Errorf("%d passwords were compared, want at most %d", compared.Load(), most)
 	}
 }
 

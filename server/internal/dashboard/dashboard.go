@@ -25,6 +25,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/justinas/nosurf"
+	"golang.org/x/sync/semaphore"
 )
 
 // Store is what the dashboard needs of a database.
@@ -54,11 +55,15 @@ type Dashboard struct {
 	sessions *scs.SessionManager
 	handler  http.Handler
 	hasUsers flag
+	attempts *semaphore.Weighted // to sign in
 }
+
+// maxAttemptsAtOnce bounds the attempts to sign in that run at the same time. An address can exceed its limit by that many, less one.
+const maxAttemptsAtOnce = 4
 
 // New returns a Dashboard.
 func New(config Config) (*Dashboard, error) {
-	d := &Dashboard{Config: config}
+	d := &Dashboard{Config: config, attempts: semaphore.NewWeighted(maxAttemptsAtOnce)}
 	var err error
 	d.client, err = client.New(apikey.Generate(), // which is not sent
 		client.WithBaseURL("http://api.invalid"+config.API.Prefix), client.WithTransport(config.API.Transport()), client.WithoutRetries())

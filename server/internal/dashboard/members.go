@@ -148,18 +148,15 @@ func (r *request) renderInvitation(status int, problem string) error {
 }
 
 func (d *Dashboard) acceptInvitation(r *request) error {
-	address := d.Caller(r.Request)
-	u, err := account.User{}, account.ErrTooManyAttempts
-	if !d.Limiter.Blocked(address) {
-		u, err = account.Accept(r.Context(), d.Store, r.PathValue("token"), r.PostFormValue("password"))
-	}
+	u, err := r.attempt(func() (account.User, error) {
+		return account.Accept(r.Context(), d.Store, r.PathValue("token"), r.PostFormValue("password"))
+	})
 	switch {
 	case errors.Is(err, account.ErrInvalidLink), errors.Is(err, account.ErrEmailTaken):
 		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
 	case errors.Is(err, account.ErrPassword):
 		return r.renderInvitation(http.StatusUnprocessableEntity, passwordProblem)
 	case errors.Is(err, account.ErrSignIn):
-		d.Limiter.Failed(address)
 		return r.renderInvitation(http.StatusUnprocessableEntity, "This is not your password. You have signed in here before: use the password of then, or ask the operator for a new link.")
 	case errors.Is(err, account.ErrTooManyAttempts):
 		return r.renderInvitation(http.StatusTooManyRequests, tooManyAttempts)
