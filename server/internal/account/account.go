@@ -233,7 +233,7 @@ func Offer(ctx context.Context, store Store, i Invitation) (token string, _ Invi
 }
 
 // Accept accepts an invitation. A user with its address proves it with the password; for anyone else the password is a new user's.
-// Errors: ErrInvalidLink, ErrPassword for a new user, ErrSignIn and ErrTooManyAttempts for a user.
+// Errors: ErrInvalidLink, ErrPassword for a new user, ErrSignIn for a user.
 func Accept(ctx context.Context, store Store, token, password string) (User, error) {
 	i, err := store.FindInvitation(ctx, HashOf(token))
 	if err != nil {

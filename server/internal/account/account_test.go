@@ -68,27 +68,39 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// TestTooManyAttempts guesses at the same time: no more than MaxAttempts guesses are compared with the password.
+// TestTooManyAttempts guesses at the same time. After MaxAttempts guesses the right password is refused like a wrong one.
 func TestTooManyAttempts(t *testing.T) {
 	t.Parallel()
 	store, u := newUser(t)
-	var mu sync.Mutex
-	results := map[error]int{}
 	var all sync.WaitGroup
-	for range account.MaxAttempts + 5 {
+	for range account.MaxAttempts {
 		all.Go(func() {
-			_, err := account.SignIn(t.Context(), store, u.Email, "a wrong password")
-			mu.Lock()
-			defer mu.Unlock()
-			results[err]++
+			if _, err := account.SignIn(t.Context(), store, u.Email, "a wrong password"); !errors.Is(err, account.ErrSignIn) {
+				t.Errorf("a wrong password: error %v, want %v", err, account.ErrSignIn)
+			}
 		})
 	}
 	all.Wait()
-	if results[account.ErrSignIn] != account.MaxAttempts || results[account.ErrTooManyAttempts] != 5 {
-		t.Errorf("results %v, want %d refused as wrong and 5 as too many", results, account.MaxAttempts)
+	if _, err := account.SignIn(t.Context(), store, u.Email, password); !errors.Is(err, account.ErrSignIn) {
+		t.Errorf("the right password: error %v, want %v", err, account.ErrSignIn)
 	}
-	if _, err := account.SignIn(t.Context(), store, u.Email, password); !errors.Is(err, account.ErrTooManyAttempts) {
-		t.Errorf("the right password: error %v, want %v", err, account.ErrTooManyAttempts)
+	if _, err := account.CheckPassword(t.Context(), store, &u, password); !errors.Is(err, account.ErrTooManyAttempts) {
+		t.Errorf("the right password of a user who is signed in: error %v, want %v", err, account.ErrTooManyAttempts)
+	}
+}
+
+// TestCheckNoPassword checks the password of a user who has signed in with a link and has none.
+func TestCheckNoPassword(t *testing.T) {
+	t.Parallel()
+	store, _ := newUser(t)
+	_, u, err := account.Invite(t.Context(), store, account.User{Email: "new@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range []string{"", password} {
+		if matches, err := account.CheckPassword(t.Context(), store, &u, password); matches || err != nil {
+			t.Errorf("%q: got %v, error %v, want false", password, matches, err)
+		}
 	}
 }
 

@@ -9,15 +9,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 )
 
-// ErrSignIn says that the email address or the password is wrong, or that the user is disabled, so that a stranger does not learn
-// which.
+// ErrSignIn says that the email address or the password is wrong, that the user is disabled, or that someone has tried too many
+// passwords for the user, so that a stranger does not learn which. After too many, even the right one is refused until the window is
+// over.
 var ErrSignIn = errors.New("the email address or the password is wrong")
 
-// ErrTooManyAttempts says that someone has tried too many passwords for a user. Even the right one is refused until the window is
-// over.
+// ErrTooManyAttempts says that a user who is signed in has tried too many passwords.
 var ErrTooManyAttempts = errors.New("too many attempts")
 
 // The attempts to sign in as one user, whatever address they come from.
@@ -56,51 +57,58 @@ func HashPassword(ctx context.Context, u *User, password string) (string, error)
 	return argon2id.CreateHash(password, &hashing)
 }
 
-// unknown is the hash that the password of an unknown user is compared with, so that it takes as long as that of a known one.
+// unknown is the hash that a password is compared with if there is no user, or one without a password, so that it takes as long. No
+// password has it.
 const unknown = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
-// SignIn returns the user of an email address and a password, and records the sign-in. Errors: ErrSignIn, ErrTooManyAttempts, or the
-// store's.
+// SignIn returns the user of an email address and a password, and records the sign-in. Errors: ErrSignIn, or the store's.
 //
 // It does not know where the attempt comes from; its caller limits the attempts of an address.
 func SignIn(ctx context.Context, store Store, email, password string) (User, error) {
 	u, err := FindByEmail(ctx, store, email)
-	known := err == nil && !u.Disabled && u.PasswordHash != ""
-	switch {
-	case known:
-		attempts, err := store.CountAttempt(ctx, u.ID, AttemptWindow) // before the comparison, so that attempts at the same time count
-		if err != nil {
-			return User{}, err
-		}
-		if attempts > MaxAttempts {
-			return User{}, ErrTooManyAttempts
-		}
-	case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEmail):
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrEmail) {
 		return User{}, err
-	default:
-		u.PasswordHash = unknown
 	}
-	matches, err := comparePassword(ctx, password, u.PasswordHash)
+	known := err == nil && !u.Disabled && u.PasswordHash != ""
+	if !known {
+		u = User{}
+	}
+	attempts, matches, err := attempt(ctx, store, &u, password)
 	if err != nil {
 		return User{}, err
 	}
-	if !known || !matches {
+	if !known || !matches || attempts > MaxAttempts {
 		return User{}, ErrSignIn
 	}
 	return u, store.RecordSignIn(ctx, u.ID)
 }
 
+// attempt counts an attempt of a known user, and compares the password. It does both at the same time, so that the write does not
+// show in how long an attempt takes. Attempts at the same time count, as each is counted before its result is used.
+func attempt(ctx context.Context, store Store, u *User, password string) (attempts int, matches bool, _ error) {
+	group, ctx := errgroup.WithContext(ctx)
+	if u.ID != "" {
+		group.Go(func() (err error) {
+			attempts, err = store.CountAttempt(ctx, u.ID, AttemptWindow)
+			return err
+		})
+	}
+	group.Go(func() (err error) {
+		matches, err = comparePassword(ctx, password, u.PasswordHash)
+		return err
+	})
+	err := group.Wait()
+	return attempts, matches, err
+}
+
 // CheckPassword reports whether a password is the user's, who is signed in and proves it again. Errors: ErrTooManyAttempts, or the
 // store's.
 func CheckPassword(ctx context.Context, store Store, u *User, password string) (bool, error) {
-	attempts, err := store.CountAttempt(ctx, u.ID, AttemptWindow)
-	if err != nil {
-		return false, err
-	}
-	if attempts > MaxAttempts {
+	attempts, matches, err := attempt(ctx, store, u, password)
+	if err == nil && attempts > MaxAttempts {
 		return false, ErrTooManyAttempts
 	}
-	return comparePassword(ctx, password, u.PasswordHash)
+	return matches, err
 }
 
 func comparePassword(ctx context.Context, password, hash string) (bool, error) {
@@ -108,6 +116,9 @@ func comparePassword(ctx context.Context, password, hash string) (bool, error) {
 		return false, err
 	}
 	defer hashings.Release(1)
+	if hash == "" {
+		hash = unknown
+	}
 	if utf8.RuneCountInString(password) > MaxPassword {
 		password = ""
 	}

@@ -41,7 +41,7 @@ func (d *Dashboard) signIn(r *request) error {
 		form.Problem = tooManyAttempts
 		return r.render(http.StatusTooManyRequests, "signin.html", "Sign in", form)
 	case errors.Is(err, account.ErrSignIn):
-		form.Problem = "The email address or the password is wrong. If you have forgotten it, ask an owner of your organization, or the operator, for a new link."
+		form.Problem = signInProblem
 		return r.render(http.StatusUnprocessableEntity, "signin.html", "Sign in", form)
 	case err != nil:
 		return err
@@ -51,6 +51,9 @@ func (d *Dashboard) signIn(r *request) error {
 	}
 	return r.redirect(form.Next)
 }
+
+var signInProblem = fmt.Sprintf("The email address or the password is wrong. After %d wrong passwords, even the right one is refused for up to %d minutes. If you have forgotten it, ask the operator for a new link.",
+	account.MaxAttempts, int(account.AttemptWindow.Minutes()))
 
 // attempt calls signIn, unless too many attempts from the same address have failed. Few attempts run at once, so that the limit also
 // holds for those that are sent at the same time.

@@ -157,7 +157,7 @@ func (d *Dashboard) acceptInvitation(r *request) error {
 	case errors.Is(err, account.ErrPassword):
 		return r.renderInvitation(http.StatusUnprocessableEntity, passwordProblem)
 	case errors.Is(err, account.ErrSignIn):
-		return r.renderInvitation(http.StatusUnprocessableEntity, "This is not your password. You have signed in here before: use the password of then, or ask the operator for a new link.")
+		return r.renderInvitation(http.StatusUnprocessableEntity, "This is not your password. There is a user with your email address: use that user's password, or ask the operator for a new link. After too many wrong passwords, even the right one is refused for a while.")
 	case errors.Is(err, account.ErrTooManyAttempts):
 		return r.renderInvitation(http.StatusTooManyRequests, tooManyAttempts)
 	case err != nil:
