@@ -122,6 +122,9 @@ func (d *Dashboard) page(route route) http.Handler {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := &request{Request: r, w: w, dashboard: d}
 		err := request.authorize(route.guard)
+		if err == nil && !request.hasTextURL() {
+			err = errPageNotFound
+		}
 		if err == nil {
 			err = route.handle(d, request)
 		}
@@ -132,7 +135,11 @@ func (d *Dashboard) page(route route) http.Handler {
 	protected := nosurf.New(handler)
 	protected.SetIsTLSFunc(d.IsSecure)
 	protected.SetFailureHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		(&request{Request: r, w: w, dashboard: d}).fail(errStaleForm)
+		err := errStaleForm
+		if r.ContentLength > maxForm && !route.upload { // so the token was not read
+			err = &http.MaxBytesError{Limit: maxForm}
+		}
+		(&request{Request: r, w: w, dashboard: d}).fail(err)
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure := d.IsSecure(r)

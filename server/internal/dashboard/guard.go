@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/api"
@@ -72,6 +74,20 @@ func (r *request) authorize(g guard) error {
 		return errForbidden
 	}
 	return nil
+}
+
+// isText reports whether a text is UTF-8 without NUL, which is all that a database accepts.
+func isText(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
+
+// hasTextURL reports whether the path and the query are text, as those of a browser's links and forms are. What a form says in its
+// body, the API or package account validates.
+func (r *request) hasTextURL() bool {
+	for _, values := range r.URL.Query() {
+		if slices.ContainsFunc(values, func(value string) bool { return !isText(value) }) {
+			return false
+		}
+	}
+	return isText(r.URL.Path)
 }
 
 func (r *request) findUser() error {

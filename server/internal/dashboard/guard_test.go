@@ -164,3 +164,34 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestMalformedRequests sends what no page of the dashboard does.
+func TestMalformedRequests(t *testing.T) {
+	t.Parallel()
+	for kind := range openers {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, kind)
+			number, customer, id := s.organization("Clinic")
+			v := s.signedIn(s.member("ada@example.com", number, account.Owner))
+			pages := fmt.Sprintf("/dashboard/organizations/%d/", number)
+			records := pages + "customers/" + customer.String()
+			for _, path := range []string{
+				pages + "keys/%00", pages + "keys/%ff", pages + "members?after=%00", pages + "members?after=%ff",
+				records + "?cursor=x", records + "?type=x", records + "/providers/" + id.String() + "?cursor=x",
+			} {
+				if got := v.get(path); got.status != http.StatusNotFound {
+					t.Errorf("GET %s: got %d, want 404", path, got.status)
+				}
+			}
+			for _, path := range []string{pages + "members/cancel", pages + "keys/%00/revoke", pages + "members/%ff/role", "/dashboard/account/sessions/%ff/end"} {
+				if got := v.submit(path, url.Values{"email": {"\x00"}}); got.status != http.StatusNotFound {
+					t.Errorf("POST %s: got %d, want 404", path, got.status)
+				}
+			}
+			if got := v.submit(pages+"keys", url.Values{"name": {strings.Repeat("x", 1<<20)}}); got.status != http.StatusRequestEntityTooLarge {
+				t.Errorf("a form of a megabyte: got %d, want 413", got.status)
+			}
+		})
+	}
+}

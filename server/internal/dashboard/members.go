@@ -36,7 +36,7 @@ func (d *Dashboard) listMembers(r *request) error {
 
 func (r *request) renderMembers(status int, content membersPage) (err error) {
 	number := r.organization.Organization
-	members, err := r.dashboard.Store.ListUsers(r.Context(), number, r.FormValue("after"), maxMembers)
+	members, err := r.dashboard.Store.ListUsers(r.Context(), number, r.URL.Query().Get("after"), maxMembers)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,11 @@ func (d *Dashboard) invite(r *request) error {
 }
 
 func (d *Dashboard) cancelInvitation(r *request) error {
-	if err := d.Store.RemoveInvitation(r.Context(), r.organization.Organization, r.PostFormValue("email")); err != nil {
+	email := r.PostFormValue("email")
+	if !isText(email) {
+		return account.ErrNotFound
+	}
+	if err := d.Store.RemoveInvitation(r.Context(), r.organization.Organization, email); err != nil {
 		return err
 	}
 	return r.redirect(organizationPath(r.organization.Organization, "members") + "?done=cancelled")

@@ -179,7 +179,7 @@ func failureOf(err error) failure {
 	switch {
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrOutcomeUnknown):
 		return unavailablePage(errors.Is(err, client.ErrOutcomeUnknown))
-	case errors.Is(err, client.ErrNotFound), errors.Is(err, errPageNotFound), errors.Is(err, account.ErrNotFound), errors.Is(err, apikey.ErrNotFound):
+	case errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrValidation), errors.Is(err, errPageNotFound), errors.Is(err, account.ErrNotFound), errors.Is(err, apikey.ErrNotFound):
 		return failure{http.StatusNotFound, "There is no such page", "The address may be incomplete, or what was here may be gone. Start again from the dashboard."}
 	case errors.Is(err, errSuspended):
 		return failure{http.StatusForbidden, "This organization is suspended", "Its keys are refused, and its pages are closed. Ask the operator to resume it."}
@@ -194,7 +194,7 @@ func failureOf(err error) failure {
 	case provider.CodeUnavailable, provider.CodeOutcomeUnknown:
 		return unavailablePage(code == provider.CodeOutcomeUnknown)
 	}
-	return failure{http.StatusInternalServerError, "Something went wrong", "It is a fault of the server and is in its log. Nothing else is known about it here; try again."}
+	return failure{http.StatusInternalServerError, "Something went wrong", "The server has an error, which is in its log. Try again, and if that does not help, ask the operator."}
 }
 
 func unavailablePage(unknown bool) failure {
