@@ -22,8 +22,8 @@ type keyLine struct {
 	State string // a State, or "expires soon"
 }
 
-// expiresSoon is how long before its end a key is marked.
-const expiresSoon = 14 * 24 * time.Hour
+// expiresSoon is how long before its end a key is marked: shorter than every lifetime of a new one.
+const expiresSoon = 7 * 24 * time.Hour
 
 func lineOf(key apikey.Key) keyLine {
 	line := keyLine{key, false, string(key.State())}
@@ -142,6 +142,7 @@ type secretPage struct {
 	Secret  string
 	Command string // that uses the key
 	Example bool   // the command's IDs are not of a record
+	Write   bool   // the command changes the record
 }
 
 // renderSecret delivers a key. It is the response to the form itself: nothing keeps the secret for a page that would come after it. If
@@ -156,14 +157,14 @@ func (r *request) renderSecret(secret string, key apikey.Key) error {
 	if err != nil {
 		return err
 	}
-	content := secretPage{lineOf(key), secret, "", true}
+	content := secretPage{keyLine: lineOf(key), Secret: secret, Example: true, Write: key.Allows(apikey.ProvidersWrite)}
 	for _, record := range records {
 		customer = record.CustomerID.String()
 		if record.Record != nil {
 			id, content.Example = record.Record.ID.String(), false
 		}
 	}
-	content.Command = curl(r.dashboard.APIURL(r.Request), customer, id, secret, key.Allows(apikey.ProvidersWrite))
+	content.Command = curl(r.dashboard.APIURL(r.Request), customer, id, secret, content.Write)
 	return r.render(http.StatusOK, "keys-created.html", "Your new key", content)
 }
 
