@@ -90,7 +90,7 @@ func (u createUser) Run(ctx context.Context, c *commands, io streams) error {
 func userError(doing string, err error) error {
 	switch {
 	case errors.Is(err, account.ErrEmailTaken):
-		return fmt.Errorf("%s: there is a user with that email address; users link prints a new link, users role changes what the user may do", doing)
+		return fmt.Errorf("%s: there is a user with that email address; users role changes what the user may do. Another organization may have invited someone else with it, so send the link of users link to the address first", doing)
 	case errors.Is(err, account.ErrNotFound):
 		return fmt.Errorf("%s: there is no user with that email address; users list shows those there are", doing)
 	}

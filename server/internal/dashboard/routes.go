@@ -8,7 +8,7 @@ type route struct {
 	upload  bool // the body may be larger than a form
 }
 
-// routes are all pages and forms. Each form has a token (dashboard.go), whoever may send it.
+// routes are all pages and forms. Each form has a token (dashboard.go), even one that anyone may send.
 var routes = []route{
 	{pattern: "GET /dashboard/{$}", guard: signedIn, handle: (*Dashboard).showHome},
 	{pattern: "GET /dashboard/sign-in", guard: anyone, handle: (*Dashboard).showSignIn},

@@ -12,7 +12,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/usage"
 )
 
-// span is a stretch of time that the page of use shows.
+// span is a stretch of time that the page shows.
 type span struct {
 	Name, Text string
 	resolution usage.Resolution
@@ -35,7 +35,7 @@ type usagePage struct {
 	Total   usage.Counts
 	Periods []period
 	Lines   []usageLine // by key and operation, the most requests first
-	Others  int         // how many lines there are besides
+	Others  int         // how many more lines there are
 	Plots   []plot
 }
 
@@ -118,6 +118,9 @@ func (r *request) countUsage(page *usagePage, keys map[string]apikey.Key) error 
 			peaks[row.Key] = max(peaks[row.Key], minutes[minute{row.Key, row.At}])
 		}
 	})
+	if err != nil {
+		return err
+	}
 	for at, counts := range sums {
 		key, found := keys[at.key]
 		if !found {
@@ -125,13 +128,18 @@ func (r *request) countUsage(page *usagePage, keys map[string]apikey.Key) error 
 		}
 		page.Lines = append(page.Lines, usageLine{key, at.operation, peaks[at.key], *counts})
 	}
-	slices.SortFunc(page.Lines, func(a, b usageLine) int {
+	page.sortLines()
+	return nil
+}
+
+// sortLines puts the lines with the most requests first, and leaves out what would make the page too large.
+func (p *usagePage) sortLines() {
+	slices.SortFunc(p.Lines, func(a, b usageLine) int {
 		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Key.ID, b.Key.ID), cmp.Compare(a.Operation, b.Operation))
 	})
-	if page.Others = len(page.Lines) - maxUsageLines; page.Others > 0 {
-		page.Lines = page.Lines[:maxUsageLines]
+	if p.Others = len(p.Lines) - maxUsageLines; p.Others > 0 {
+		p.Lines = p.Lines[:maxUsageLines]
 	}
-	return err
 }
 
 // percentile returns the bound of the bucket that holds the p-th of a hundred requests, as text.

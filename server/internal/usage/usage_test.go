@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// store fails as often as it is told to.
+// store fails as many times as fails says.
 type store struct {
 	mu    sync.Mutex
 	fails int
