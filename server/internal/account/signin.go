@@ -83,8 +83,8 @@ func SignIn(ctx context.Context, store Store, email, password string) (User, err
 	return u, store.RecordSignIn(ctx, u.ID)
 }
 
-// attempt counts an attempt of a known user, and compares the password. It does both at the same time, so that the write does not
-// show in how long an attempt takes. Attempts at the same time count, as each is counted before its result is used.
+// attempt counts an attempt of a known user, and compares the password. It does both at the same time, so that the write shows
+// less in how long an attempt takes. Attempts at the same time count, as each is counted before its result is used.
 func attempt(ctx context.Context, store Store, u *User, password string) (attempts int, matches bool, _ error) {
 	group, ctx := errgroup.WithContext(ctx)
 	if u.ID != "" {
