@@ -15,7 +15,7 @@ type usersCommand struct {
 	Create  createUser  `cmd:"" help:"Create a user of the dashboard, and print a link to choose a password with."`
 	List    listUsers   `cmd:"" help:"List the users, a line each, the email address first."`
 	Link    linkUser    `cmd:"" help:"Print a new link to choose a password with, for a user who has forgotten it."`
-	Role    roleUser    `cmd:"" help:"Set a user's role in an organization."`
+	Role    roleUser    `cmd:"" help:"Set a user's role in an organization, or print a link to join it."`
 	Disable disableUser `cmd:"" help:"Disable a user, and end the user's sessions."`
 	Enable  enableUser  `cmd:"" help:"Enable a user who was disabled."`
 }
@@ -192,6 +192,7 @@ type roleUser struct {
 	userArgument
 	Role         string `arg:"" enum:"viewer,developer,owner,none" help:"viewer, developer, owner, or none to remove the user from the organization."`
 	Organization name   `required:"" placeholder:"NAME" help:"The organization."`
+	dashboardURL
 }
 
 // Help implements [kong.HelpProvider].
@@ -204,13 +205,25 @@ func (r roleUser) auditEntry() audit.Entry {
 	return audit.Entry{OrganizationName: string(r.Organization)}
 }
 
+// Run sets the role of a member. Somebody else gets an invitation: an owner of another organization may have created the user, and have
+// the password.
 func (r roleUser) Run(ctx context.Context, c *commands, io streams) error {
 	return r.withUser(ctx, c, "set a role", func(s store, u account.User) error {
 		number, _, err := provider.FindOrganization(ctx, s, string(r.Organization))
 		if err != nil {
 			return explainOrganization(r.Organization, err)
 		}
-		return s.SetRole(ctx, u.ID, number, account.Role(strings.TrimSuffix(r.Role, "none")))
+		role := account.Role(strings.TrimSuffix(r.Role, "none"))
+		if role == "" || u.Operator || u.Role(number) != "" {
+			return s.SetRole(ctx, u.ID, number, role)
+		}
+		token, _, err := account.Offer(ctx, s, account.Invitation{Organization: number, Email: u.Email, Role: role})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(io.err, "this user is no member yet, and accepts this link with the password; it works once, within %d hours:\n", int(account.LinkLifetime.Hours()))
+		_, err = fmt.Fprintln(io.out, strings.TrimSuffix(r.URL, "/")+dashboardPath+"/invitations/"+token)
+		return err
 	})
 }
 

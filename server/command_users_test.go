@@ -1,0 +1,66 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestUsers runs the commands about users on a database, and uses a link with a server.
+func TestUsers(t *testing.T) {
+	t.Parallel()
+	database := migrated(t, filepath.Join(t.TempDir(), "test.db"))
+	command := func(code int, line string) (stdout, stderr string) {
+		t.Helper()
+		stdout, stderr, got := run("", append(strings.Fields(line), "--database", database)...)
+		if got != code {
+			t.Errorf("%s: exit code %d, want %d: %s", line, got, code, stderr)
+		}
+		return stdout, stderr
+	}
+	for _, name := range []string{"acme", "umbrella"} {
+		command(0, "keys create --name test --organization "+name)
+	}
+	link, _ := command(0, "users create Ada@example.com --organization acme --role developer --url https://dashboard.example.com/")
+	if !strings.HasPrefix(link, "https://dashboard.example.com/dashboard/links/") {
+		t.Errorf("the link is %s", link)
+	}
+	for line, want := range map[string]string{
+		"users create ada@example.com --operator":                        "there is a user with that email address",
+		"users create bob@example.com --organization nobody":             `there is no organization "nobody"`,
+		"users create bob --operator":                                    "it must be an email address",
+		"users disable bob@example.com":                                  "there is no user with that email address",
+		"users role ada@example.com owner --organization acme-of-canary": "there is no organization",
+	} {
+		if _, stderr := command(1, line); !strings.Contains(stderr, want) || strings.Contains(stderr, "bob@") {
+			t.Errorf("%s: %s", line, stderr)
+		}
+	}
+	command(2, "users create bob@example.com")
+	command(2, "users create bob@example.com --operator --organization acme")
+
+	// A user who is no member gets a link, which takes the password: the operator cannot know whose the address is.
+	link, _ = command(0, "users role ada@example.com owner --organization umbrella")
+	if !strings.Contains(link, "/dashboard/invitations/") {
+		t.Errorf("the link is %s", link)
+	}
+	if list, _ := command(0, "users list"); strings.Contains(list, "umbrella") || !strings.Contains(list, "ada@example.com\tusr_") || !strings.Contains(list, "\tinvited\tdeveloper of \"acme\"") {
+		t.Errorf("the list:\n%s", list)
+	}
+	command(0, "users role ada@example.com owner --organization acme")
+	command(0, "users disable ada@example.com")
+	if _, stderr := command(1, "users link ada@example.com"); !strings.Contains(stderr, "users enable comes first") {
+		t.Errorf("a link for a disabled user: %s", stderr)
+	}
+	if list, _ := command(0, "users list"); !strings.Contains(list, "\tdisabled\towner of \"acme\"") {
+		t.Errorf("the list:\n%s", list)
+	}
+	command(0, "users enable ada@example.com")
+	link, _ = command(0, "users link ada@example.com")
+	p := start(t, filepath.Dir(database), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	_, admin := p.stderr.addresses(t, `"listening"`)
+	_, path, _ := strings.Cut(strings.TrimSpace(link), "http://localhost:9090")
+	if page := get(t, admin+path); !strings.Contains(page, "Choose a password") || !strings.Contains(page, "ada@example.com") {
+		t.Errorf("the page of the link:\n%s", page)
+	}
+}
