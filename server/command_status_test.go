@@ -39,6 +39,9 @@ func statusOf(t *testing.T, s *server) (got struct {
 	return got, code
 }
 
+// keyIDs matches the IDs in a list of keys.
+var keyIDs = regexp.MustCompile(`key_\w+`)
+
 // TestStatus looks at databases while they are served.
 func TestStatus(t *testing.T) {
 	t.Parallel()
@@ -52,7 +55,7 @@ func TestStatus(t *testing.T) {
 			a.changeCity(a.newRecord(), 2)
 			a.newKey("acme", "--expires", "13d")
 			a.newKey("acme", "--expires", "15d")
-			ended := strings.Fields(a.mustRun("", "keys", "list"))[0]
+			ended := keyIDs.FindString(a.mustRun("", "keys", "list"))
 			a.mustRun("", "keys", "revoke", ended)
 			got, code := statusOf(t, a.server)
 			if got.Store != store || got.SchemaVersion != got.NewestSchemaVersion || got.Bytes == 0 || (got.LogBytes != nil) != (store == "sqlite") ||
@@ -73,7 +76,7 @@ func TestStatus(t *testing.T) {
 				t.Errorf("exit code %d, due %q, want %q", code, got.Due, want)
 			}
 			text, _, _ := a.run("", "status")
-			for _, want := range []string{"\nschema    version 4 of 4\n", "\nkeys      2 active, 1 of which end within 14 days; 1 ended\n", "\nended     " + ended + "\t", "\ndue       " + want[0] + "\n"} {
+			for _, want := range []string{fmt.Sprintf("\nschema    version %d of %[1]d\n", got.SchemaVersion), "\nkeys      2 active, 1 of which end within 14 days; 1 ended\n", "\nended     " + ended + "\t", "\ndue       " + want[0] + "\n"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("no %q in\n%s", want, text)
 				}
@@ -138,7 +141,7 @@ func TestStatusOlder(t *testing.T) {
 	for _, database := range []string{sqlite, postgres} {
 		for range 2 {
 			got, code := statusOf(t, &server{t: t, database: database})
-			if code != 4 || got.SchemaVersion != got.NewestSchemaVersion-1 || got.EstimatedRecords != nil || !strings.Contains(got.Due[0], "it migrates at its next start") {
+			if code != 4 || got.SchemaVersion >= got.NewestSchemaVersion || got.EstimatedRecords != nil || !strings.Contains(got.Due[0], "it migrates at its next start") {
 				t.Errorf("exit code %d, got %+v", code, got)
 			}
 		}
