@@ -202,7 +202,7 @@ func TestAuditCommands(t *testing.T) {
 	_, got = audited(0, "history", id)
 	check(got, acme("history show", "done", line{"records": []any{id}}))
 	_, got = audited(1, "purge", id, "--reason", "erasure")
-	check(got, acme("purge", "failed", line{"records": []any{id}, "reason": "erasure"}))
+	check(got, acme("purge provider", "failed", line{"records": []any{id}, "reason": "erasure"}))
 	_, got = audited(0, "backup", database+".backup")
 	check(got, line{"operation": "backup", "outcome": "done", "everything": true, "file": database + ".backup"})
 

@@ -29,8 +29,8 @@ func TestMigrateLists(t *testing.T) {
 		}
 		migrated(t, path)
 		checkMigrateLists(t, migrateCase{
-			database: path, newest: "00010_usage", execute: func(sql string) { query(t, path, sql) },
-			undo: "DROP TABLE usage", again: "CREATE TABLE usage (x)",
+			database: path, newest: "00012_purged_customers", execute: func(sql string) { query(t, path, sql) },
+			undo: "DROP TABLE purged_customers", again: "CREATE TABLE purged_customers (x)",
 		})
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestMigrateLists(t *testing.T) {
 		}
 		migrated(t, database)
 		checkMigrateLists(t, migrateCase{
-			database: database, newest: "00010_usage", undo: "DROP TABLE usage", again: "CREATE TABLE usage (x int)",
+			database: database, newest: "00012_purged_customers", undo: "DROP TABLE purged_customers", again: "CREATE TABLE purged_customers (x int)",
 			execute: func(sql string) {
 				if _, err := c.Exec(t.Context(), sql); err != nil {
 					t.Error(err)

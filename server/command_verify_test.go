@@ -159,7 +159,7 @@ func TestVerifySQLite(t *testing.T) {
 			}
 		}
 	}
-	query(t, a.database, "UPDATE provider_events SET provider_id = x'00' WHERE version = 64 AND provider_id = "+blob(long.id))
+	query(t, a.database, "UPDATE provider_events SET record = 0 WHERE version = 64 AND record = (SELECT row FROM providers WHERE id = "+blob(long.id)+")")
 	want = append(want, "organization 1: provider "+long.id+": version 64 does not name the record")
 	query(t, a.database, "UPDATE api_keys SET organization_id = 99")
 	want = append(want, "a row of api_keys refers to a row of organizations that does not exist")
@@ -195,9 +195,10 @@ func TestVerifyDamagedFile(t *testing.T) {
 func TestVerifyOlder(t *testing.T) {
 	t.Parallel()
 	database := migrated(t, filepath.Join(t.TempDir(), "test.db"))
-	newest := query(t, database, "SELECT max(version_id) FROM carecycle_schema_versions")[0]
+	const version = "SELECT max(version_id) FROM carecycle_schema_versions"
+	newest := query(t, database, version)[0]
 	query(t, database, fmt.Sprint("DELETE FROM carecycle_schema_versions WHERE version_id = ", newest))
-	older := query(t, database, "SELECT max(version_id) FROM carecycle_schema_versions")[0]
+	older := query(t, database, version)[0]
 	_, stderr, code := run("", "verify", "--database", database)
 	if code != 1 || stderr != fmt.Sprintf("carecycle-server: verify: read database %s: its schema has version %d, and this program needs %d; run migrate first\n", database, older, newest) {
 		t.Errorf("exit code %d, %s", code, stderr)

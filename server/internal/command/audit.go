@@ -118,6 +118,7 @@ func operator() string {
 func (c *commands) completeEntry(ctx context.Context, s store) {
 	e := &c.entry
 	switch {
+	case e.Organization != 0: // which may be gone by now
 	case e.OrganizationName != "":
 		e.Organization, _ = s.FindOrganization(ctx, e.OrganizationName)
 	case e.Key != "":

@@ -54,13 +54,13 @@ type commands struct {
 	Customers     customersCommand     `cmd:"" help:"List the customers of an organization."`
 	Import        importCommand        `cmd:"" help:"Import providers from NDJSON, one JSON object a line."`
 	Export        exportCommand        `cmd:"" help:"Write an organization's providers as NDJSON, in import's format, to standard output."`
-	History       historyCommand       `cmd:"" help:"Show what was done to a provider, or move old events to a file."`
+	History       historyCommand       `cmd:"" help:"Show what was done to a provider, by a key, or in an organization, or move old events to a file."`
 	Backup        backupCommand        `cmd:"" help:"Write a copy of a SQLite database, which can be in use, to a file."`
 	Restore       restoreCommand       `cmd:"" help:"Put a backup in the place of a SQLite database that no process has open."`
 	Copy          copyCommand          `cmd:"" help:"Copy a whole database to an empty one, such as from SQLite to PostgreSQL, and compare the two."`
 	Verify        verifyCommand        `cmd:"" help:"Read all of a database, which can be in use, and report what is wrong with it."`
 	Status        statusCommand        `cmd:"" help:"Show the state of a database, which can be in use: schema, sizes, last backup, keys that end."`
-	Purge         purgeCommand         `cmd:"" help:"Remove the values of a deleted provider for good, with its history."`
+	Purge         purgeCommand         `cmd:"" help:"Remove the values of a deleted provider, of a customer or of an organization for good, with their history."`
 	AuditTrail    auditCommand         `cmd:"" name:"audit" help:"Search an audit trail."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database's schema up to date, and do nothing else; or say what that would do."`
 	Completion    completionCommand    `cmd:"" help:"Print a script for a shell, which then completes commands and flags."`

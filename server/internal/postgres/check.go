@@ -113,6 +113,7 @@ var privileges = []struct{ table, privileges string }{
 	{"organizations", "SELECT, INSERT"},
 	{"provider_events", "SELECT, INSERT"},
 	{"providers", "SELECT, INSERT, UPDATE"},
+	{"purged_customers", "SELECT, DELETE"}, // an import opens them
 	{"rate_buckets", "SELECT, INSERT, UPDATE"},
 	{"write_probes", "SELECT, INSERT, UPDATE"},
 	{schema.VersionTable, "SELECT"},

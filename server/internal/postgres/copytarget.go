@@ -137,6 +137,9 @@ func (t *CopyTarget) Commit(ctx context.Context) error {
 	return t.domainError(err)
 }
 
+// Arrange implements [storecopy.Target]. It does nothing: no row names another one by its place.
+func (t *CopyTarget) Arrange(context.Context) error { return nil }
+
 // Complete implements [storecopy.Target]. The numbers of new organizations follow those that were copied.
 func (t *CopyTarget) Complete(ctx context.Context) error {
 	if t.conn.PgConn().TxStatus() != idle { // what was compared
@@ -154,6 +157,8 @@ func (t *CopyTarget) Complete(ctx context.Context) error {
 			}
 		}
 	}
+	b.Queue(`SELECT setval(pg_get_serial_sequence('organizations', 'id'), (SELECT max(id) FROM (
+		SELECT id FROM organizations UNION ALL SELECT id FROM purged_organizations) AS used))`) // no number is used again
 	b.Queue("DROP TABLE " + schema.CopyMarker)
 	b.Queue("COMMIT")
 	return t.domainError(t.conn.SendBatch(ctx, b).Close())

@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-const (
-	firstCustomers   = "SELECT id FROM customers WHERE organization_id = $1 ORDER BY id LIMIT $2"
-	nextCustomers    = "SELECT id FROM customers WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3"
+var (
+	firstCustomers   = "SELECT id FROM customers WHERE organization_id = $1 AND " + isOpen("customers.id") + " ORDER BY id LIMIT $2"
+	nextCustomers    = "SELECT id FROM customers WHERE organization_id = $1 AND id > $2 AND " + isOpen("customers.id") + " ORDER BY id LIMIT $3"
 	selectCustomerOf = "SELECT customer_id FROM providers WHERE organization_id = $1 AND id = $2 AND NOT deleted"
 )
 

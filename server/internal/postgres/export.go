@@ -11,7 +11,7 @@ var (
 	selectOthers = "SELECT customer_id, " + columns + ` FROM providers
 		WHERE organization_id = $1 AND customer_id = $2 AND NOT deleted AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5`
 	selectFirst = selectAll("$2", "")
-	selectNext  = selectAll("$3", "AND customers.id > $2")
+	selectNext  = selectAll("$3", " AND customers.id > $2")
 )
 
 // selectAll returns a statement that reads customers with their records. Its inner query reads no more of a customer's than needed.
@@ -20,7 +20,7 @@ func selectAll(limit, condition string) string {
 			SELECT ` + columns + ` FROM providers
 			WHERE organization_id = $1 AND customer_id = customers.id AND NOT deleted ORDER BY created_at, id LIMIT ` + limit + `
 		) AS found ON true
-		WHERE customers.organization_id = $1 ` + condition + ` ORDER BY customers.id, found.created_at, found.id LIMIT ` + limit
+		WHERE customers.organization_id = $1 AND ` + isOpen("customers.id") + condition + ` ORDER BY customers.id, found.created_at, found.id LIMIT ` + limit
 }
 
 // ListAll implements [provider.Store]: first the other records of the customer of the one before, then the next customers.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"math"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -55,9 +54,7 @@ func (s *Store) Owners(ctx context.Context, id uuid.UUID) ([]provider.Owner, err
 }
 
 const (
-	// The record's row is locked, so that it gets no later event meanwhile.
-	selectVersion = "SELECT version, deleted FROM providers WHERE organization_id = $1 AND id = $2 FOR UPDATE"
-	deleteEvents  = `DELETE FROM provider_events WHERE organization_id = $1 AND provider_id = $2 AND version <= $3
+	deleteEvents = `DELETE FROM provider_events WHERE organization_id = $1 AND provider_id = $2 AND version <= $3
 		AND version < (SELECT version FROM providers WHERE organization_id = $1 AND id = $2)`
 	clearEvent = "UPDATE provider_events SET changes = '{}' WHERE organization_id = $1 AND provider_id = $2 AND version = $3"
 
@@ -85,38 +82,6 @@ func (s *Store) RemoveEvents(ctx context.Context, organization int64, upTo []pro
 		return 0, err
 	}
 	return int(removed), nil
-}
-
-// Purge implements [provider.Store].
-func (s *Store) Purge(ctx context.Context, organization int64, id uuid.UUID) error {
-	notDeleted := false
-	err := s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		if _, err := c.Exec(ctx, "BEGIN"); err != nil {
-			return err
-		}
-		var (
-			version int64
-			deleted bool
-		)
-		err := c.QueryRow(ctx, selectVersion, organization, [16]byte(id)).Scan(&version, &deleted)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return provider.ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		b := new(pgx.Batch)
-		if notDeleted = !deleted; !notDeleted {
-			b.Queue(deleteEvents, organization, [16]byte(id), version-1)
-			b.Queue(clearEvent, organization, [16]byte(id), version)
-		}
-		b.Queue("COMMIT")
-		return toCommitError(c, c.SendBatch(ctx, b).Close())
-	})
-	if err == nil && notDeleted {
-		err = provider.ErrNotDeleted
-	}
-	return err
 }
 
 // ListVersions implements [provider.Store].

@@ -15,11 +15,11 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		t := transaction{clock: s.now}
 		records := t.of(organization)
 		for _, id := range customers {
-			records.created[id] = true
+			records.created[id] = false
 		}
 		for i := range imports {
 			records.want(imports[i].ID)
-			records.created[*imports[i].Patch.CustomerID] = true
+			records.created[*imports[i].Patch.CustomerID] = false
 		}
 		if err := t.begin(ctx, c); err != nil {
 			return err

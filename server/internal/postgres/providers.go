@@ -15,7 +15,7 @@ import (
 
 var _ provider.Store = (*Store)(nil)
 
-const selectCustomer = "SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2"
+var selectCustomer = "SELECT 1 FROM customers WHERE organization_id = $1 AND id = $2 AND " + isOpen("$2")
 
 var (
 	// columns are those of a record, in the order of scan and of saveProviders: those that every record has, and one for

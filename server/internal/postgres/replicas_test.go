@@ -76,9 +76,35 @@ func (r *replicas) RemoveEvents(ctx context.Context, organization int64, upTo []
 	return r.next().RemoveEvents(ctx, organization, upTo)
 }
 
-func (r *replicas) Purge(ctx context.Context, organization int64, id uuid.UUID) error {
-	return r.next().Purge(ctx, organization, id)
+func (r *replicas) Activity(ctx context.Context, q provider.ActivityQuery) (provider.ActivityPage, error) {
+	return r.next().Activity(ctx, q)
 }
+
+func (r *replicas) Purge(ctx context.Context, organization int64, ids []uuid.UUID) error {
+	return r.next().Purge(ctx, organization, ids)
+}
+
+func (r *replicas) RemoveRecords(ctx context.Context, organization int64, ids []uuid.UUID) error {
+	return r.next().RemoveRecords(ctx, organization, ids)
+}
+
+func (r *replicas) CloseCustomer(ctx context.Context, organization int64, customer uuid.UUID) (bool, error) {
+	return r.next().CloseCustomer(ctx, organization, customer)
+}
+
+func (r *replicas) ListOfCustomer(ctx context.Context, organization int64, customer uuid.UUID, deleted bool, after *provider.Position, limit int) ([]provider.PositionedVersion, error) {
+	return r.next().ListOfCustomer(ctx, organization, customer, deleted, after, limit)
+}
+
+func (r *replicas) RemoveOrganization(ctx context.Context, organization int64) (bool, error) {
+	return r.next().RemoveOrganization(ctx, organization)
+}
+
+func (r *replicas) CountPurge(ctx context.Context, organization int64, customer *uuid.UUID) (provider.PurgeCount, error) {
+	return r.next().CountPurge(ctx, organization, customer)
+}
+
+func (r *replicas) Scrub(ctx context.Context) error { return r.next().Scrub(ctx) }
 
 func (r *replicas) FindOrganization(ctx context.Context, name string) (int64, error) {
 	return r.next().FindOrganization(ctx, name)

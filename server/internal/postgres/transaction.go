@@ -35,10 +35,11 @@ type records struct {
 	organization int64
 	wanted       map[uuid.UUID]*entry
 	events       []*provider.Event  // of the changes
-	created      map[uuid.UUID]bool // customers that are created unless they exist
+	created      map[uuid.UUID]bool // customers that are created unless they exist; whether they were purged
 	customers    map[uuid.UUID]bool // whether they exist: those that records may be created for or move to
 	locked       map[uuid.UUID]bool // records and customers that exist, but were skipped
 	creations    creations          // with idempotency keys
+	purged       []provider.RecordVersion
 }
 
 // entry is the state of an ID.
@@ -147,12 +148,15 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 	for _, r := range t.organizations {
 		if len(r.created) > 0 {
 			b.Queue(insertCustomers, r.organization, inOrder(r.created))
+			b.Queue(lockCustomers, r.organization, inOrder(r.created))
+			b.Queue(selectPurged, r.organization, inOrder(r.created)).Query(r.scanCreated)
 		}
 		if len(r.wanted) > 0 {
 			b.Queue(lockProviders, r.organization, inOrder(r.wanted)).Query(r.scanProviders)
 		}
 		if len(r.customers) > 0 {
 			b.Queue(lockCustomers, r.organization, inOrder(r.customers)).Query(r.scanCustomers)
+			b.Queue(selectPurged, r.organization, inOrder(r.customers)).Query(r.scanPurged)
 		}
 		r.queueCreations(b)
 	}
@@ -204,7 +208,8 @@ func (t *transaction) findLocked(ctx context.Context, c *pgx.Conn) error {
 func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 	b, clear := new(pgx.Batch), clearOthers(t.columns)
 	for _, r := range t.organizations {
-		if len(r.events) == 0 {
+		r.openPurged(b)
+		if len(r.events) == 0 && len(r.purged) == 0 {
 			continue
 		}
 		events, err := r.appending()
@@ -218,6 +223,7 @@ func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 			}
 		}
 		b.Queue(insertEvents, events...)
+		r.savePurged(b)
 		r.saveCreations(b)
 	}
 	t.removeExpired(b)
@@ -242,9 +248,15 @@ var (
 	lockFreeProviders = forEachID(columns, "providers", "FOR UPDATE SKIP LOCKED")
 	lockCustomers     = forEachID("id", "customers", "FOR KEY SHARE")
 	lockFreeCustomers = forEachID("id", "customers", "FOR KEY SHARE SKIP LOCKED")
+	selectPurged      = forEachID("id", "purged_customers", "LIMIT 1") // once they are locked: the statement that locks may not see what it has waited for
 	selectProviderIDs = forEachID("id", "providers", "LIMIT 1")
-	selectCustomerIDs = forEachID("id", "customers", "LIMIT 1")
+	selectCustomerIDs = forEachID("id", "customers", "AND "+isOpen("wanted.id")+" LIMIT 1")
 )
+
+// isOpen returns the condition that a customer of the organization $1 was not purged. In this form it is looked for by its key.
+func isOpen(id string) string {
+	return "(SELECT true FROM purged_customers AS purged WHERE purged.organization_id = $1 AND purged.id = " + id + " LIMIT 1) IS NULL"
+}
 
 func forEachID(columns, table, suffix string) string {
 	return "SELECT found.* FROM unnest($2::uuid[]) AS wanted (id) CROSS JOIN LATERAL (SELECT " + columns + " FROM " + table +
@@ -292,17 +304,21 @@ func (r *records) scanProviders(rows pgx.Rows) error {
 	return nil
 }
 
-func (r *records) scanCustomers(rows pgx.Rows) error { return scanIDs(rows, r.customers) }
+func (r *records) scanCustomers(rows pgx.Rows) error { return scanIDs(rows, r.customers, true) }
 
-func (r *records) scanLocked(rows pgx.Rows) error { return scanIDs(rows, r.locked) }
+func (r *records) scanPurged(rows pgx.Rows) error { return scanIDs(rows, r.customers, false) }
 
-func scanIDs(rows pgx.Rows, found map[uuid.UUID]bool) error {
+func (r *records) scanCreated(rows pgx.Rows) error { return scanIDs(rows, r.created, true) }
+
+func (r *records) scanLocked(rows pgx.Rows) error { return scanIDs(rows, r.locked, true) }
+
+func scanIDs(rows pgx.Rows, found map[uuid.UUID]bool, value bool) error {
 	for rows.Next() {
 		var id [16]byte
 		if err := rows.Scan(&id); err != nil {
 			return err
 		}
-		found[id] = true
+		found[id] = value
 	}
 	return nil
 }

@@ -38,9 +38,6 @@ var (
 	ErrIdempotencyKeyReused = &Error{Code: CodeIdempotencyKeyReused}
 )
 
-// ErrNotDeleted is the error of Purge for a record that is not deleted.
-var ErrNotDeleted = errors.New("the provider is not deleted")
-
 // Unavailable returns the error of a store that has more work than it can queue, cannot be reached or cannot write, before
 // anything was changed. If the cause is a domain error, the new error has the cause of that.
 func Unavailable(retryAfter time.Duration, cause error) *Error {

@@ -80,11 +80,14 @@ type Store interface {
 	// RemoveEvents removes the events of records up to a version of each, but never a record's latest. It returns how many.
 	RemoveEvents(ctx context.Context, organization int64, upTo []RecordVersion) (removed int, err error)
 
-	// Purge removes what there is of a deleted record: all of its events but the latest, of which only the values go. Its IDs, its
-	// version and its times stay.
+	// Activity returns events of many records, the latest first, with a cursor for those before them: at most Limit. SQLite takes the
+	// order in which they were saved; PostgreSQL that of their times. One call reads a bounded number of events, so there can be fewer
+	// than Limit, or none, and still a next page.
 	//
-	// Errors: CodeNotFound; ErrNotDeleted.
-	Purge(ctx context.Context, organization int64, id uuid.UUID) error
+	// Errors: ErrInvalidCursor.
+	Activity(ctx context.Context, q ActivityQuery) (ActivityPage, error)
+
+	Eraser
 
 	// Stats describes the store. It asks no database.
 	Stats() Stats

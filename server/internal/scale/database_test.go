@@ -328,6 +328,9 @@ var operations = []operation{
 		d.create(d.organization, 100, 2, nil)
 		return nil
 	}, same},
+	{"activity, the latest", func(d *database) error { return d.activity(provider.ActivityQuery{}) }, same},
+	{"activity of an organization", func(d *database) error { return d.activity(provider.ActivityQuery{Organization: d.organization}) }, same},
+	{"activity until an hour ago", func(d *database) error { return d.activity(provider.ActivityQuery{Until: time.Now().Add(-time.Hour)}) }, same},
 	{"owners of an ID", func(d *database) error {
 		_, err := d.Owners(context.Background(), d.record().ID)
 		return err
@@ -349,6 +352,12 @@ func (d *database) list(customer uuid.UUID, after *provider.Position, filters ..
 
 func (d *database) history(before int64) error {
 	_, err := d.History(context.Background(), d.organization, d.busy.CustomerID, d.busy.ID, before, 20)
+	return err
+}
+
+func (d *database) activity(q provider.ActivityQuery) error {
+	q.Limit = 20
+	_, err := d.Activity(context.Background(), q)
 	return err
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 )
@@ -51,10 +52,30 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestImportNextToCallers has callers change records while another process, here another store, imports. They get their turns, and
-// SQLite's log stays short.
+// TestImportNextToCallers imports as many records as there are.
 func TestImportNextToCallers(t *testing.T) {
-	records := 10_000
+	nextToCallers(t, "an import", 10_000, nil, func(d *database, records int) { d.create(d.organization, records, 2, nil) })
+}
+
+// TestPurgeNextToCallers purges a customer with as many records as there are others.
+func TestPurgeNextToCallers(t *testing.T) {
+	var purged []provider.Provider
+	prepare := func(d *database, records int) { purged = d.create(d.organization, records, records, nil) }
+	nextToCallers(t, "a purge", 5_000, prepare, func(d *database, records int) {
+		n := 0
+		memory := peak(func() {
+			d.check(provider.PurgeCustomer(context.Background(), d, d.organization, purged[0].CustomerID, func(more int) { n += more }))
+		})
+		if n != records {
+			t.Errorf("%d records were purged, want %d", n, records)
+		}
+		t.Logf("the purge took %d MB of memory", memory>>20)
+	})
+}
+
+// nextToCallers has callers change records while another process, here another store, does something. They get their turns, and SQLite's
+// log stays short.
+func nextToCallers(t *testing.T, what string, records int, prepare, run func(d *database, records int)) {
 	if size := os.Getenv("SCALE"); size != "" {
 		records, _ = strconv.Atoi(size)
 	}
@@ -64,18 +85,22 @@ func TestImportNextToCallers(t *testing.T) {
 			d := &database{Store: kind.open(t, url), t: t}
 			d.organization = d.newOrganization(organizationName)
 			d.records = d.create(d.organization, records, 2, nil)
+			if prepare != nil {
+				prepare(d, records)
+			}
 			d.Close()
 			d.Store = kind.open(t, url)
 			other := *d
 			other.Store = kind.open(t, url)
 			const pause = 20 * time.Millisecond // of a caller: a thousand or three changes in a second
 			alone := d.callers(pause, func() { time.Sleep(2 * time.Second) })
-			next := d.callers(pause, func() { other.create(d.organization, records, 2, nil) })
-			t.Logf("an update alone: p50 %s, p99 %s, longest %s; next to an import: p50 %s, p99 %s, longest %s",
-				milliseconds(median(alone)), milliseconds(alone[len(alone)*99/100]), milliseconds(alone[len(alone)-1]),
+			begin := time.Now()
+			next := d.callers(pause, func() { run(&other, records) })
+			t.Logf("an update alone: p50 %s, p99 %s, longest %s; next to %s of %.1f s: p50 %s, p99 %s, longest %s",
+				milliseconds(median(alone)), milliseconds(alone[len(alone)*99/100]), milliseconds(alone[len(alone)-1]), what, time.Since(begin).Seconds(),
 				milliseconds(median(next)), milliseconds(next[len(next)*99/100]), milliseconds(next[len(next)-1]))
 			if len(next) < callers*3 {
-				t.Errorf("%d updates by %d callers while %d records were imported", len(next), callers, records)
+				t.Errorf("%d updates by %d callers next to %s of %d records", len(next), callers, what, records)
 			}
 			if log, err := os.Stat(url + "-wal"); err == nil {
 				t.Logf("the log has %d MB", log.Size()>>20)

@@ -48,6 +48,12 @@ var (
 	Customers = &Table{"customers", 2, []TableColumn{
 		{"organization_id", Integer}, {"id", UUID},
 	}}
+	PurgedCustomers = &Table{"purged_customers", 2, []TableColumn{
+		{"organization_id", Integer}, {"id", UUID}, {"purged_at", Time},
+	}}
+	PurgedOrganizations = &Table{"purged_organizations", 1, []TableColumn{
+		{"id", Integer}, {"purged_at", Time},
+	}}
 	Events = &Table{"provider_events", 3, []TableColumn{
 		{"organization_id", Integer}, {"provider_id", UUID}, {"version", Integer}, {"at", Time}, {"action", Text},
 		{"key_id", Text}, {"request_id", Text}, {"changes", Text},
@@ -72,7 +78,7 @@ var (
 )
 
 // Tables are all of them, each after those that it refers to.
-var Tables = []*Table{Organizations, APIKeys, Customers, Events, Providers, IdempotencyKeys, Users, Memberships, Invitations}
+var Tables = []*Table{Organizations, PurgedOrganizations, APIKeys, Customers, PurgedCustomers, Events, Providers, IdempotencyKeys, Users, Memberships, Invitations}
 
 // Omitted are the tables and the columns that a copy of a database leaves out, each with the reason.
 var Omitted = map[string]string{
@@ -85,6 +91,8 @@ var Omitted = map[string]string{
 	"providers.last_event":     "the number of a row, which another database chooses itself",
 	"provider_events.row":      "SQLite's number of a row",
 	"provider_events.previous": "the number of a row, which another database chooses itself",
+	"provider_events.record":   "the number of a row, which another database chooses itself",
+	"provider_event_times":     "an index of SQLite's events, which the target has of its own",
 }
 
 func propertyColumns() (columns []TableColumn) {

@@ -27,9 +27,9 @@ const (
 type checkpointer struct {
 	store   *Store
 	conn    *sqlite.Conn
-	written atomic.Bool        // something was committed since the last checkpoint
-	much    chan chan struct{} // maxImported records were imported; to be closed when they are copied
-	copied  int                // pages of the log, after the last checkpoint
+	written atomic.Bool // something was committed since the last checkpoint
+	jobs    chan func() // for the goroutine that has the connection
+	copied  int         // pages of the log, after the last checkpoint
 
 	imported atomic.Int64 // records since then
 	stop     chan struct{}
@@ -42,7 +42,7 @@ func newCheckpointer(s *Store, path string) (*checkpointer, error) {
 		return nil, err
 	}
 	conn.SetBusyTimeout(lockInterval)
-	c := &checkpointer{store: s, conn: conn, much: make(chan chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{})}
+	c := &checkpointer{store: s, conn: conn, jobs: make(chan func()), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go c.run()
 	return c, nil
 }
@@ -55,9 +55,8 @@ func (c *checkpointer) run() {
 		select {
 		case <-c.stop:
 			return
-		case copied := <-c.much:
-			c.checkpointOnce()
-			close(copied)
+		case job := <-c.jobs:
+			job()
 			continue
 		case <-ticker.C:
 			if !c.written.Load() {
@@ -75,10 +74,15 @@ func (c *checkpointer) wait(records int) {
 		return
 	}
 	c.imported.Store(0)
-	copied := make(chan struct{})
+	c.do(c.checkpointOnce)
+}
+
+// do has the goroutine run a job, and waits for its end. It does nothing if the checkpointer is closed.
+func (c *checkpointer) do(job func()) {
+	done := make(chan struct{})
 	select {
-	case c.much <- copied:
-		<-copied
+	case c.jobs <- func() { defer close(done); job() }:
+		<-done
 	case <-c.stop:
 	}
 }
@@ -128,6 +132,22 @@ func (c *checkpointer) checkpoint(mode string) (busy bool, inLog, left int, err 
 		return nil
 	}})
 	return busy, inLog, left, err
+}
+
+// truncate copies the log into the database file, and cuts it to nothing. It reports false if others kept it from that.
+func (c *checkpointer) truncate() (cut bool, err error) {
+	c.do(func() {
+		var left int
+		if _, left, err = c.retry("PASSIVE", checkpointInterval); err != nil || left >= littleLeft {
+			return
+		}
+		c.store.mu.Lock()
+		defer c.store.mu.Unlock()
+		busy := false
+		busy, _, _, err = c.checkpoint("TRUNCATE")
+		cut = !busy
+	})
+	return cut, err
 }
 
 func (c *checkpointer) close() error {

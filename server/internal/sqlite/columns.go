@@ -31,3 +31,12 @@ func tablesOf(c *sqlite.Conn) (map[string]map[string]string, error) {
 	}})
 	return tables, err
 }
+
+// copiedTables is tablesOf as a copy sees it: its events name their records by the key of those.
+func copiedTables(c *sqlite.Conn) (map[string]map[string]string, error) {
+	tables, err := tablesOf(c)
+	if events, records := tables[schema.Events.Name], tables[schema.Providers.Name]; events != nil && records != nil {
+		events["organization_id"], events["provider_id"] = records["organization_id"], records["id"]
+	}
+	return tables, err
+}

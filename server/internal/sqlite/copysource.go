@@ -75,7 +75,7 @@ func (s *CopySource) begin() error {
 	if err := pragmas(s.conn, "query_only = ON", "temp_store = MEMORY", "cache_size = -65536"); err != nil {
 		return err
 	}
-	tables, err := tablesOf(s.conn)
+	tables, err := copiedTables(s.conn)
 	if err != nil {
 		return err
 	}

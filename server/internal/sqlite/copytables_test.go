@@ -17,7 +17,7 @@ func TestCopiedTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables, err := tablesOf(s.writer)
+	tables, err := copiedTables(s.writer)
 	if err == nil {
 		err = schema.SQLite.CheckCopied(tables)
 	}
@@ -31,7 +31,7 @@ func TestCopiedTables(t *testing.T) {
 		if err := execute(s.writer, added.statement); err != nil {
 			t.Fatal(err)
 		}
-		tables, err := tablesOf(s.writer)
+		tables, err := copiedTables(s.writer)
 		if err == nil {
 			err = schema.SQLite.CheckCopied(tables)
 		}

@@ -17,6 +17,8 @@ import (
 // CopyTarget is a file that becomes a copy of another database.
 type CopyTarget struct {
 	CopySource       // what is copied already
+	record     int64 // the row of the record that is added next, after its events
+	event      int64 // the row of the event that is added next
 	lastEvent  int64 // the row that was added last; 0 for the first event of a record
 }
 
@@ -45,7 +47,7 @@ func OpenCopyTarget(ctx context.Context, path string) (*CopyTarget, error) {
 		return nil, fmt.Errorf("open database %s: %w", path, explain(err))
 	}
 	t := &CopyTarget{CopySource: CopySource{c}}
-	if err := t.mark(); err != nil {
+	if err := errors.Join(t.mark(), t.number()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), t.Close())
 	}
 	c.SetInterrupt(ctx.Done())
@@ -112,22 +114,35 @@ func (t *CopyTarget) mark() error {
 	return execute(t.conn, "CREATE TABLE IF NOT EXISTS "+schema.CopyMarker+" (since INTEGER) STRICT")
 }
 
+// firstCopied is the row of the first event that is added. Arrange gives them smaller ones.
+const firstCopied = 1 << 40
+
+// number finds the rows that are free.
+func (t *CopyTarget) number() (err error) {
+	if t.record, err = number(t.conn, selectLastRow); err != nil {
+		return err
+	}
+	t.event, err = number(t.conn, selectLast)
+	t.record, t.event = t.record+1, max(t.event+1, firstCopied)
+	return err
+}
+
 // checkComplete fails if the database is an incomplete copy.
 func checkComplete(c *sqlite.Conn) error {
 	return sqlitex.ExecuteTransient(c, "SELECT 1 FROM sqlite_schema WHERE name = '"+schema.CopyMarker+"'",
 		&sqlitex.ExecOptions{ResultFunc: func(*sqlite.Stmt) error { return schema.ErrIncompleteCopy }})
 }
 
-// insertRows are the statements that insert a row of each table. Records and events have a column that copies leave out, the last.
+// insertRows are the statements that insert a row of each table. Those of records and events end with columns that copies leave out.
 var insertRows = func() map[*schema.Table]string {
 	statements := map[*schema.Table]string{}
 	for _, t := range schema.Tables {
 		names := t.ColumnNames()
 		switch t {
 		case schema.Providers:
-			names = append(names, "last_event")
+			names = append(names, "row", "last_event")
 		case schema.Events:
-			names = append(names, "previous")
+			names = append(names[recordColumns:], "row", "record", "previous")
 		}
 		statements[t] = "INSERT INTO " + t.Name + " (" + strings.Join(names, ", ") + ") VALUES (" + strings.Repeat("?, ", len(names)-1) + "?)"
 	}
@@ -145,27 +160,25 @@ func (t *CopyTarget) Add(_ context.Context, table *schema.Table, row []any) erro
 	case schema.Events:
 		return toDomainError(t.addEvent(row))
 	case schema.Providers:
-		row = append(slices.Clip(row), t.lastEvent)
-		t.lastEvent = 0
+		row = append(slices.Clip(row), t.record, t.lastEvent)
+		t.record, t.lastEvent = t.record+1, 0
 	}
 	return toDomainError(t.insert(insertRows[table], row))
 }
 
-// addEvent inserts an event, which names the one before it, and its record only now and then: see eventInterval. If those before it were
-// archived, it names a row that there never is.
+// recordColumns is how many columns of schema.Events name the record, for which SQLite has its row.
+const recordColumns = 2
+
+// addEvent inserts an event, which names the one before it. If those before it were archived, it names a row that there never is.
 func (t *CopyTarget) addEvent(row []any) error {
-	const organization, id, version = 0, 1, 2
-	row = append(slices.Clip(row), t.lastEvent)
-	if row[version].(int64) == 1 {
+	row = append(slices.Clip(row[recordColumns:]), t.event, t.record, t.lastEvent)
+	if row[0].(int64) == 1 { // its version
 		row[len(row)-1] = nil
-	}
-	if row[version].(int64)%eventInterval != 0 {
-		row[organization], row[id] = nil, nil
 	}
 	if err := t.insert(insertRows[schema.Events], row); err != nil {
 		return err
 	}
-	t.lastEvent = t.conn.LastInsertRowID()
+	t.event, t.lastEvent = t.event+1, t.event
 	return nil
 }
 
@@ -204,6 +217,54 @@ func (t *CopyTarget) Commit(context.Context) error {
 		return nil
 	}
 	return toDomainError(execute(t.conn, "COMMIT"))
+}
+
+// An event that was added gets the row of its place in the order of times, in which it would have been saved here. Both tables have numbers
+// only, and are in the file, as there may be more of them than fit in memory.
+const (
+	findRows = `
+		CREATE TABLE copied_times (at INTEGER, added INTEGER, PRIMARY KEY (at, added)) WITHOUT ROWID;
+		INSERT INTO copied_times SELECT at, row FROM provider_events WHERE row >= 1 << 40;
+		CREATE TABLE copied_rows (row INTEGER PRIMARY KEY, added INTEGER NOT NULL UNIQUE);
+		INSERT INTO copied_rows (added) SELECT added FROM copied_times ORDER BY at, added;
+		DROP TABLE copied_times`
+	moveEvents = `UPDATE provider_events SET row = (SELECT copied.row FROM copied_rows AS copied WHERE added = provider_events.row),
+			previous = iif(previous IS NULL, NULL, coalesce((SELECT copied.row FROM copied_rows AS copied WHERE added = previous), 0))
+		WHERE row IN (SELECT added FROM copied_rows AS copied WHERE copied.row >= ?1 AND copied.row < ?2)`
+	moveLatest = `
+		UPDATE providers SET last_event = (SELECT copied.row FROM copied_rows AS copied WHERE added = last_event) WHERE last_event >= 1 << 40;
+		DROP TABLE copied_rows`
+)
+
+// Arrange implements [storecopy.Target].
+func (t *CopyTarget) Arrange(context.Context) (err error) {
+	end, err := sqlitex.ImmediateTransaction(t.conn)
+	if err != nil {
+		return toDomainError(err)
+	}
+	defer func() {
+		end(&err)
+		err = toDomainError(err)
+	}()
+	if err := sqlitex.ExecuteScript(t.conn, findRows, nil); err != nil {
+		return err
+	}
+	moved, err := number(t.conn, "SELECT coalesce(max(row), 0) FROM copied_rows")
+	if err != nil {
+		return err
+	}
+	const piece = 10_000
+	for row := int64(1); row <= moved; row += piece {
+		if err := execute(t.conn, moveEvents, row, row+piece); err != nil {
+			return err
+		}
+	}
+	for row := int64(0); row <= moved; row++ {
+		if err := savePart(t.conn, row); err != nil {
+			return err
+		}
+	}
+	return sqlitex.ExecuteScript(t.conn, moveLatest, nil)
 }
 
 // Complete implements [storecopy.Target].

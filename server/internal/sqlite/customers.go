@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	listCustomers = "SELECT id FROM customers WHERE organization_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
-	customerOf    = "SELECT customer_id FROM providers WHERE organization_id = ?1 AND id = ?2 AND deleted = 0"
+	listCustomers = `SELECT id FROM customers WHERE organization_id = ?1 AND id > ?2
+			AND NOT EXISTS (SELECT 1 FROM purged_customers AS purged WHERE purged.organization_id = ?1 AND purged.id = customers.id)
+		ORDER BY id LIMIT ?3`
+	customerOf = "SELECT customer_id FROM providers WHERE organization_id = ?1 AND id = ?2 AND deleted = 0"
 )
 
 // ListCustomers implements [provider.Store].

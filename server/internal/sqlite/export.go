@@ -16,7 +16,9 @@ var (
 	selectAll = "SELECT customers.id, " + columns + `
 		FROM customers LEFT JOIN providers INDEXED BY providers_by_customer
 			ON providers.organization_id = customers.organization_id AND customer_id = customers.id AND deleted = 0
-		WHERE customers.organization_id = ?1 AND customers.id > ?2 ORDER BY customers.id, created_at, providers.id LIMIT ?3`
+		WHERE customers.organization_id = ?1 AND customers.id > ?2
+			AND NOT EXISTS (SELECT 1 FROM purged_customers AS purged WHERE purged.organization_id = ?1 AND purged.id = customers.id)
+		ORDER BY customers.id, created_at, providers.id LIMIT ?3`
 )
 
 // ListAll implements [provider.Store]: first the other records of the customer of the one before, then the next customers.

@@ -13,13 +13,12 @@ import (
 )
 
 const (
-	insertEvent = `INSERT INTO provider_events (previous, version, at, action, key_id, request_id, changes, organization_id, provider_id)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
+	insertEvent = `INSERT INTO provider_events (record, previous, version, at, action, key_id, request_id, changes)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
 
-	// One event in eventInterval names its record, so that a page of a long history is found without a walk from its end. To name
-	// the record in each would cost every change a page of an index.
-	eventInterval = 64
-	selectNamed   = "SELECT row FROM provider_events WHERE organization_id = ?1 AND provider_id = ?2 AND version >= ?3 ORDER BY version LIMIT 1"
+	// An index has one event in 64 of a record, so that a page of a long history is found without a walk from its end. An index of each
+	// event would cost every change a page.
+	selectIndexed = "SELECT row FROM provider_events WHERE record = ?1 AND version >= ?2 AND version % 64 = 0 ORDER BY version LIMIT 1"
 	selectEvents  = `WITH RECURSIVE history AS (
 			SELECT * FROM provider_events WHERE row = ?1
 			UNION ALL
@@ -37,7 +36,7 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 		if err != nil {
 			return err
 		}
-		events, err = readEvents(c, organization, record, before, limit)
+		events, err = readEvents(c, record, before, limit)
 		return err
 	})
 	return events, err
@@ -50,18 +49,18 @@ func (s *Store) Events(ctx context.Context, organization int64, id uuid.UUID, be
 		if err != nil || record == nil {
 			return err
 		}
-		events, err = readEvents(c, organization, record, before, limit)
+		events, err = readEvents(c, record, before, limit)
 		return err
 	})
 	return events, err
 }
 
 // readEvents returns events of a record with a version below before, or the latest if that is 0.
-func readEvents(c *sqlite.Conn, organization int64, record *row, before int64, limit int) (events []provider.Event, err error) {
+func readEvents(c *sqlite.Conn, record *row, before int64, limit int) (events []provider.Event, err error) {
 	start := record.lastEvent
 	if before == 0 {
 		before = math.MaxInt64
-	} else if start, err = eventNear(c, organization, record, before-1); err != nil {
+	} else if start, err = eventNear(c, record, before-1); err != nil {
 		return nil, err
 	}
 	err = sqlitex.Execute(c, selectEvents, &sqlitex.ExecOptions{Args: []any{start, before, limit}, ResultFunc: func(s *sqlite.Stmt) error {
@@ -73,9 +72,9 @@ func readEvents(c *sqlite.Conn, organization int64, record *row, before int64, l
 }
 
 // eventNear returns the row of an event of that version, or of one that is soon after it.
-func eventNear(c *sqlite.Conn, organization int64, record *row, version int64) (int64, error) {
+func eventNear(c *sqlite.Conn, record *row, version int64) (int64, error) {
 	near := record.lastEvent
-	err := sqlitex.Execute(c, selectNamed, &sqlitex.ExecOptions{Args: []any{organization, record.ID[:], version}, ResultFunc: func(s *sqlite.Stmt) error {
+	err := sqlitex.Execute(c, selectIndexed, &sqlitex.ExecOptions{Args: []any{record.rowID, version}, ResultFunc: func(s *sqlite.Stmt) error {
 		near = s.ColumnInt64(0)
 		return nil
 	}})
@@ -95,7 +94,7 @@ const (
 
 // RemoveEvents implements [provider.Store].
 func (s *Store) RemoveEvents(ctx context.Context, organization int64, upTo []provider.RecordVersion) (removed int, _ error) {
-	err := s.write(ctx, func(c *sqlite.Conn) error {
+	err := s.writeShared(ctx, len(upTo), func(c *sqlite.Conn) error {
 		removed = 0
 		for _, one := range upTo {
 			record, err := load(c, organization, one.ID)
@@ -105,7 +104,7 @@ func (s *Store) RemoveEvents(ctx context.Context, organization int64, upTo []pro
 			if record == nil {
 				continue
 			}
-			n, err := removeEvents(c, organization, record, min(one.Version, record.Version-1))
+			n, err := removeEvents(c, record, min(one.Version, record.Version-1))
 			if err != nil {
 				return err
 			}
@@ -119,37 +118,12 @@ func (s *Store) RemoveEvents(ctx context.Context, organization int64, upTo []pro
 	return removed, nil
 }
 
-func removeEvents(c *sqlite.Conn, organization int64, record *row, upTo int64) (removed int, _ error) {
-	near, err := eventNear(c, organization, record, upTo)
+func removeEvents(c *sqlite.Conn, record *row, upTo int64) (removed int, _ error) {
+	near, err := eventNear(c, record, upTo)
 	if err == nil {
 		err = execute(c, deleteEvents, near, upTo)
 	}
 	return c.Changes(), err
-}
-
-// Purge implements [provider.Store]. The file keeps nothing of what is removed: SQLite overwrites it.
-func (s *Store) Purge(ctx context.Context, organization int64, id uuid.UUID) error {
-	notDeleted := false
-	err := s.write(ctx, func(c *sqlite.Conn) error {
-		record, err := load(c, organization, id)
-		if err != nil {
-			return err
-		}
-		if record == nil {
-			return provider.ErrNotFound
-		}
-		if notDeleted = !record.Deleted; notDeleted {
-			return nil
-		}
-		if _, err := removeEvents(c, organization, record, record.Version-1); err != nil {
-			return err
-		}
-		return execute(c, clearEvent, record.lastEvent)
-	})
-	if notDeleted {
-		return provider.ErrNotDeleted
-	}
-	return err
 }
 
 const selectVersions = "SELECT id, version FROM providers WHERE organization_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
@@ -197,7 +171,8 @@ func scanEvent(s *sqlite.Stmt, id uuid.UUID) (provider.Event, error) {
 	return event, err
 }
 
-func saveEvent(c *sqlite.Conn, organization int64, current *row, event *provider.Event) (int64, error) {
+// saveEvent saves an event after the latest one of its record.
+func saveEvent(c *sqlite.Conn, record *row, event *provider.Event) (int64, error) {
 	var scratch [512]byte
 	changes, err := wire.AppendStoredChanges(scratch[:0], event.Changes)
 	if err != nil {
@@ -207,26 +182,21 @@ func saveEvent(c *sqlite.Conn, organization int64, current *row, event *provider
 	if err != nil {
 		return 0, err
 	}
-	if current == nil {
-		statement.BindNull(1)
+	statement.BindInt64(1, record.rowID)
+	if record.lastEvent == 0 {
+		statement.BindNull(2)
 	} else {
-		statement.BindInt64(1, current.lastEvent)
+		statement.BindInt64(2, record.lastEvent)
 	}
-	statement.BindInt64(2, event.Version)
-	statement.BindInt64(3, event.At.UnixMilli())
-	statement.BindText(4, string(event.Action))
-	statement.BindText(5, event.By.KeyID)
-	statement.BindText(6, event.By.RequestID)
-	statement.BindText(7, string(changes))
-	if event.Version%eventInterval == 0 {
-		statement.BindInt64(8, organization)
-		statement.BindBytes(9, event.ProviderID[:])
-	} else {
-		statement.BindNull(8)
-		statement.BindNull(9)
-	}
+	statement.BindInt64(3, event.Version)
+	statement.BindInt64(4, event.At.UnixMilli())
+	statement.BindText(5, string(event.Action))
+	statement.BindText(6, event.By.KeyID)
+	statement.BindText(7, event.By.RequestID)
+	statement.BindText(8, string(changes))
 	if err := run(statement); err != nil {
 		return 0, err
 	}
-	return c.LastInsertRowID(), nil
+	saved := c.LastInsertRowID()
+	return saved, savePart(c, saved)
 }

@@ -81,7 +81,7 @@ func loadRepeated(c *sqlite.Conn, organization int64, saved *provider.Creation) 
 	if record == nil {
 		return provider.Repeated(nil, nil)
 	}
-	events, err := readEvents(c, organization, record, 2, 1) // the first, if it is still there
+	events, err := readEvents(c, record, 2, 1) // the first, if it is still there
 	if err != nil {
 		return provider.Provider{}, err
 	}

@@ -100,11 +100,14 @@ func (s *Store) importPart(ctx context.Context, organization int64, imports []pr
 	return count, nil
 }
 
-// ensureCustomer creates a customer unless it exists, and adds it to known.
+// ensureCustomer creates a customer unless it exists, opens one that was purged, and adds it to known.
 func ensureCustomer(c *sqlite.Conn, organization int64, customer uuid.UUID, known map[uuid.UUID]bool) error {
 	if known[customer] {
 		return nil
 	}
 	known[customer] = true
+	if err := execute(c, openCustomer, organization, customer[:]); err != nil {
+		return err
+	}
 	return execute(c, insertCustomer, organization, customer[:])
 }

@@ -35,7 +35,7 @@ func migrate(ctx context.Context, c *sqlite.Conn, path string) error {
 }
 
 func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) error {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)")
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,15 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
+// insertOrganization gives a new organization the number after the largest one ever used.
+const insertOrganization = `INSERT INTO organizations (id, name)
+	SELECT 1 + max((SELECT coalesce(max(id), 0) FROM organizations), (SELECT coalesce(max(id), 0) FROM purged_organizations)), ?1
+	WHERE true ON CONFLICT (name) DO NOTHING`
+
 // EnsureOrganization implements [provider.Store].
 func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int64, created bool, err error) {
 	err = s.write(ctx, func(c *sqlite.Conn) error {
-		if err := execute(c, "INSERT INTO organizations (name) VALUES (?1) ON CONFLICT DO NOTHING", name); err != nil {
+		if err := execute(c, insertOrganization, name); err != nil {
 			return err
 		}
 		created = c.Changes() > 0

@@ -30,11 +30,31 @@ func TestPlans(t *testing.T) {
 		"a list by no flag":   selectList([]property.Filter{byType, {Property: property.IsActive, Value: property.Null}}),
 		"a list by both":      selectList([]property.Filter{byType, byActivity}),
 		"a page of a history": selectEvents,
-		"a place in it":       selectNamed,
+		"a place in it":       selectIndexed,
 		"owners of an ID":     selectOwners,
 		"versions":            selectVersions,
 		"events to remove":    deleteEvents,
 		"an event to clear":   clearEvent,
+		"a new row":           selectLastRow,
+		"the last event":      selectLast,
+		"a part of a time":    selectPart,
+		"times of a part":     savePartTimes,
+		"activity":            selectActivity,
+		"a closed customer":   selectClosed,
+		"a customer to close": closeCustomer,
+		"records to purge":    listExisting,
+		"deleted to purge":    listDeleted,
+		"customers to remove": deleteCustomers,
+		"purged to remove":    deletePurged,
+		"counts to remove":    deleteUsage,
+		"a customer to open":  openCustomer,
+		"creations to remove": deleteCreations,
+		"any record":          selectAnyRecord,
+		"count of a customer": countExisting,
+		"count of deleted":    countDeleted,
+		"count of all":        countOfAll,
+		"count of customers":  countCustomers,
+		"a new organization":  insertOrganization,
 		"a key":               selectKeys + "WHERE hash = ?1",
 		"a key by its ID":     selectKeys + "WHERE api_keys.id = ?1",
 		"the keys":            listKeys,
@@ -77,10 +97,18 @@ func TestPlans(t *testing.T) {
 		"events to remove":    {"SCAN chain"},                                              // of one record
 		"a page of a history": {"SCAN history"},                                            // from the latest event of one record back to the page
 		"owners of an ID":     {"SEARCH organizations", "SCAN organizations"},              // the key of a record begins with the organization
-		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"},  // all of an organization
 		"records to copy":     {"SCAN providers USING INDEX sqlite_autoindex_providers_1"}, // all, in the order of their key
 		"all keys":            {"SCAN api_keys USING INDEX api_keys_by_time"},              // in their order
 		"estimates":           {"SCAN provider_events"},                                    // its first row
+		"any record":          {"SEARCH providers"},                                        // one row
+		"customers to remove": {"SEARCH customers USING PRIMARY KEY (organization_id=?)"},  // a piece
+		"purged to remove":    {"SEARCH purged_customers USING PRIMARY KEY (organization_id=?)"},
+		"creations to remove": {"SEARCH idempotency_keys USING PRIMARY KEY (organization_id=?)"},
+		"counts to remove":    {"SEARCH usage USING COVERING INDEX usage_by_organization"},
+		"count of all":        {"SEARCH providers"}, // all of an organization
+		"count of customers":  {"SEARCH customers"},
+		"the last event":      {"SEARCH provider_events"},
+		"an export":           {"SEARCH customers USING PRIMARY KEY (organization_id=?)"}, // all of an organization
 	}
 	for _, table := range schema.Tables {
 		if table != schema.Events {
@@ -92,7 +120,9 @@ func TestPlans(t *testing.T) {
 	allowed["invitations"] = []string{"SEARCH invitations USING"}                             // of one organization
 	// The index that a statement must use.
 	index := map[string]string{
-		"a list": "providers_by_customer", "a list by both": "providers_by_filter", "a list by no flag": "providers_by_filter", "types of a customer": "providers_by_filter",
+		"a list": "providers_by_customer", "records to purge": "providers_by_customer", "deleted to purge": "providers_deleted",
+		"count of deleted": "providers_deleted",
+		"a list by both":   "providers_by_filter", "a list by no flag": "providers_by_filter", "types of a customer": "providers_by_filter",
 	}
 	s, _ := filled(t, 100, Options{})
 	for _, analyzed := range []bool{false, true} {

@@ -38,7 +38,7 @@ func (s *Store) List(ctx context.Context, l provider.List) (records []provider.P
 		if err != nil {
 			return err
 		}
-		if !known { // and never will be removed
+		if !known {
 			return provider.ErrNoCustomer
 		}
 		if len(l.Filters) == 0 {
@@ -127,14 +127,17 @@ func valuesOf(c *sqlite.Conn, l *provider.List, id property.ID) (values []proper
 
 const (
 	insertCustomer = "INSERT INTO customers (organization_id, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
-	selectCustomer = "SELECT 1 FROM customers WHERE organization_id = ?1 AND id = ?2"
+	openCustomer   = "DELETE FROM purged_customers WHERE organization_id = ?1 AND id = ?2"
+	selectCustomer = `SELECT 1 FROM customers WHERE organization_id = ?1 AND id = ?2
+		AND NOT EXISTS (SELECT 1 FROM purged_customers AS purged WHERE purged.organization_id = ?1 AND purged.id = ?2)`
+	selectLastRow = "SELECT coalesce(max(row), 0) FROM providers"
 )
 
 // Each property has a column, in the order of property.Table, after those that every record has.
 var (
 	columns = "providers.id, providers.customer_id, version, created_at, updated_at, deleted, " + values // in the order of scan
 	written = "version, updated_at, last_event, " + strings.Join(filterColumns(false), ", ")             // in the order of bind
-	created = "organization_id, id, customer_id, created_at, deleted, " + written + ", " + strings.Join(filterColumns(true), ", ")
+	created = "row, organization_id, id, customer_id, created_at, deleted, " + written + ", " + strings.Join(filterColumns(true), ", ")
 	values  = strings.Join(schema.Columns(), ", ")
 
 	selectProvider = "SELECT " + columns + ", row, last_event FROM providers WHERE organization_id = ? AND id = ?"

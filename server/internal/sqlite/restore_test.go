@@ -138,9 +138,7 @@ func TestRestore(t *testing.T) {
 func TestRestoreOlder(t *testing.T) {
 	t.Parallel()
 	backup := backUp(t, "saved")
-	statements(t, backup, `DROP INDEX providers_by_filter; DROP INDEX provider_events_by_version;
-		ALTER TABLE provider_events DROP COLUMN organization_id; ALTER TABLE provider_events DROP COLUMN provider_id;
-		DELETE FROM carecycle_schema_versions WHERE version_id = 3; ALTER TABLE carecycle_schema_versions RENAME TO goose_db_version`)
+	statements(t, backup, sqlite.Downgrade+"ALTER TABLE carecycle_schema_versions RENAME TO goose_db_version")
 	path := filepath.Join(t.TempDir(), "test.db")
 	if _, err := sqlite.Restore(t.Context(), path, backup, sqlite.CopyOptions{}); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -93,7 +92,7 @@ func (v *verification) run() error {
 	if err := v.checkForeignKeys(); err != nil {
 		return err
 	}
-	last, err := v.number("SELECT coalesce(max(row), 0) FROM provider_events") // later ones may come after their record was read
+	last, err := number(v.conn, selectLast) // later ones may come after their record was read
 	if err != nil {
 		return err
 	}
@@ -150,14 +149,6 @@ func (v *verification) checkForeignKeys() error {
 	}})
 }
 
-func (v *verification) number(query string) (n int64, err error) {
-	err = sqlitex.ExecuteTransient(v.conn, query, &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
-		n = s.ColumnInt64(0)
-		return nil
-	}})
-	return n, err
-}
-
 // verifyPiece is how many records are read in a transaction.
 const verifyPiece = 200
 
@@ -203,7 +194,7 @@ func (v *verification) checkPiece(after *position) (read int, _ error) {
 	return read, err
 }
 
-const selectEvent = "SELECT version, at, action, key_id, request_id, changes, previous, organization_id, provider_id FROM provider_events WHERE row = ?1"
+const selectEvent = "SELECT version, at, action, key_id, request_id, changes, previous, record FROM provider_events WHERE row = ?1"
 
 // checkRecord follows the events of a record from its latest one.
 func (v *verification) checkRecord(organization int64, record *row) error {
@@ -225,7 +216,7 @@ func (v *verification) checkRecord(organization int64, record *row) error {
 			version = event.Version
 			goOn = check.Add(&event, readErr)
 			const previous, named = 6, 7
-			if version%eventInterval == 0 && !names(s, named, organization, record.ID) {
+			if s.ColumnInt64(named) != record.rowID {
 				problem("version %d does not name the record", version)
 			}
 			switch first := s.ColumnIsNull(previous); {
@@ -249,13 +240,6 @@ func (v *verification) checkRecord(organization int64, record *row) error {
 			return nil
 		}
 	}
-}
-
-// names reports whether an event, from a column on, names the record that it belongs to.
-func names(s *sqlite.Stmt, column int, organization int64, id uuid.UUID) bool {
-	var named uuid.UUID
-	s.ColumnBytes(column+1, named[:])
-	return s.ColumnInt64(column) == organization && named == id
 }
 
 const selectRows = "SELECT row, version FROM provider_events WHERE row > ?1 AND row <= ?2 ORDER BY row LIMIT ?3"

@@ -65,29 +65,24 @@ func apply(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider,
 
 // save writes what Apply decided, the record and its event. current is nil for a new record.
 func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provider, event *provider.Event) error {
-	lastEvent, err := saveEvent(c, organization, current, event)
-	if err != nil {
-		return err
-	}
-	if current != nil && next.Deleted { // also the values of columns that a newer program has added
-		if err := execute(c, deleteProvider, current.rowID); err != nil {
-			return err
-		}
-	}
-	if current == nil || next.Deleted {
-		statement, err := c.Prepare(insertProvider)
+	if current == nil {
+		last, err := number(c, selectLastRow)
 		if err != nil {
 			return err
 		}
-		b := binder{statement: statement}
-		b.int64(organization)
-		b.uuid(next.ID)
-		b.uuid(next.CustomerID)
-		b.int64(next.CreatedAt.UnixMilli())
-		b.bool(next.Deleted)
-		b.provider(next, lastEvent)
-		b.filters(next)
-		return run(statement)
+		current = &row{rowID: last + 1}
+		lastEvent, err := saveEvent(c, current, event)
+		if err != nil {
+			return err
+		}
+		return insert(c, organization, current.rowID, next, lastEvent)
+	}
+	lastEvent, err := saveEvent(c, current, event)
+	if err != nil {
+		return err
+	}
+	if next.Deleted {
+		return replace(c, organization, current, next, lastEvent)
 	}
 	statement, err := c.Prepare(updateProvider)
 	if err != nil {
@@ -106,6 +101,32 @@ func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provi
 		return nil
 	}
 	return execute(c, moveProvider, next.CreatedAt.UnixMilli(), next.CustomerID[:], current.rowID)
+}
+
+// replace writes a deleted record in the place of one. Unlike an update, it also removes the values of columns that a newer program has
+// added.
+func replace(c *sqlite.Conn, organization int64, current *row, next *provider.Provider, lastEvent int64) error {
+	if err := execute(c, deleteProvider, current.rowID); err != nil {
+		return err
+	}
+	return insert(c, organization, current.rowID, next, lastEvent)
+}
+
+func insert(c *sqlite.Conn, organization, rowID int64, next *provider.Provider, lastEvent int64) error {
+	statement, err := c.Prepare(insertProvider)
+	if err != nil {
+		return err
+	}
+	b := binder{statement: statement}
+	b.int64(rowID)
+	b.int64(organization)
+	b.uuid(next.ID)
+	b.uuid(next.CustomerID)
+	b.int64(next.CreatedAt.UnixMilli())
+	b.bool(next.Deleted)
+	b.provider(next, lastEvent)
+	b.filters(next)
+	return run(statement)
 }
 
 // saveFilters writes the properties of the index providers_by_filter if one of them has changed.

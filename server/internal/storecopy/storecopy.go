@@ -35,6 +35,9 @@ type Target interface {
 	// Commit saves the rows that were added since the last one, all or none. It returns when they are on disk.
 	Commit(ctx context.Context) error
 
+	// Arrange gives all rows, which are saved, the places that they have in a database which was written from the start. It can be called again.
+	Arrange(ctx context.Context) error
+
 	// Complete makes the database one that stores open.
 	Complete(ctx context.Context) error
 }
@@ -74,6 +77,9 @@ func Copy(ctx context.Context, from Source, to Target, o Options) (counts map[*s
 	o.Begin("copying", total)
 	if err := copyRows(ctx, from, to, o.Progress); err != nil {
 		return nil, err
+	}
+	if err := to.Arrange(ctx); err != nil {
+		return nil, fmt.Errorf("write to the target: %w", err)
 	}
 	o.Begin("comparing", total)
 	if err := compareAll(ctx, from, to, o.Progress); err != nil {

@@ -1,11 +1,14 @@
 package storecopy_test
 
 import (
+	either "cmp"
 	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +135,7 @@ type world struct {
 	once          []provider.Write // creations with an idempotency key
 	hashes        []apikey.Hash
 	keys          []string
+	purged        int64 // an organization
 }
 
 func (w *world) check(err error) {
@@ -179,7 +183,22 @@ func (w *world) fill(s storetest.Store, n int) {
 		w.write(s, provider.Write{Action: provider.Updated, Organization: w.organizations[0], CustomerID: w.customers[0], ID: w.ids[0],
 			Patch: property.Patch{Values: property.Values{property.City: property.Text(uuid.NewString())}}})
 	}
-	w.check(s.Purge(ctx, w.organizations[0], w.removed(s)))
+	w.purge(s)
+}
+
+// purge purges a record, a customer and the newest organization, whose numbers are never used again.
+func (w *world) purge(s storetest.Store) {
+	ctx := w.t.Context()
+	w.check(provider.PurgeProvider(ctx, s, w.organizations[0], w.removed(s)))
+	w.check(provider.PurgeCustomer(ctx, s, w.organizations[0], w.customers[3], nil))
+	number, _, err := s.EnsureOrganization(ctx, "purged")
+	w.check(err)
+	patch := storetest.PatchOf(1)
+	patch.CustomerID = &w.customers[0]
+	_, err = s.Import(ctx, number, []provider.Import{{ID: uuid.New(), Patch: patch}}, w.customers)
+	w.check(err)
+	w.check(provider.PurgeOrganization(ctx, s, number, nil))
+	w.purged = number
 }
 
 // removed creates a record, changes it and deletes it.
@@ -261,6 +280,8 @@ type description struct {
 	Lists         map[string][]provider.Provider
 	Events        map[string][]provider.Event
 	Owners        map[uuid.UUID][]provider.Owner
+	Listed        map[int64][]uuid.UUID // customers
+	Activity      []provider.ActivityEvent
 	Keys          []apikey.Key
 	Hashes        []apikey.Key
 }
@@ -269,12 +290,14 @@ func (w *world) describe(s storetest.Store) (d description) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	d = description{Customers: map[int64][]provider.CustomerRecord{}, Versions: map[int64][]provider.RecordVersion{},
-		Lists: map[string][]provider.Provider{}, Events: map[string][]provider.Event{}, Owners: map[uuid.UUID][]provider.Owner{}}
+		Lists: map[string][]provider.Provider{}, Events: map[string][]provider.Event{}, Owners: map[uuid.UUID][]provider.Owner{}, Listed: map[int64][]uuid.UUID{}}
 	var err error
 	d.Organizations, err = s.ListOrganizations(ctx)
 	w.check(err)
 	for _, organization := range w.organizations {
 		d.Customers[organization], err = s.ListAll(ctx, organization, nil, 10_000)
+		w.check(err)
+		d.Listed[organization], err = s.ListCustomers(ctx, organization, uuid.Nil, 10_000)
 		w.check(err)
 		d.Versions[organization], err = s.ListVersions(ctx, organization, nil, 10_000)
 		w.check(err)
@@ -294,6 +317,17 @@ func (w *world) describe(s storetest.Store) (d description) {
 		d.Owners[id], err = s.Owners(ctx, id)
 		w.check(err)
 	}
+	w.check(provider.EachActivity(ctx, s, provider.ActivityQuery{}, func(e *provider.ActivityEvent) error {
+		d.Activity = append(d.Activity, *e)
+		return nil
+	}))
+	if !slices.IsSortedFunc(d.Activity, latestFirst) {
+		w.t.Error("an event comes before a later one")
+	}
+	slices.SortFunc(d.Activity, func(a, b provider.ActivityEvent) int { // those of the same time have another order in each kind of store
+		inTie := strings.Compare(fmt.Sprint(a.Organization, a.ProviderID), fmt.Sprint(b.Organization, b.ProviderID))
+		return either.Or(latestFirst(a, b), inTie, int(a.Version-b.Version))
+	})
 	d.Keys, err = s.ListKeys(ctx, 0, apikey.Key{}, 1000)
 	w.check(err)
 	for _, hash := range w.hashes {
@@ -304,11 +338,16 @@ func (w *world) describe(s storetest.Store) (d description) {
 	return d
 }
 
+func latestFirst(a, b provider.ActivityEvent) int { return b.At.Compare(a.At) }
+
 // pages reads all pages of a list.
 func (w *world) pages(s storetest.Store, l provider.List) (records []provider.Provider) {
 	w.t.Helper()
 	for {
 		page, err := s.List(w.t.Context(), l)
+		if provider.CodeOf(err) == provider.CodeNoCustomer { // purged
+			return nil
+		}
 		w.check(err)
 		records = append(records, page...)
 		if len(page) < l.Limit {
@@ -334,7 +373,10 @@ func (w *world) goOn(s storetest.Store) (responses []any) {
 			responses = append(responses, next, code)
 		}
 	}
-	_, created, err := s.EnsureOrganization(w.t.Context(), "new")
+	number, created, err := s.EnsureOrganization(w.t.Context(), "new")
 	w.check(err)
+	if number <= w.purged {
+		w.t.Errorf("a new organization has the number %d, and %d was used before", number, w.purged)
+	}
 	return append(responses, created)
 }

@@ -3,7 +3,6 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"testing"
 	"time"
@@ -86,33 +85,4 @@ func testArchive(t *testing.T, s *suite) {
 		}
 		equal(t, "events", int64(len(org.history(record.ID))), record.Version)
 	})
-}
-
-func testPurge(t *testing.T, s *suite) {
-	org, other := s.tenant(t), s.tenant(t)
-	id := uuid.New()
-	record, others := org.createWithID(id, patchOfAll(true)), other.createWithID(id, patchOfAll(true))
-	for n := range 100 {
-		record = org.update(record, set(property.City, fmt.Sprint(n)))
-	}
-	if err := s.Purge(t.Context(), org.number, id); err != provider.ErrNotDeleted {
-		t.Errorf("a record that is not deleted: %v", err)
-	}
-	if err := s.Purge(t.Context(), org.number, uuid.New()); CodeOrText(err) != provider.CodeNotFound {
-		t.Errorf("an unknown record: %v", err)
-	}
-	equal(t, "the record", org.find(record.CustomerID, id), record)
-	org.write(org.deleteOf(record))
-	for range 2 { // the second has nothing to do
-		if err := s.Purge(t.Context(), org.number, id); err != nil {
-			t.Fatal(err)
-		}
-	}
-	events, err := s.Events(t.Context(), org.number, id, math.MaxInt64, 1000)
-	if err != nil || len(events) != 1 || events[0].Action != provider.Deleted || events[0].Version != 102 || len(events[0].Changes) != 0 {
-		t.Errorf("after it: %d events, the latest %+v, %v; want the deletion without values", len(events), events, err)
-	}
-	equal(t, "the other's record", other.find(others.CustomerID, id), others)
-	record = org.createWithID(id, property.Patch{CustomerID: &record.CustomerID})
-	equal(t, "the version of a new one", record.Version, int64(103))
 }

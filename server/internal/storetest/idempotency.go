@@ -141,7 +141,7 @@ func testFirstEventGone(t *testing.T, s *suite) {
 	equal(t, "after an archive of all but the latest", org.write(once()), record)
 	org.write(org.deleteOf(record))
 	org.rejects(once(), provider.CodeNotFound)
-	if err := s.Purge(t.Context(), org.number, record.ID); err != nil {
+	if err := provider.PurgeProvider(t.Context(), s, org.number, record.ID); err != nil {
 		t.Fatal(err)
 	}
 	org.rejects(once(), provider.CodeNotFound)

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"HistoryByID", testHistoryByID},
 		{"Archive", testArchive},
 		{"Purge", testPurge},
+		{"Activity", testActivity},
 		{"Verify", testVerify},
 		{"Tenancy", testTenancy},
 		{"Text", testText},

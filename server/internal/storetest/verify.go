@@ -72,5 +72,5 @@ func liveThrough(t *testing.T, org *tenant, elsewhere uuid.UUID, again bool) err
 		_, err := org.Import(t.Context(), org.number, []provider.Import{one}, nil)
 		return err
 	}
-	return org.Purge(t.Context(), org.number, one.ID)
+	return org.Purge(t.Context(), org.number, []uuid.UUID{one.ID})
 }

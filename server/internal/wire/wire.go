@@ -97,6 +97,23 @@ func AppendOrganizationEvent(b []byte, e *provider.OrganizationEvent) ([]byte, e
 	return b, err
 }
 
+// AppendActivityEvent is AppendOrganizationEvent with the IDs of the customer and the provider.
+func AppendActivityEvent(b []byte, e *provider.ActivityEvent) ([]byte, error) {
+	b = append(b, `{"organization":`...)
+	b = appendString(b, e.Organization)
+	b = append(b, `,"customerId":"`...)
+	b = append(b, e.CustomerID.String()...)
+	b = append(b, `","providerId":"`...)
+	b = append(b, e.ProviderID.String()...)
+	b = append(b, '"')
+	entry := len(b)
+	b, err := AppendHistoryEntry(b, &e.Event)
+	if err == nil {
+		b[entry] = ','
+	}
+	return b, err
+}
+
 // AppendHistoryEntry appends an event to b as the contract's HistoryEntry.
 func AppendHistoryEntry(b []byte, e *provider.Event) ([]byte, error) {
 	b = append(b, `{"version":`...)
