@@ -47,6 +47,7 @@ var routes = []route{
 	{pattern: "POST /dashboard/organizations/{organization}/import", guard: developer, handle: (*Dashboard).importFile, upload: true},
 	{pattern: "GET /dashboard/organizations/{organization}/export", guard: viewer, handle: (*Dashboard).export},
 
+	{pattern: "GET /dashboard/organizations/{organization}/activity", guard: viewer, handle: (*Dashboard).showActivity},
 	{pattern: "GET /dashboard/organizations/{organization}/usage", guard: viewer, handle: (*Dashboard).showUsage},
 	{pattern: "GET " + TestKeys, guard: signedIn, handle: (*Dashboard).showTestKey},
 	{pattern: "POST /dashboard/organizations/{organization}/test-key", guard: developer, handle: (*Dashboard).createTestKey},
