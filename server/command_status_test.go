@@ -115,7 +115,7 @@ func expectBackup(t *testing.T, a account) {
 	destination := filepath.Join(t.TempDir(), "backup.db")
 	a.mustRun("", "backup", destination)
 	a.run("", "backup", filepath.Join(t.TempDir(), "nowhere", "backup.db"))
-	if got, _ := statusOf(t, a.server); got.LastBackup == nil || got.LastBackup.File != destination || !timestamp.MatchString(got.LastBackup.At) {
+	if got, _ := statusOf(t, a.server); got.LastBackup == nil || got.LastBackup.File != destination || !timestampBegins.MatchString(got.LastBackup.At) {
 		t.Errorf("got %+v", got.LastBackup)
 	}
 	if got := metric(); got == "0" {
