@@ -81,15 +81,25 @@ type end instant
 // UnmarshalText reads a flag's value.
 func (e *end) UnmarshalText(text []byte) error { return (*instant)(e).parse(text, 1) }
 
-// Run writes the events.
-func (h showHistory) Run(ctx context.Context, c *commands, std streams) error {
-	q := provider.ActivityQuery{CustomerID: h.Customer, KeyID: h.Key, Since: time.Time(h.Since), Until: time.Time(h.Until)}
+// query returns what the flags select.
+func (h showHistory) query() provider.ActivityQuery {
+	return provider.ActivityQuery{CustomerID: h.Customer, KeyID: h.Key, Since: time.Time(h.Since), Until: time.Time(h.Until)}
+}
+
+// Validate checks what the flags mean together.
+func (h showHistory) Validate() error {
 	switch {
 	case h.ID != nil && h.Customer != nil:
-		return wrongUsage(errors.New("history: --customer is for the history of many providers; leave it or the provider's ID out"))
-	case h.ID == nil && q.CustomerID == nil && q.KeyID == "" && h.Organization == "" && q.Since.IsZero() && q.Until.IsZero():
-		return wrongUsage(errors.New("history: name a provider, or what to look for: --key, --customer, --organization, --since, --until"))
+		return errors.New("--customer is for the history of many providers; leave it or the provider's ID out")
+	case h.ID == nil && h.Organization == "" && h.query() == (provider.ActivityQuery{}):
+		return errors.New("name a provider, or what to look for: --key, --customer, --organization, --since, --until")
 	}
+	return nil
+}
+
+// Run writes the events.
+func (h showHistory) Run(ctx context.Context, c *commands, std streams) error {
+	q := h.query()
 	return c.withStore(ctx, func(s store) (err error) {
 		if h.Organization != "" {
 			if q.Organization, _, err = provider.FindOrganization(ctx, s, string(h.Organization)); err != nil {
