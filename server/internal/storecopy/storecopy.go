@@ -85,6 +85,9 @@ func Copy(ctx context.Context, from Source, to Target, o Options) (counts map[*s
 	if err := compareAll(ctx, from, to, o.Progress); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil { // what is in memory already is compared without a look at it
+		return nil, err
+	}
 	if err := to.Complete(ctx); err != nil {
 		return nil, fmt.Errorf("complete the target: %w", err)
 	}
