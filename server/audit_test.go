@@ -218,7 +218,7 @@ func TestAuditCommands(t *testing.T) {
 	}
 }
 
-// TestAuditSearch answers who has read a record, from files that were rotated and compressed.
+// TestAuditSearch finds who has read a record, from files that were rotated and compressed.
 func TestAuditSearch(t *testing.T) {
 	t.Parallel()
 	const id, other = "5f0c8b7e-2d1a-4c3b-9e6f-7a8b9c0d1e2f", "00000000-0000-4000-8000-000000000001"

@@ -104,7 +104,7 @@ func send(l *apikey.Limiter, key *apikey.Key, perSecond float64, period time.Dur
 	return allowed
 }
 
-// TestFleetLimit sends more than a key's limit allows, through three processes: together they allow the limit, whoever gets how much.
+// TestFleetLimit sends more than a key's limit allows, through three processes: together they allow the limit, however it is shared.
 func TestFleetLimit(t *testing.T) {
 	for _, c := range []struct {
 		limit  int
