@@ -214,12 +214,17 @@ func (d *database) bytesPerRecord(bytes func() int64) int64 {
 
 func (d *database) record() provider.Provider { return d.records[rand.IntN(len(d.records))] }
 
+// databaseSize returns how many bytes a database takes that was just filled. It sums up the times of the new events, as autovacuum will
+// do within a minute; until then a search by time reads those events.
 func databaseSize(t testing.TB, dsn string) (size int64) {
 	c, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close(t.Context())
+	if _, err := c.Exec(t.Context(), "SELECT brin_summarize_new_values('provider_events_by_time')"); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.QueryRow(t.Context(), "SELECT pg_database_size(current_database())").Scan(&size); err != nil {
 		t.Fatal(err)
 	}
