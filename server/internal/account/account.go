@@ -129,7 +129,7 @@ type Store interface {
 	// of one organization if that is not 0.
 	ListUsers(ctx context.Context, organization int64, after string, limit int) ([]User, error)
 
-	// HasUsers reports whether there is a user who could sign in.
+	// HasUsers reports whether there is a user, disabled or not.
 	HasUsers(ctx context.Context) (bool, error)
 
 	// SetRole gives a user a role in an organization; "" removes the user from it. Errors: ErrNotFound.

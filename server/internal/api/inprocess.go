@@ -1,9 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
-	"net/http/httptest"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/labstack/echo/v4"
@@ -31,7 +32,7 @@ func (a *API) Transport() http.RoundTripper { return transport{a} }
 
 type transport struct{ api *API }
 
-// RoundTrip implements [http.RoundTripper]. The responses of the API are small, so the recorder may hold one.
+// RoundTrip implements [http.RoundTripper]. The responses of the API are small, so all of one may be in memory.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	call, ok := r.Context().Value(inProcessKey{}).(inProcess)
 	if !ok {
@@ -50,15 +51,29 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if inner.Body == nil {
 		inner.Body = http.NoBody
 	}
-	recorder := httptest.NewRecorder()
-	t.api.ServeHTTP(recorder, inner)
-	response := recorder.Result()
-	response.Request, response.Header = r, http.Header{}
-	for name, values := range recorder.Header() { // as a client that reads them from the network has them: ETag is Etag
-		response.Header[http.CanonicalHeaderKey(name)] = values
+	w := &responseWriter{header: http.Header{}, status: http.StatusOK}
+	t.api.ServeHTTP(w, inner)
+	header := http.Header{}
+	for name, values := range w.header { // as a client that reads them from the network has them: ETag is Etag
+		header[http.CanonicalHeaderKey(name)] = values
 	}
-	return response, nil
+	return &http.Response{
+		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
 }
+
+// responseWriter keeps a response in memory.
+type responseWriter struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header, WriteHeader and Write implement [http.ResponseWriter].
+func (w *responseWriter) Header() http.Header            { return w.header }
+func (w *responseWriter) WriteHeader(status int)         { w.status = status }
+func (w *responseWriter) Write(text []byte) (int, error) { return w.body.Write(text) }
 
 // RequestID returns the ID of a request that went through Logged.
 func RequestID(ctx context.Context) string { return infoOf(ctx).requestID }

@@ -14,7 +14,7 @@ import (
 func (s serveCommand) newDashboard(st store, ready *api.API, public string) (http.Handler, error) {
 	isSecure := api.IsSecure(s.proxies())
 	config := dashboard.Config{
-		Store: st, API: ready, Limiter: apikey.NewLimiter(time.Now), Caller: api.CallerIP(s.proxies()), IsSecure: isSecure, Demo: s.Demo,
+		Store: st, API: ready, Limiter: apikey.NewLimiter(time.Now), CallerIP: api.CallerIP(s.proxies()), IsSecure: isSecure, Demo: s.Demo,
 		APIURL: func(*http.Request) string { return scheme(s.TLSCert != "") + public + string(s.PathPrefix) },
 	}
 	if s.Dashboard == "public" {

@@ -58,7 +58,7 @@ var signInProblem = fmt.Sprintf("The email address or the password is wrong. Aft
 // attempt calls signIn, unless too many attempts from the same address have failed. Few attempts run at once, so that the limit also
 // holds for those that are sent at the same time.
 func (r *request) attempt(signIn func() (account.User, error)) (account.User, error) {
-	d, address := r.dashboard, r.dashboard.Caller(r.Request)
+	d, address := r.dashboard, r.dashboard.CallerIP(r.Request)
 	if err := d.attempts.Acquire(r.Context(), 1); err != nil {
 		return account.User{}, err
 	}

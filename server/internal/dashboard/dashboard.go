@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -42,7 +43,7 @@ type Config struct {
 	Store    Store
 	API      *api.API
 	Limiter  *apikey.Limiter            // of the attempts to sign in from one address
-	Caller   func(*http.Request) string // the IP address that a request comes from
+	CallerIP func(*http.Request) string // the IP address that a request comes from
 	IsSecure func(*http.Request) bool   // whether the browser sent the request by TLS
 	APIURL   func(*http.Request) string // where programs find the API, such as https://api.example.com
 	Docs     string                     // the path of the reference on the same listener, or ""
@@ -55,7 +56,7 @@ type Dashboard struct {
 	client   *client.Client
 	sessions *scs.SessionManager
 	handler  http.Handler
-	hasUsers flag
+	hasUsers atomic.Bool
 	attempts *semaphore.Weighted // to sign in
 }
 
@@ -86,7 +87,7 @@ func New(config Config) (*Dashboard, error) {
 const maxForm = 256 << 10
 
 // policy lets pages load their own files, send forms to this server, and nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // ServeHTTP implements [http.Handler].
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -147,7 +147,7 @@ func TestHeaders(t *testing.T) {
 	for _, path := range []string{"/dashboard/sign-in", "/dashboard/account", "/dashboard/nothing", fmt.Sprintf("/dashboard/organizations/%d/keys", number)} {
 		got := v.get(path)
 		for name, want := range map[string]string{
-			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 			"Cache-Control":           "no-store",
 			"X-Frame-Options":         "DENY",
 			"X-Content-Type-Options":  "nosniff",

@@ -89,7 +89,7 @@ func newSite(t *testing.T, kind string) *site {
 	server := httptest.NewUnstartedServer(nil)
 	start := time.Now() // the limit of an address has no time to recover, however slow the machine is
 	pages, err := dashboard.New(dashboard.Config{
-		Store: store, API: ready, Limiter: apikey.NewLimiter(func() time.Time { return start }), Caller: api.CallerIP(nil), IsSecure: api.IsSecure(nil),
+		Store: store, API: ready, Limiter: apikey.NewLimiter(func() time.Time { return start }), CallerIP: api.CallerIP(nil), IsSecure: api.IsSecure(nil),
 		APIURL: func(r *http.Request) string { return "http://" + r.Host }, Docs: "/docs",
 	})
 	if err != nil {

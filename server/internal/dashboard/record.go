@@ -18,7 +18,7 @@ func (r *request) record(operation string, e audit.Entry) error {
 	if trail == nil {
 		return nil
 	}
-	e.Operation, e.Request, e.Client = operation, api.RequestID(r.Context()), r.dashboard.Caller(r.Request)
+	e.Operation, e.Request, e.Client = operation, api.RequestID(r.Context()), r.dashboard.CallerIP(r.Request)
 	if r.user != nil {
 		e.Key = r.user.ID
 	}
