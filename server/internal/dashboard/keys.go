@@ -210,6 +210,9 @@ func (d *Dashboard) revokeKey(r *request) error {
 	if err != nil {
 		return err
 	}
+	if r.PostFormValue("sure") == "" {
+		return errStaleForm
+	}
 	if err := r.record("dashboard key revoked", audit.Entry{NewKey: key.ID}); err != nil {
 		return err
 	}

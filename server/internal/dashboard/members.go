@@ -59,10 +59,13 @@ func (r *request) renderMembers(status int, content membersPage) (err error) {
 	return r.render(status, "members.html", "Members", content)
 }
 
-// role returns the role that a form gives.
+// role returns the role that a form gives, and false if it gives none.
 func (r *request) role() (account.Role, bool) {
 	role := account.Role(r.PostFormValue("role"))
-	return role, slices.Contains(account.Roles(), role)
+	if !slices.Contains(account.Roles(), role) {
+		return "", false
+	}
+	return role, true
 }
 
 // invitationPage shows the link of an invitation, once.
@@ -119,7 +122,7 @@ func (d *Dashboard) setRole(r *request) error {
 		return account.ErrNotFound
 	case u.ID == r.user.ID:
 		return r.renderMembers(http.StatusUnprocessableEntity, membersPage{Problem: "You cannot change your own role. Ask another owner, or the operator."})
-	case !ok && r.PostFormValue("role") != "":
+	case !ok && r.PostFormValue("role") != "none":
 		return r.renderMembers(http.StatusUnprocessableEntity, membersPage{Problem: "Choose a role."})
 	}
 	if err := r.record("dashboard role", audit.Entry{NewKey: u.ID}); err != nil {

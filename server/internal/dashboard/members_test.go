@@ -94,7 +94,8 @@ func TestMembers(t *testing.T) {
 			"themselves":    {change(self.ID, "viewer"), http.StatusUnprocessableEntity},
 			"no role":       {change(viewer.ID, "operator"), http.StatusUnprocessableEntity},
 			"another role":  {change(viewer.ID, "owner"), http.StatusSeeOther},
-			"removed again": {change(viewer.ID, ""), http.StatusSeeOther},
+			"an empty role": {change(viewer.ID, ""), http.StatusUnprocessableEntity},
+			"removed again": {change(viewer.ID, "none"), http.StatusSeeOther},
 		} {
 			if test.got.status != test.status {
 				t.Errorf("%s: got %d, want %d", name, test.got.status, test.status)

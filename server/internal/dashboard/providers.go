@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -268,6 +269,9 @@ func (d *Dashboard) updateProvider(r *request) error {
 	}
 	form := providerForm{Customer: customer.String(), ID: id.String(), ETag: r.PostFormValue("etag"), Fields: fields(nil), MoveTo: field{Description: property.Description{Name: "customerId"}, Label: "Customer"}}
 	patch := form.fill(r.PostForm)
+	if !isETag(form.ETag) {
+		return errStaleForm
+	}
 	page := r.path("customers", customer.String(), "providers", id.String())
 	if len(patch) == 0 {
 		return r.redirect(page + "?done=unchanged")
@@ -282,6 +286,9 @@ func (d *Dashboard) updateProvider(r *request) error {
 	switch {
 	case errors.Is(err, client.ErrPreconditionFailed):
 		return r.renderConflict(form, customer, id)
+	case errors.Is(err, client.ErrNotFound):
+		form.Problem = "Somebody has moved or deleted this provider since you opened it. Nothing is saved; what you entered is still here."
+		return r.render(http.StatusNotFound, "customers-edit.html", "Edit provider", form)
 	case errors.Is(err, client.ErrValidation):
 		form.explain(err)
 		return r.render(http.StatusUnprocessableEntity, "customers-edit.html", "Edit provider", form)
@@ -290,6 +297,11 @@ func (d *Dashboard) updateProvider(r *request) error {
 	}
 	return r.redirect(r.path("customers", record.CustomerID.String(), "providers", id.String()) + "?done=saved")
 }
+
+// etag is the form of an ETag of the API: a version in quotes.
+var etag = regexp.MustCompile(`^"[0-9]+"$`)
+
+func isETag(text string) bool { return etag.MatchString(text) }
 
 // convert converts a change to the type that the client has for it.
 func convert(from map[string]any, to any) error {
@@ -304,7 +316,7 @@ func convert(from map[string]any, to any) error {
 func (f *providerForm) explain(err error) {
 	failed, _ := errors.AsType[*client.Error](err)
 	for _, problem := range failed.Fields {
-		name := problem.Path[len(problem.Path)-1]
+		name := strings.Join(problem.Path, ".") // "" for the form as a whole
 		i := slices.IndexFunc(f.Fields, func(f field) bool { return f.Name == name })
 		switch {
 		case i >= 0:
@@ -382,6 +394,9 @@ func (d *Dashboard) deleteProvider(r *request) error {
 	customer, id, err := r.provider()
 	if err != nil {
 		return err
+	}
+	if !isETag(r.PostFormValue("etag")) || r.PostFormValue("sure") == "" {
+		return errStaleForm
 	}
 	c, ctx := r.client()
 	err = c.DeleteProvider(ctx, customer, id, client.IfMatch(r.PostFormValue("etag")))

@@ -138,6 +138,15 @@ func TestEdit(t *testing.T) {
 		}
 	})
 
+	t.Run("a version that cannot be one", func(t *testing.T) {
+		for _, version := range []string{"", "1", `W/"1"`, "canary"} {
+			got := edit(func(form url.Values) { form.Set("etag", version); form.Set("city", "x") })
+			if got.status != http.StatusForbidden || strings.Contains(got.body, "canary") {
+				t.Errorf("%q: got %d\n%s", version, got.status, got.body)
+			}
+		}
+	})
+
 	t.Run("a change in the meantime is shown, and kept", func(t *testing.T) {
 		form := v.get(page + "/edit").form()
 		if got := edit(func(form url.Values) { form.Set("phone", "theirs"); form.Set("fax", "theirs") }); got.status != http.StatusSeeOther {
@@ -175,15 +184,26 @@ func TestEdit(t *testing.T) {
 
 	t.Run("deletion", func(t *testing.T) {
 		form := v.get(page).form()
+		if got := v.submit(page+"/delete", form); got.status != http.StatusForbidden {
+			t.Errorf("unsure: got %d", got.status)
+		}
+		form.Set("sure", "on")
 		edit(func(form url.Values) { form.Set("city", "changed") })
 		if got := v.submit(page+"/delete", form); got.location != page+"?done=changed" {
 			t.Errorf("of an old version: got %d %s", got.status, got.location)
 		}
-		if got := v.submit(page+"/delete", v.get(page).form()); !strings.HasSuffix(got.location, "?done=deleted") {
+		stale := v.get(page + "/edit").form()
+		form = v.get(page).form()
+		form.Set("sure", "on")
+		if got := v.submit(page+"/delete", form); !strings.HasSuffix(got.location, "?done=deleted") {
 			t.Errorf("got %d %s", got.status, got.location)
 		}
 		if got := v.get(page); got.status != http.StatusNotFound {
 			t.Errorf("the deleted provider: got %d", got.status)
+		}
+		stale.Set("city", "entered in the meantime")
+		if got := v.submit(page+"/edit", stale); got.status != http.StatusNotFound || got.form().Get("city") != "entered in the meantime" {
+			t.Errorf("an edit of the deleted provider: got %d\n%s", got.status, got.body)
 		}
 	})
 }
