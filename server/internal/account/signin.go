@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -39,8 +40,9 @@ var ErrPassword = fmt.Errorf("a password must have %d to %d characters, and not 
 // hashing are OWASP's parameters for argon2id: 19 MiB and about 30 ms for each attempt.
 var hashing = argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// hashings bounds how many passwords are hashed at once, and with them the memory that strangers can make this process use.
-var hashings = semaphore.NewWeighted(4)
+// hashings bounds how many passwords are hashed at once, and with them the memory and the processors that strangers can take from the
+// requests of the API.
+var hashings = semaphore.NewWeighted(max(1, int64(runtime.GOMAXPROCS(0)/2)))
 
 // HashPassword returns the hash of a password that a user chooses. Errors: ErrPassword.
 func HashPassword(ctx context.Context, u *User, password string) (string, error) {

@@ -8,6 +8,12 @@ import (
 	"github.com/carecycle/provider-api/server/internal/account"
 )
 
+// homePage is a part of the organizations of a user.
+type homePage struct {
+	Organizations []account.Membership
+	More          string // the path of the next part, or ""
+}
+
 // showHome shows the organizations of a user who has several, and the keys of the only one.
 func (d *Dashboard) showHome(r *request) error {
 	organizations, err := r.organizations()
@@ -17,7 +23,9 @@ func (d *Dashboard) showHome(r *request) error {
 	if len(organizations) == 1 {
 		return r.redirect(organizationPath(organizations[0].Organization, "keys"))
 	}
-	return r.render(http.StatusOK, "home.html", "Organizations", organizations)
+	var content homePage
+	content.Organizations, content.More = part(r, organizations)
+	return r.render(http.StatusOK, "home.html", "Organizations", content)
 }
 
 type signInForm struct {

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -39,6 +38,12 @@ func lineOf(key apikey.Key) keyLine {
 	return line
 }
 
+// keysPage is a part of the keys of the organization.
+type keysPage struct {
+	Keys []keyLine
+	More string // the path of the next part, or ""
+}
+
 // listKeys shows the keys of the organization: those that work first, the newest first.
 func (d *Dashboard) listKeys(r *request) error {
 	lines, err := r.keys()
@@ -46,19 +51,17 @@ func (d *Dashboard) listKeys(r *request) error {
 		return err
 	}
 	slices.SortStableFunc(lines, func(a, b keyLine) int {
-		return cmp.Or(-compareBool(a.Works, b.Works), b.CreatedAt.Compare(a.CreatedAt))
-	})
-	return r.render(http.StatusOK, "keys.html", "API keys", lines)
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
+		switch {
+		case a.Works == b.Works:
+			return b.CreatedAt.Compare(a.CreatedAt)
+		case a.Works:
+			return -1
+		}
 		return 1
-	}
-	return -1
+	})
+	var content keysPage
+	content.Keys, content.More = part(r, lines)
+	return r.render(http.StatusOK, "keys.html", "API keys", content)
 }
 
 // keys returns the keys of the organization, the oldest first.

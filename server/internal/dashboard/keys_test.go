@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,6 +27,41 @@ func TestNewKey(t *testing.T) {
 	}
 	if got := v.get(keys); strings.Count(got.body, ">active<") != 2 || strings.Contains(got.body, "expires soon") {
 		t.Errorf("new keys are not shown as active:\n%s", got.body)
+	}
+}
+
+// TestManyKeys follows the links of a list that is shown in parts.
+func TestManyKeys(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	for i := range 200 {
+		key := apikey.Key{Organization: number, Name: fmt.Sprint("key ", i), Permissions: apikey.Permissions(), RateLimit: 60}
+		if err := apikey.Issue(t.Context(), s.store, key, 0, func(string, apikey.Key) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := s.signedIn(s.member("ada@example.com", number, account.Viewer))
+	keys := fmt.Sprintf("/dashboard/organizations/%d/keys", number)
+	names := map[string]bool{}
+	for path, next := range map[string]string{keys: keys + "?part=1", keys + "?part=1": ""} {
+		got := v.get(path)
+		found := regexp.MustCompile(`>key \d+<`).FindAllString(got.body, -1)
+		if len(found) != 100 {
+			t.Errorf("%s shows %d keys, want 100", path, len(found))
+		}
+		for _, name := range found {
+			names[name] = true
+		}
+		if has := strings.Contains(got.body, "More keys"); has != (next != "") || has && !strings.Contains(got.body, next) {
+			t.Errorf("%s: want a link to %q\n%s", path, next, got.body)
+		}
+	}
+	if len(names) != 200 {
+		t.Errorf("the parts show %d different keys, want 200", len(names))
+	}
+	if got := v.get(keys + "?part=2"); !strings.Contains(got.body, keys+"?part=1") {
+		t.Errorf("a part that does not exist is not the first one:\n%s", got.body)
 	}
 }
 

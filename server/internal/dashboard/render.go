@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -159,6 +160,22 @@ var done = map[string]string{
 	"changed":   "Somebody has changed the provider in the meantime, so it was not deleted. Look at it again.",
 	"role":      "The role is changed.",
 	"cancelled": "The invitation is cancelled.",
+}
+
+// partSize is how many lines of a list a page shows.
+const partSize = 100
+
+// part returns the lines that a page shows, by the number of the part in its address, and the path of the next part, or "".
+func part[T any](r *request, lines []T) (shown []T, more string) {
+	n, err := strconv.Atoi(r.FormValue("part"))
+	if err != nil || n < 1 || n >= (len(lines)+partSize-1)/partSize {
+		n = 0
+	}
+	shown = lines[n*partSize:]
+	if len(shown) > partSize {
+		shown, more = shown[:partSize], r.URL.Path+"?part="+strconv.Itoa(n+1)
+	}
+	return shown, more
 }
 
 // redirect sends the browser to the page that comes after a form.

@@ -276,8 +276,8 @@ func (r *replicas) Usage(ctx context.Context, organization int64, resolution usa
 	return r.next().Usage(ctx, organization, resolution, since, f)
 }
 
-func (r *replicas) RemoveUsage(ctx context.Context, resolution usage.Resolution, before time.Time) error {
-	return r.next().RemoveUsage(ctx, resolution, before)
+func (r *replicas) RemoveUsage(ctx context.Context, resolution usage.Resolution, before time.Time, limit int) (int, error) {
+	return r.next().RemoveUsage(ctx, resolution, before, limit)
 }
 
 func (r *replicas) ListCustomers(ctx context.Context, organization int64, after uuid.UUID, limit int) ([]uuid.UUID, error) {

@@ -22,7 +22,8 @@ const (
 		ON CONFLICT (resolution, period, organization_id, key_id, operation) DO UPDATE SET
 			counts = ARRAY(SELECT a + b FROM unnest(usage.counts, excluded.counts) WITH ORDINALITY AS pairs (a, b, i) ORDER BY i)`
 	selectUsage = "SELECT period, key_id, operation, counts FROM usage WHERE resolution = $1 AND period = ANY($2::timestamptz[]) AND organization_id = $3"
-	removeUsage = "DELETE FROM usage WHERE resolution = $1 AND period < $2"
+	removeUsage = `DELETE FROM usage WHERE ctid = ANY(ARRAY(
+		SELECT ctid FROM usage WHERE resolution = $1 AND period < $2 ORDER BY period LIMIT $3 FOR UPDATE SKIP LOCKED))`
 )
 
 // AddUsage implements [usage.Store]. Every server locks the rows in the same order.
@@ -96,8 +97,8 @@ func (s *Store) Usage(ctx context.Context, organization int64, r usage.Resolutio
 	return err
 }
 
-// RemoveUsage implements [usage.Store].
-func (s *Store) RemoveUsage(ctx context.Context, r usage.Resolution, before time.Time) error {
-	_, err := s.execute(ctx, removeUsage, int16(r), before)
-	return err
+// RemoveUsage implements [usage.Store]. It leaves rows that another server removes.
+func (s *Store) RemoveUsage(ctx context.Context, r usage.Resolution, before time.Time, limit int) (int, error) {
+	removed, err := s.execute(ctx, removeUsage, int16(r), before, limit)
+	return int(removed), err
 }

@@ -21,7 +21,8 @@ const (
 			latency_0 = latency_0 + excluded.latency_0, latency_1 = latency_1 + excluded.latency_1, latency_2 = latency_2 + excluded.latency_2,
 			latency_3 = latency_3 + excluded.latency_3, latency_4 = latency_4 + excluded.latency_4, latency_5 = latency_5 + excluded.latency_5`
 	selectUsage = "SELECT key_id, operation, " + usageCounts + " FROM usage WHERE resolution = ?1 AND period = ?2 AND organization_id = ?3"
-	removeUsage = "DELETE FROM usage WHERE resolution = ?1 AND period < ?2"
+	removeUsage = `DELETE FROM usage WHERE (resolution, period, organization_id, key_id, operation) IN (
+		SELECT resolution, period, organization_id, key_id, operation FROM usage WHERE resolution = ?1 AND period < ?2 ORDER BY period LIMIT ?3)`
 )
 
 // AddUsage implements [usage.Store].
@@ -68,6 +69,11 @@ func (s *Store) Usage(ctx context.Context, organization int64, r usage.Resolutio
 }
 
 // RemoveUsage implements [usage.Store].
-func (s *Store) RemoveUsage(ctx context.Context, r usage.Resolution, before time.Time) error {
-	return s.write(ctx, func(c *sqlite.Conn) error { return execute(c, removeUsage, int64(r), before.UnixMilli()) })
+func (s *Store) RemoveUsage(ctx context.Context, r usage.Resolution, before time.Time, limit int) (removed int, _ error) {
+	err := s.write(ctx, func(c *sqlite.Conn) error {
+		err := execute(c, removeUsage, int64(r), before.UnixMilli(), limit)
+		removed = c.Changes()
+		return err
+	})
+	return removed, err
 }

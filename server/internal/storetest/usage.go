@@ -60,9 +60,17 @@ func testUsage(t *testing.T, s *suite) {
 	equal(t, "another organization's", len(get(other.number, usage.Minute, start)), 1)
 
 	add(row(1<<40, 0, "a", "read", 1)) // an organization that was removed in the meantime
-	if err := s.RemoveUsage(t.Context(), usage.Minute, start.Add(time.Minute)); err != nil {
-		t.Fatal(err)
+	remove := func(before time.Time, limit, want int) {
+		t.Helper()
+		removed, err := s.RemoveUsage(t.Context(), usage.Minute, before, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "removed", removed, want)
 	}
+	remove(start.Add(time.Minute), 1, 1)
+	remove(start.Add(time.Minute), 10, 1) // of the two organizations
+	remove(start.Add(time.Minute), 10, 0)
 	equal(t, "minutes that are left", len(get(org.number, usage.Minute, start)), 3)
 	equal(t, "hours that are left", len(get(org.number, usage.Hour, start)), 3)
 }

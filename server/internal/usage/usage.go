@@ -78,18 +78,21 @@ type Store interface {
 	// AddUsage adds counts to those of their periods, in every resolution. At is a minute.
 	AddUsage(ctx context.Context, rows []Row) error
 
-	// RemoveUsage removes counts of periods that have begun before a time.
-	RemoveUsage(ctx context.Context, r Resolution, before time.Time) error
+	// RemoveUsage removes counts of periods that have begun before a time: at most limit rows, the oldest first. It returns how many.
+	RemoveUsage(ctx context.Context, r Resolution, before time.Time, limit int) (removed int, _ error)
 
 	// Usage calls f for the counts of an organization in periods that have begun since a time, in no order.
 	Usage(ctx context.Context, organization int64, r Resolution, since time.Time, f func(Row)) error
 }
 
 const (
-	interval  = 30 * time.Second // between two additions to the store
-	piece     = 100              // rows in one call of the store, so that it delays no write for long
-	maxCounts = 50_000           // keys and operations at once; those of further ones are not counted
-	timeout   = 5 * time.Second  // for one call of the store
+	interval = 30 * time.Second // between two additions to the store
+	piece    = 100              // rows that one call of the store adds, so that it delays no write for long
+
+	removePiece = 500 // rows that one call removes
+
+	maxCounts = 50_000          // keys and operations at once; those of further ones are not counted
+	timeout   = 5 * time.Second // for one call of the store
 )
 
 // Recorder counts requests. It is safe for concurrent use.
@@ -204,15 +207,28 @@ func (r *Recorder) putBack(counts map[place]*Counts) {
 	}
 }
 
-// removeOld removes what is kept long enough. Every server may do so.
+// removeOld removes what is kept long enough, in pieces. Every server may do so.
 func (r *Recorder) removeOld() {
 	for _, resolution := range Resolutions() {
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
-		err := r.store.RemoveUsage(ctx, resolution, resolution.Start(r.now().Add(-resolution.Kept())))
-		cancel()
-		if err != nil {
-			r.log.Warn("old counts of the use of keys are not removed yet", "error", err)
-			return
+		before := resolution.Start(r.now().Add(-resolution.Kept()))
+		for removed := removePiece; removed == removePiece && !r.stopping(); {
+			ctx, cancel := context.WithTimeout(context.Background(), timeout)
+			var err error
+			removed, err = r.store.RemoveUsage(ctx, resolution, before, removePiece)
+			cancel()
+			if err != nil {
+				r.log.Warn("old counts of the use of keys are not removed yet", "error", err)
+				return
+			}
 		}
+	}
+}
+
+func (r *Recorder) stopping() bool {
+	select {
+	case <-r.stop:
+		return true
+	default:
+		return false
 	}
 }

@@ -31,7 +31,9 @@ func (s *store) AddUsage(_ context.Context, rows []usage.Row) error {
 	return nil
 }
 
-func (s *store) RemoveUsage(context.Context, usage.Resolution, time.Time) error { return nil }
+func (s *store) RemoveUsage(context.Context, usage.Resolution, time.Time, int) (int, error) {
+	return 0, nil
+}
 
 func (s *store) Usage(context.Context, int64, usage.Resolution, time.Time, func(usage.Row)) error {
 	return nil
