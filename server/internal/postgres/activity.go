@@ -46,15 +46,12 @@ func (s *Store) Activity(ctx context.Context, q provider.ActivityQuery) (provide
 		}
 		a.until = earlier(a.until, a.before.at.Add(time.Millisecond))
 	}
-	select {
-	case s.pages <- struct{}{}: // see readPage
-		defer func() { <-s.pages }()
-	case <-ctx.Done():
-		return provider.ActivityPage{}, provider.Unavailable(time.Second, ctx.Err())
-	case <-time.After(acquireTimeout):
-		return provider.ActivityPage{}, provider.Unavailable(time.Second, errManyPages)
+	end, err := s.takePage(ctx)
+	if err != nil {
+		return provider.ActivityPage{}, err
 	}
-	err := a.read(ctx)
+	defer end()
+	err = a.read(ctx)
 	return a.page, err
 }
 

@@ -25,13 +25,17 @@ func selectAll(limit, condition string) string {
 
 // ListAll implements [provider.Store]: first the other records of the customer of the one before, then the next customers.
 func (s *Store) ListAll(ctx context.Context, organization int64, after *provider.CustomerRecord, limit int) ([]provider.CustomerRecord, error) {
+	end, err := s.takePage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	if after == nil {
 		return read(ctx, s, scanCustomer, selectFirst, organization, limit)
 	}
 	customer := [16]byte(after.CustomerID)
 	var others []provider.CustomerRecord
 	if r := after.Record; r != nil {
-		var err error
 		if others, err = read(ctx, s, scanCustomer, selectOthers, organization, customer, r.CreatedAt, [16]byte(r.ID), limit); err != nil || len(others) == limit {
 			return others, err
 		}

@@ -12,7 +12,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -79,7 +78,7 @@ type Store struct {
 	writes []*writes.Writer // see writerFor
 	locked queues           // of the writes that found a row locked
 	waits  chan struct{}    // holds one for each transaction that waits for a locked row
-	pages  chan struct{}    // holds one for each list or history that is being read
+	pages  chan struct{}    // holds one for each takePage whose end is to come
 }
 
 // Open connects to the database of a URL, postgres://…, and migrates its schema. If the URL has several hosts, Open uses the
@@ -187,19 +186,29 @@ func read[T any](ctx context.Context, s *Store, scan pgx.RowToFunc[T], query str
 	return all, err
 }
 
-var errManyPages = errors.New("postgres: too many lists and histories are being read")
-
-// readPage runs the queries of a list or a history, which see the state of one moment, in one round trip. It calls queue again for a
-// retry. It uses three of ten connections at most, so that the look-up of a key and the read of a record find one.
-func (s *Store) readPage(ctx context.Context, queue func(*pgx.Batch)) error {
-	limited, cancel := context.WithTimeout(ctx, acquireTimeout)
-	defer cancel()
+// takePage waits until the caller may read many rows, such as a list or a piece of an export, and calls end when it has read them. Such
+// reads use three of ten connections at most, so that the look-up of a key and the read of a record find one.
+func (s *Store) takePage(ctx context.Context) (end func(), _ error) {
 	select {
 	case s.pages <- struct{}{}:
-	case <-limited.Done():
-		return provider.Unavailable(time.Second, cmp.Or(ctx.Err(), errManyPages))
+		return func() { <-s.pages }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(acquireTimeout):
+		return nil, provider.Unavailable(time.Second, errManyPages)
 	}
-	defer func() { <-s.pages }()
+}
+
+var errManyPages = errors.New("postgres: too many lists are being read")
+
+// readPage runs the queries of a list or a history, which see the state of one moment, in one round trip. It calls queue again for a
+// retry.
+func (s *Store) readPage(ctx context.Context, queue func(*pgx.Batch)) error {
+	end, err := s.takePage(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	return s.attempts(ctx, func(ctx context.Context, c *pgx.Conn) error { return inSnapshot(ctx, c, queue) })
 }
 

@@ -73,6 +73,11 @@ func (s *Store) AddUsage(ctx context.Context, rows []usage.Row) error {
 
 // Usage implements [usage.Store].
 func (s *Store) Usage(ctx context.Context, organization int64, r usage.Resolution, since time.Time, f func(usage.Row)) error {
+	end, err := s.takePage(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	now, err := s.Now(ctx)
 	if err != nil {
 		return err

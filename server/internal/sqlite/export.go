@@ -23,7 +23,7 @@ var (
 
 // ListAll implements [provider.Store]: first the other records of the customer of the one before, then the next customers.
 func (s *Store) ListAll(ctx context.Context, organization int64, after *provider.CustomerRecord, limit int) (piece []provider.CustomerRecord, _ error) {
-	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
+	err := s.readPage(ctx, func(c *sqlite.Conn) (err error) {
 		customer := []byte{} // before all others
 		if after != nil {
 			customer = after.CustomerID[:]

@@ -4,9 +4,11 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/usage"
 )
 
 // While as many lists as may run at once do, others wait, but not forever. Reads of records and keys do not.
@@ -28,6 +30,12 @@ func TestPagesWait(t *testing.T) {
 	for name, read := range map[string]func(context.Context) error{
 		"a list":    func(ctx context.Context) error { _, err := s.List(ctx, list); return err },
 		"a history": func(ctx context.Context) error { _, err := s.History(ctx, 1, ids[0], ids[0], 0, 1); return err },
+		"an export": func(ctx context.Context) error { _, err := s.ListAll(ctx, 1, nil, 1); return err },
+		"activity": func(ctx context.Context) error {
+			_, err := s.Activity(ctx, provider.ActivityQuery{Limit: 1})
+			return err
+		},
+		"usage": func(ctx context.Context) error { return s.Usage(ctx, 1, usage.Hour, time.Now(), func(usage.Row) {}) },
 	} {
 		if err := read(gone); provider.CodeOf(err) != provider.CodeUnavailable {
 			t.Errorf("%s, after its caller left: %v", name, err)

@@ -43,7 +43,7 @@ type Store struct {
 	writes  *writes.Writer
 	readers *sqlitex.Pool
 	reading atomic.Int64  // connections of it that are in use, or waited for
-	pages   chan struct{} // holds one for each list or history that is being read
+	pages   chan struct{} // holds one for each readPage that runs
 	checks  *checkpointer
 
 	mu     sync.Mutex // held for the length of a transaction
@@ -132,13 +132,13 @@ func (s *Store) openWriter() error {
 
 const (
 	maxReaders = 10 // connections for reading
-	maxPages   = 2  // lists and histories that are read at once
+	maxPages   = 2  // lists, histories and pieces of an export that are read at once
 
-	// pageTimeout bounds how long a list or a history waits for others.
+	// pageTimeout bounds how long one of them waits for others.
 	pageTimeout = 5 * time.Second
 )
 
-var errManyPages = errors.New("sqlite: too many lists and histories are being read")
+var errManyPages = errors.New("sqlite: too many lists are being read")
 
 // openReaders opens every connection and reads with it, so that serving needs no further file descriptor.
 func openReaders(path string) (*sqlitex.Pool, error) {
@@ -309,8 +309,8 @@ func (s *Store) repairWriter() error {
 	return nil
 }
 
-// readPage is read for a list or a history, which may read many rows. Few run at once, so that the look-up of a key and the read of a
-// record always find a connection, and a processor.
+// readPage is read for what may read many rows, such as a list or a piece of an export. Few run at once, so that the look-up of a key
+// and the read of a record always find a connection, and a processor.
 func (s *Store) readPage(ctx context.Context, f func(*sqlite.Conn) error) error {
 	limited, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
