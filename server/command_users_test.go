@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -44,8 +46,18 @@ func TestUsers(t *testing.T) {
 	if !strings.Contains(link, "/dashboard/invitations/") {
 		t.Errorf("the link is %s", link)
 	}
-	if list, _ := command(0, "users list"); strings.Contains(list, "umbrella") || !strings.Contains(list, "ada@example.com\tusr_") || !strings.Contains(list, "\tinvited\tdeveloper of \"acme\"") {
+	list, _ := command(0, "users list")
+	if strings.Contains(list, "umbrella") || !strings.Contains(list, "ada@example.com\tusr_") || !strings.Contains(list, "\tinvited\tdeveloper of \"acme\"") {
 		t.Errorf("the list:\n%s", list)
+	}
+	id := regexp.MustCompile("usr_[a-z2-7]{16}").FindString(list)
+	trail := filepath.Join(t.TempDir(), "audit.log")
+	command(0, "history --key "+id+" --audit "+trail)
+	if lines, err := os.ReadFile(trail); err != nil || strings.Count(string(lines), `"key":"`+id+`"`) != 2 {
+		t.Errorf("the audit trail of what a user did, error %v:\n%s", err, lines)
+	}
+	if found, _ := command(0, "audit search "+trail+" --key "+id); strings.Count(found, "\n") != 2 {
+		t.Errorf("the search for who looked:\n%s", found)
 	}
 	command(0, "users role ada@example.com owner --organization acme")
 	command(0, "users disable ada@example.com")

@@ -219,8 +219,8 @@ func NewLink(ctx context.Context, store Store, id string) (token string, _ error
 	return token, nil
 }
 
-// Offer saves an invitation, and returns its token. Whether there is a user with that address does not matter and does not show.
-// Errors: ErrEmail.
+// Offer saves an invitation, and returns its token. It does the same whether or not a user has the address; whoever opens the link can
+// find that out, by what is said about a short password. Errors: ErrEmail.
 func Offer(ctx context.Context, store Store, i Invitation) (token string, _ Invitation, err error) {
 	if i.Email, err = normalize(i.Email); err != nil {
 		return "", i, err
@@ -281,10 +281,18 @@ func normalize(email string) (string, error) {
 func isUnsuitable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 
 // newID returns the ID of a new user. It is unlike a key's: both are in the history of records.
-func newID() string { return IDPrefix + strings.ToLower(rand.Text()[:16]) } // 80 bits
+func newID() string { return IDPrefix + strings.ToLower(rand.Text()[:idRandomLen]) } // 80 bits
 
 // IDPrefix is how the ID of every user begins.
 const IDPrefix = "usr_"
+
+const idRandomLen = 16
+
+// IsID reports whether a text has the form of an ID.
+func IsID(text string) bool {
+	digits, found := strings.CutPrefix(text, IDPrefix)
+	return found && len(digits) == idRandomLen && strings.Trim(digits, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
 
 // SortSessions puts sessions in the order of ListSessions.
 func SortSessions(sessions []Session) {

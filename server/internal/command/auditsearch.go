@@ -28,7 +28,7 @@ type searchAudit struct {
 	Files        []string   `arg:"" name:"file" placeholder:"FILE" help:"The files to search, in this order. They can be compressed by gzip."`
 	Record       *uuid.UUID `placeholder:"ID" help:"A provider. Lines about everything that an organization has match, too."`
 	Customer     *uuid.UUID `placeholder:"ID" help:"A customer."`
-	Key          string     `placeholder:"ID" help:"A key, key_…"`
+	Key          string     `placeholder:"ID" help:"A key, key_…, or a user of the dashboard, usr_…"`
 	Organization name       `placeholder:"NAME" help:"The organization that the lines are about."`
 	Since        date       `placeholder:"DATE" help:"The first day, such as 2026-05-01, in UTC."`
 	Until        date       `placeholder:"DATE" help:"The last day, in UTC."`

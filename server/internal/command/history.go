@@ -32,7 +32,7 @@ func (historyCommand) Help() string {
 
 type showHistory struct {
 	ID           *uuid.UUID `arg:"" optional:"" name:"provider-id" placeholder:"PROVIDER-ID" help:"The ID of a provider: its events are shown, the oldest first. Without it, the latest of those of all is the first."`
-	Key          string     `placeholder:"KEY-ID" help:"Only what was done with this key."`
+	Key          string     `placeholder:"KEY-ID" help:"Only what was done with this key, or by this user of the dashboard, usr_…"`
 	Customer     *uuid.UUID `placeholder:"CUSTOMER-ID" help:"Only what was done to providers that this customer has, or had when they were deleted."`
 	Organization name       `placeholder:"NAME" help:"Only what was done in this organization."`
 	Since        instant    `placeholder:"TIME" help:"Only from this time on, such as 2026-01-31 or 2026-01-31T19:00:00Z."`

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -283,9 +284,9 @@ func (r removeKey) Run(ctx context.Context, c *commands, io streams) error {
 	})
 }
 
-// loggableID returns the ID of a key, or nothing if it may be a key that was pasted in its place.
+// loggableID returns the ID of a key or a user, or nothing if it may be a key that was pasted in its place.
 func loggableID(id string) string {
-	if apikey.IsID(id) {
+	if apikey.IsID(id) || account.IsID(id) {
 		return id
 	}
 	return ""
