@@ -103,7 +103,11 @@ func (d *Dashboard) showLink(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.render(http.StatusOK, "link.html", "Choose a password", linkForm{u.Email, account.MinPassword, "", d.Demo})
+	title := "Choose a password"
+	if d.Demo {
+		title = "Welcome to the demo"
+	}
+	return r.render(http.StatusOK, "link.html", title, linkForm{u.Email, account.MinPassword, "", d.Demo})
 }
 
 var invalidLink = failure{Title: "This link does not work", Advice: "It was used, has expired, or is not complete. If you have a password, sign in with it; or ask for a new link."}

@@ -45,11 +45,14 @@ func label(name string) string {
 		switch {
 		case i == 0:
 			words.WriteRune(unicode.ToUpper(r))
-		case unicode.IsUpper(r):
+		case unicode.IsUpper(r), unicode.IsDigit(r):
 			words.WriteString(" " + string(unicode.ToLower(r)))
 		default:
 			words.WriteRune(r)
 		}
+	}
+	if text, isID := strings.CutSuffix(words.String(), " id"); isID {
+		return text + " ID"
 	}
 	return words.String()
 }

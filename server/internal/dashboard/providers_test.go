@@ -74,6 +74,15 @@ func TestEdit(t *testing.T) {
 		}
 	})
 
+	t.Run("labels are words", func(t *testing.T) {
+		form := v.get(page + "/edit").body
+		for _, want := range []string{"NPI", "Postal code", "Address 2"} {
+			if !strings.Contains(form, ">"+want+"<") {
+				t.Errorf("the form has no label %q:\n%s", want, form)
+			}
+		}
+	})
+
 	t.Run("the three states", func(t *testing.T) {
 		const hostile = `<script>alert("x")</script> & "quotes"`
 		got := edit(func(form url.Values) {
