@@ -106,8 +106,8 @@ func (c *checkpointer) checkpointOnce() {
 	if stuck || left >= littleLeft && inLog < longestLog {
 		return // callers would wait for the reader, or for the copy; next time less may be left
 	}
-	c.store.mu.Lock()
-	defer c.store.mu.Unlock()
+	c.store.turn.Lock()
+	defer c.store.turn.Unlock()
 	c.retry("FULL", lockTimeout)
 }
 
@@ -141,8 +141,8 @@ func (c *checkpointer) truncate() (cut bool, err error) {
 		if _, left, err = c.retry("PASSIVE", checkpointInterval); err != nil || left >= littleLeft {
 			return
 		}
-		c.store.mu.Lock()
-		defer c.store.mu.Unlock()
+		c.store.turn.Lock()
+		defer c.store.turn.Unlock()
 		busy := false
 		busy, _, _, err = c.checkpoint("TRUNCATE")
 		cut = !busy

@@ -66,9 +66,9 @@ func TestWriterDoesNotWaitForLongReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	checks.checkpointOnce()
-	s.mu.Lock()
+	s.turn.Lock()
 	checks.checkpointOnce() // does not return if it waits for the writer
-	s.mu.Unlock()
+	s.turn.Unlock()
 	if err := execute(reader, "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +131,8 @@ func TestLogIsBounded(t *testing.T) {
 // one returns the result of the writer's connection to a query of one value.
 func one[T any](t *testing.T, s *Store, query string, column func(*sqlite.Stmt, int) T) (value T) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	err := sqlitex.Execute(s.writer, query, &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
 		value = column(row, 0)
 		return nil

@@ -18,8 +18,8 @@ const (
 // letOthersWrite reports whether another process has written lately. Then it pauses for as long as that needs to notice that the
 // file is not locked.
 func (s *Store) letOthersWrite() (shared bool, _ error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	if err := s.repairWriter(); err != nil {
 		return false, toDomainError(err)
 	}

@@ -127,9 +127,9 @@ func TestPlans(t *testing.T) {
 	s, _ := filled(t, 100, Options{})
 	for _, analyzed := range []bool{false, true} {
 		if analyzed {
-			s.mu.Lock()
+			s.turn.Lock()
 			err := sqlitex.ExecuteTransient(s.writer, "ANALYZE", nil)
-			s.mu.Unlock()
+			s.turn.Unlock()
 			if err != nil {
 				t.Fatal(err)
 			}

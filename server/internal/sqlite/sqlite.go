@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +20,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// busyTimeout limits how long a write waits for the transaction of another process, such as an import.
+// busyTimeout limits how long a write waits for the transactions before it, here and of other processes, such as an import.
 const (
 	busyTimeout  = 5 * time.Second
 	lockInterval = time.Millisecond // between two attempts
@@ -46,7 +45,7 @@ type Store struct {
 	pages   chan struct{} // holds one for each readPage that runs
 	checks  *checkpointer
 
-	mu     sync.Mutex // held for the length of a transaction
+	turn   turn // held for the length of a transaction
 	writer *sqlite.Conn
 	broken bool // writer had an input or output error
 
@@ -66,7 +65,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	s := &Store{now: o.Now, path: path, pages: make(chan struct{}, maxPages)}
+	s := &Store{now: o.Now, path: path, pages: make(chan struct{}, maxPages), turn: make(turn, 1)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -224,8 +223,8 @@ func (s *Store) close() (err error) {
 	if s.checks != nil {
 		err = s.checks.close()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	if s.readers != nil {
 		err = errors.Join(err, s.readers.Close())
 	}
@@ -240,15 +239,15 @@ func (s *Store) close() (err error) {
 // write runs f in a transaction, one at a time, and returns when it is committed and on disk. If f fails, write rolls back and
 // returns f's error as a domain error. A caller that leaves before its turn changes nothing.
 func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := ctx.Err(); err != nil {
+	deadline := time.Now().Add(busyTimeout)
+	if err := s.turn.wait(ctx, deadline); err != nil {
 		return err
 	}
+	defer s.turn.Unlock()
 	if err := s.repairWriter(); err != nil {
 		return toDomainError(err)
 	}
-	if err := s.begin(); err != nil {
+	if err := s.begin(deadline); err != nil {
 		s.broken = sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr
 		return toDomainError(err)
 	}
@@ -275,13 +274,41 @@ func (s *Store) write(ctx context.Context, f func(*sqlite.Conn) error) (err erro
 
 // begin begins a transaction. It asks for the lock every millisecond while another process has it: SQLite itself would soon ask so
 // seldom that an import, which pauses between its transactions, always has the lock.
-func (s *Store) begin() error {
-	for deadline := time.Now().Add(busyTimeout); ; {
+func (s *Store) begin(deadline time.Time) error {
+	for {
 		s.writer.SetBusyTimeout(lockInterval)
 		err := execute(s.writer, "BEGIN IMMEDIATE")
 		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || time.Now().After(deadline) {
 			return err
 		}
+	}
+}
+
+// turn is a mutex whose lock can be waited for until a deadline.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
+
+var errManyWrites = errors.New("sqlite: the transactions before this one take too long")
+
+// wait locks t, unless its caller has left or leaves. The error is a domain error, or that of ctx.
+func (t turn) wait(ctx context.Context, deadline time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case t <- struct{}{}:
+		return nil
+	default:
+	}
+	limited, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-limited.Done():
+		return cmp.Or(ctx.Err(), error(provider.Unavailable(time.Second, errManyWrites)))
 	}
 }
 
