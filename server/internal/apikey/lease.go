@@ -321,7 +321,9 @@ func (s *lease) draw(now time.Time) Draw {
 	s.uses, s.since, s.asked = 0, now, false
 	d := Draw{KeyID: s.key, RateLimit: s.limit}
 	if s.held > target {
-		d.Owed, s.held = target-s.held, target
+		d.Owed = target - s.held
+		s.left += float64(s.held - target) // already now, so that no token is missing meanwhile
+		s.held = target
 	} else {
 		d.Owed, d.Wanted = max(0, -s.held), target-max(0, s.held)
 	}
