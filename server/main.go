@@ -12,7 +12,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -20,9 +19,6 @@ import (
 )
 
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // a tenth less of the processor for a request, for some tens of MiB
-	}
 	memlimit.Set(memlimit.WithProvider(memlimit.FromCgroup)) // unless GOMEMLIMIT is set; an error means that the container has no limit
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once

@@ -353,7 +353,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	debug.SetGCPercent(400) // as main does
+	debug.SetGCPercent(400) // as serve does
 	if _, err := document(); err != nil {
 		fmt.Fprintln(os.Stderr, err) // once, and not in each test
 		os.Exit(1)

@@ -5,6 +5,7 @@ package transfer
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 // maxLine is the length of the longest line, in bytes, without its end.
 const maxLine = validate.MaxBody
 
-// A transaction takes so many lines, or so many bytes of them if that is less.
+// Lines are parsed, and records stored in a transaction, by so many, or so many bytes of lines if that is less.
 const (
 	chunkLines = 2000
 	chunkBytes = 4 << 20
@@ -67,29 +68,52 @@ func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 // ID is derived from the values of the line, and changes nothing if that record exists: an import that was cut short is
 // completed by running it again. The result counts what is stored, also next to an error.
 //
-// Two transactions are in flight at once, so that a store that is a process of its own runs one while the next is
-// prepared. Lines about the same record are applied in their order.
+// Records are imported in about the order of their customers; see [byCustomer]. Two transactions are in flight at once, so that a store that
+// is a process of its own runs one while the next is prepared. Lines about the same record are applied in their order.
 func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, err error) {
-	var older, newer *pendingChunk
-	err = i.read(ctx, lines, func(c chunk) error {
-		i.report(c, &result)
-		if err := older.finish(&result); err != nil {
+	var (
+		order        byCustomer
+		older, newer *pendingChunk
+	)
+	storeNext := func() error {
+		if err := cmp.Or(older.finish(&result), ctx.Err()); err != nil {
 			return err
 		}
 		older, newer = newer, nil
-		if older.shares(c) {
+		records := order.next()
+		if older.shares(records) {
 			if err := older.finish(&result); err != nil {
 				return err
 			}
 		}
 		// Customers come first, and on their own: two transactions that create the same one wait for each other.
-		if _, err := i.Store.Import(ctx, i.Organization, nil, c.everyCustomer()); err != nil {
+		if _, err := i.Store.Import(ctx, i.Organization, nil, customersOf(records)); err != nil {
 			return err
 		}
-		result.Customers += len(c.customers)
-		newer = i.store(ctx, c)
+		newer = i.store(ctx, records)
+		return nil
+	}
+	err = i.read(ctx, lines, func(c chunk) error {
+		i.report(c, &result)
+		if len(c.customers) > 0 {
+			if _, err := i.Store.Import(ctx, i.Organization, nil, c.customers); err != nil {
+				return err
+			}
+			result.Customers += len(c.customers)
+		}
+		for _, record := range c.records {
+			order.add(record)
+		}
+		for order.isFull() {
+			if err := storeNext(); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
+	for err == nil && !order.isEmpty() {
+		err = storeNext()
+	}
 	for _, last := range []*pendingChunk{older, newer} {
 		if failed := last.finish(&result); err == nil {
 			err = failed
@@ -101,7 +125,7 @@ func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, 
 	return result, err
 }
 
-// pendingChunk is a chunk whose records are being stored.
+// pendingChunk are records that are being stored.
 type pendingChunk struct {
 	ids  map[uuid.UUID]bool
 	done chan stored // closed and empty once the outcome is counted
@@ -112,22 +136,22 @@ type stored struct {
 	err   error
 }
 
-func (i *Importer) store(ctx context.Context, c chunk) *pendingChunk {
-	s := &pendingChunk{ids: make(map[uuid.UUID]bool, len(c.records)), done: make(chan stored, 1)}
-	for _, record := range c.records {
+func (i *Importer) store(ctx context.Context, records []provider.Import) *pendingChunk {
+	s := &pendingChunk{ids: make(map[uuid.UUID]bool, len(records)), done: make(chan stored, 1)}
+	for _, record := range records {
 		s.ids[record.ID] = true
 	}
 	go func() {
-		count, err := i.Store.Import(ctx, i.Organization, c.records, nil)
+		count, err := i.Store.Import(ctx, i.Organization, records, nil)
 		s.done <- stored{count, err}
 		close(s.done)
 	}()
 	return s
 }
 
-// shares reports whether a chunk has one of the records.
-func (s *pendingChunk) shares(c chunk) bool {
-	return s != nil && slices.ContainsFunc(c.records, func(record provider.Import) bool { return s.ids[record.ID] })
+// shares reports whether it has one of the records.
+func (s *pendingChunk) shares(records []provider.Import) bool {
+	return s != nil && slices.ContainsFunc(records, func(record provider.Import) bool { return s.ids[record.ID] })
 }
 
 // finish waits until the records are stored, and counts them, once.
@@ -140,9 +164,9 @@ func (s *pendingChunk) finish(result *Result) error {
 	return outcome.err
 }
 
-// chunk is what a transaction takes, and the invalid lines among it.
+// chunk is what some lines hold.
 type chunk struct {
-	records   []provider.Import
+	records   []importedLine
 	customers []uuid.UUID // named alone
 	invalid   []invalidLine
 }
@@ -156,13 +180,11 @@ func (c *chunk) refuse(number int, reason string) {
 	c.invalid = append(c.invalid, invalidLine{number, reason})
 }
 
-// everyCustomer returns those named alone and those of the records.
-func (c *chunk) everyCustomer() []uuid.UUID {
-	all := slices.Clone(c.customers)
-	for _, record := range c.records {
-		all = append(all, *record.Patch.CustomerID)
+func customersOf(records []provider.Import) (customers []uuid.UUID) {
+	for _, record := range records {
+		customers = append(customers, *record.Patch.CustomerID)
 	}
-	return all
+	return customers
 }
 
 // report reports the invalid lines of a chunk, and counts them.
@@ -270,10 +292,14 @@ func (i *Importer) parseChunk(lines []line) (c chunk) {
 			c.refuse(line.number, reason(err))
 		case parsed.isCustomer():
 			c.customers = append(c.customers, *parsed.patch.CustomerID)
-		case parsed.id != nil:
-			c.records = append(c.records, provider.Import{ID: *parsed.id, Patch: parsed.patch})
 		default:
-			c.records = append(c.records, provider.Import{ID: deriveID(i.Organization, &parsed.patch), Patch: parsed.patch, KeepExisting: true})
+			record := provider.Import{Patch: parsed.patch, KeepExisting: parsed.id == nil}
+			if parsed.id != nil {
+				record.ID = *parsed.id
+			} else {
+				record.ID = deriveID(i.Organization, &parsed.patch)
+			}
+			c.records = append(c.records, importedLine{record, len(line.text)})
 		}
 	}
 	return c
