@@ -18,9 +18,10 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
+// TestStore runs what one store may do otherwise than two in turn; TestReplicas runs everything.
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Store {
 		return open(t, pgtest.New(t), postgres.Options{Now: now})
-	})
+	}, "Concurrency", "Cancel", "Model", "Close")
 }

@@ -9,6 +9,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,9 +35,9 @@ type Store interface {
 	Close() error
 }
 
-// Run runs the suite. Open returns a new, empty store that uses the clock; Run closes it. Whatever the tests have done, verification
-// finds nothing wrong.
-func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
+// Run runs the suite, or only some parts of it. Open returns a new, empty store that uses the clock; Run closes it. Whatever the tests
+// have done, verification finds nothing wrong.
+func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store, only ...string) {
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *suite)
@@ -71,6 +72,9 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"Model", testModel},
 		{"Close", testClose},
 	} {
+		if only != nil && !slices.Contains(only, part.name) {
+			continue
+		}
 		t.Run(part.name, func(t *testing.T) {
 			clock := NewClock(time.Date(2026, 6, 17, 19, 7, 23, 709_000_000, time.UTC))
 			s := &suite{Store: open(t, clock.Now), clock: clock}
