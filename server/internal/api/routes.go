@@ -62,20 +62,22 @@ const (
 	noPath    = "/%2f" // which no route has
 )
 
+// IsProbe reports whether a path is that of a probe.
+func IsProbe(path string) bool { return path == livePath || path == readyPath }
+
 // stripPrefix makes Echo route by what follows the prefix. The probes are without it.
 func (a *API) stripPrefix(next echo.HandlerFunc) echo.HandlerFunc {
 	if a.Prefix == "" {
 		return next
 	}
-	isProbe := func(path string) bool { return path == livePath || path == readyPath }
 	return func(c echo.Context) error {
 		url := c.Request().URL
-		if isProbe(url.Path) {
+		if IsProbe(url.Path) {
 			return next(c)
 		}
 		rest, found := strings.CutPrefix(url.Path, a.Prefix+"/")
 		url.Path = "/" + rest
-		if !found || isProbe(url.Path) {
+		if !found || IsProbe(url.Path) {
 			url.Path = noPath
 		}
 		return next(c)

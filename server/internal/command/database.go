@@ -115,7 +115,8 @@ type store interface {
 // storeOptions are those of a store that is opened.
 type storeOptions struct {
 	writes  writes.Options
-	waiting func(reason string) // called every few seconds while it cannot be opened yet; nil for a line on standard error
+	patient bool                // wait for PostgreSQL if it is away
+	waiting func(reason string) // called now and then while it cannot be opened yet; nil for a line on standard error
 }
 
 // withStore opens the store, calls f with it and closes it. The database must exist.
@@ -155,7 +156,7 @@ func (c *commands) openStore(ctx context.Context, o storeOptions, mustExist bool
 	}
 	var s store
 	if c.Database.isPostgres() {
-		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.writes, Waiting: o.waiting, Latest: c.latestURL()})
+		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.writes, Patient: o.patient, Waiting: o.waiting, Latest: c.latestURL()})
 	} else {
 		s, err = sqlite.Open(ctx, string(c.Database), sqlite.Options{Batch: o.writes, MustExist: mustExist})
 	}

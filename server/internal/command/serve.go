@@ -96,8 +96,12 @@ func (s serveCommand) Run(ctx context.Context, c *commands, io streams) (err err
 	err = endWithin(ctx, stopTimeout, func() error {
 		return c.withNewStore(ctx, v.storeOptions(), func(st store) error { return v.serve(ctx, st) })
 	})
-	if !v.started.Load() && ctx.Err() != nil { // stopped while it was starting
-		return nil
+	select {
+	case <-v.opened:
+	default:
+		if ctx.Err() != nil { // stopped while it was starting
+			return nil
+		}
 	}
 	return err
 }

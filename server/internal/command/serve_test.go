@@ -7,12 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/carecycle/provider-api/server/internal/metrics"
 )
 
 // TestStop stops a server. It waits only while connections are open, and not for ever.
@@ -168,3 +171,38 @@ func (p *pipes) Close() error {
 }
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix"} }
+
+// TestUntilOpened sends requests to a server that is starting: they wait for its store, but no more than a few seconds after the start.
+func TestUntilOpened(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, path string
+		opens      bool
+		status     int
+		took       time.Duration
+	}{
+		{"opens in time", "/v2/customers", true, http.StatusNoContent, time.Second},
+		{"does not open", "/v2/customers", false, http.StatusServiceUnavailable, startPatience},
+		{"probe", "/readyz", false, http.StatusServiceUnavailable, 0},
+		{"probe of the process", "/livez", false, http.StatusOK, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v := &service{log: slog.New(slog.DiscardHandler), recorder: metrics.New(), opened: make(chan struct{})}
+				v.handler = newSwitchable(v.untilOpened())
+				start, w := time.Now(), httptest.NewRecorder()
+				if test.opens {
+					time.AfterFunc(time.Second, func() {
+						v.handler.set(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+						close(v.opened)
+					})
+				}
+				v.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, test.path, nil))
+				if took := time.Since(start); w.Code != test.status || took != test.took {
+					t.Errorf("%d after %v, want %d after %v", w.Code, took, test.status, test.took)
+				}
+			})
+		})
+	}
+}

@@ -28,7 +28,7 @@ const (
 	maxShutdownDelay  = 20 * time.Second
 	requestsTimeout   = 24 * time.Second // after the signal, for the requests in flight
 	stopTimeout       = 28 * time.Second // after the signal, for everything but the log: Kubernetes and others kill after 30 seconds
-	startPatience     = 5 * time.Second  // how long callers that systemd's socket holds wait for the store
+	startPatience     = 5 * time.Second  // from the start, for requests that wait for the store
 )
 
 func listen(flag string, a address) (net.Listener, error) {
@@ -130,24 +130,18 @@ type servers struct {
 	admin    *endpoint // nil for none
 	callers  *connections
 	failed   chan error
-	opened   chan struct{} // closed when the store is open
 
-	startPatience time.Duration // how long the public listener waits for the store
 	shutdownDelay time.Duration
 }
 
 func newServers(log *slog.Logger, stopping *atomic.Bool, public endpoint) *servers {
-	s := &servers{log: log, leaving: stopping, stopping: stopping, public: public, callers: newConnections(), failed: make(chan error, 2), opened: make(chan struct{})}
+	s := &servers{log: log, leaving: stopping, stopping: stopping, public: public, callers: newConnections(), failed: make(chan error, 2)}
 	s.public.server.ConnState = s.callers.track
 	return s
 }
 
 func (s *servers) start() {
 	go func() {
-		select {
-		case <-s.opened:
-		case <-time.After(s.startPatience):
-		}
 		if s.public.server.TLSConfig != nil {
 			s.failed <- s.public.server.ServeTLS(s.public.listener, "", "")
 			return

@@ -40,8 +40,8 @@ type service struct {
 	handler           *switchable  // of the public listener
 	dashboard         *switchable  // of the admin listener
 	servers           *servers
-	leaving, stopping atomic.Bool // see servers
-	started           atomic.Bool // the store is open
+	leaving, stopping atomic.Bool   // see servers
+	opened            chan struct{} // closed when the API is served
 }
 
 // openTrail opens the audit trail, if there is to be one. A file that cannot be opened is an error whatever --audit-failure says.
@@ -80,13 +80,11 @@ func (v *service) closeListeners() {
 
 // start serves what can be served without the store.
 func (v *service) start() error {
-	v.handler = newSwitchable(api.Starting(api.Config{Log: v.log, LogSuccess: v.AccessLog.sampler(), Metrics: v.recorder, Proxies: v.proxies()}))
+	v.opened = make(chan struct{})
+	v.handler = newSwitchable(v.untilOpened())
 	v.dashboard = newSwitchable(http.NotFoundHandler())
 	v.servers = newServers(v.log, &v.stopping, endpoint{v.public, httpServer(closeWhen(&v.stopping, v.handler), v.log)})
 	v.servers.leaving, v.servers.shutdownDelay = &v.leaving, v.ShutdownDelay
-	if v.Addr == fromSystemd {
-		v.servers.startPatience = startPatience
-	}
 	if v.TLSCert != "" {
 		certificate, err := newCertificate(v.TLSCert, v.TLSKey, v.log)
 		if err != nil {
@@ -101,12 +99,33 @@ func (v *service) start() error {
 	return nil
 }
 
+// untilOpened returns the handler of the public listener until the API is served. Probes get a response at once. Other requests wait, as a
+// proxy sends them as soon as the server listens, but not for long.
+func (v *service) untilOpened() http.Handler {
+	starting := api.Starting(api.Config{Log: v.log, LogSuccess: v.AccessLog.sampler(), Metrics: v.recorder, Proxies: v.proxies()})
+	impatient := make(chan struct{})
+	time.AfterFunc(startPatience, func() { close(impatient) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !api.IsProbe(r.URL.Path) {
+			select {
+			case <-v.opened:
+				v.handler.ServeHTTP(w, r)
+				return
+			case <-impatient:
+			case <-r.Context().Done():
+			}
+		}
+		starting.ServeHTTP(w, r)
+	})
+}
+
 func (v *service) storeOptions() storeOptions {
 	return storeOptions{
 		writes: writes.Options{
 			Transaction: v.recorder.Transaction,
 			Panicked:    func(trace string) { v.log.Error("a transaction panicked", "trace", trace) },
 		},
+		patient: true,
 		waiting: func(reason string) {
 			v.log.Warn("waiting for the database", "reason", reason, "address", v.public.Addr().String())
 		},
@@ -139,8 +158,7 @@ func (v *service) serve(ctx context.Context, st store) error {
 		return err
 	}
 	v.show(ready, pages)
-	close(v.servers.opened)
-	v.started.Store(true)
+	close(v.opened)
 	v.log.Info("listening", v.attributes(st)...)
 	notifySystemd(daemon.SdNotifyReady, v.log)
 	return v.servers.serveUntilDone(ctx)

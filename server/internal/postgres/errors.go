@@ -36,7 +36,11 @@ const (
 	insufficientPrivilege sqlState = "42501"
 	undefinedTable        sqlState = "42P01"
 	lockNotAvailable      sqlState = "55P03"
+	tooManyConnections    sqlState = "53300"
 	queryCanceled         sqlState = "57014"
+	adminShutdown         sqlState = "57P01"
+	crashShutdown         sqlState = "57P02"
+	cannotConnectNow      sqlState = "57P03"
 )
 
 // conditions says what a code, or the class of a code, means for the operator.
@@ -58,7 +62,7 @@ var conditions = map[string]string{
 	"42P05":                       "a prepared statement is another session's; a pooler in front of the server must pool sessions, not transactions",
 	"53":                          "the server has run out of a resource",
 	"53100":                       "the server's disk is full",
-	"53300":                       "the server has no connection left",
+	string(tooManyConnections):    "the server has no connection left",
 	string(lockNotAvailable):      "another session holds a lock; see pg_stat_activity",
 	"57":                          "the server is starting, stopping or shedding work",
 	string(queryCanceled):         "a statement took too long",
@@ -201,6 +205,22 @@ func explain(err error) error {
 		return fmt.Errorf("no server can be reached there; start it, or fix host, port and sslmode: %w", cause)
 	}
 	return err
+}
+
+// isAway reports whether an error at the start will pass by itself: no server can be reached, it is starting or stopping, it has no
+// connection left, or none of several is the primary yet.
+func isAway(err error, c *pgx.ConnConfig) bool {
+	cause := causeOf(err)
+	code, answered := cause.(sqlState)
+	switch {
+	case errors.Is(err, pgconn.ErrReadOnlyConnection):
+		return len(hosts(c)) > 1
+	case answered:
+		return slices.Contains([]sqlState{adminShutdown, crashShutdown, cannotConnectNow, tooManyConnections}, code) || code.class() == "08"
+	case cause == errCertificate, errors.As(err, new(startError)):
+		return false
+	}
+	return cause == errEnded || errors.As(err, new(*pgconn.ConnectError))
 }
 
 // databaseName names the database of a configuration.

@@ -30,6 +30,7 @@ import (
 const (
 	connectTimeout   = 2 * time.Second  // to a host; the URL's connect_timeout replaces it
 	openTimeout      = 10 * time.Second // for the first responses
+	reconnectPause   = time.Second      // between attempts to reach a server that is away
 	acquireTimeout   = 5 * time.Second  // for a connection, a new one or one that becomes free
 	lockTimeout      = 4 * time.Second  // for a row that another transaction holds
 	lockTurn         = lockTimeout / 16 // of it, until other waiting transactions get their turn
@@ -58,7 +59,10 @@ type Options struct {
 	// Latest, if not nil, returns the URL as it is now: each new connection has its user and password.
 	Latest func() (dsn string, err error)
 
-	// Waiting, if not nil, is called every few seconds while Open waits, with what it waits for.
+	// Patient makes Open wait, until its context is done, for a server that is away. Otherwise that is an error.
+	Patient bool
+
+	// Waiting, if not nil, is called now and then while Open waits, with what it waits for.
 	Waiting func(reason string)
 }
 
@@ -91,7 +95,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	s := &Store{now: o.Now, batch: o.Batch, waits: make(chan struct{}, maxWaits)}
-	if err := s.connect(ctx, config, o.Waiting); err != nil {
+	if err := s.connect(ctx, config, o); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", databaseName(config.ConnConfig), explain(err))
 	}
 	if o.InFlight <= 0 {
@@ -104,10 +108,28 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 }
 
 // connect opens the pool, once the database can be used.
-func (s *Store) connect(ctx context.Context, config *pgxpool.Config, report func(reason string)) error {
-	waiting := newWaiting(report)
+func (s *Store) connect(ctx context.Context, config *pgxpool.Config, o Options) error {
+	waiting := newWaiting(o.Waiting)
 	defer waiting.end()
-	waiting.set("the database to respond")
+	waiting.set(toRespond)
+	for {
+		err := s.connectNow(ctx, config, waiting)
+		if err == nil || !o.Patient || !isAway(err, config.ConnConfig) {
+			return err
+		}
+		waiting.set(fmt.Sprintf("%s (%v)", toRespond, causeOf(err)))
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(reconnectPause):
+		}
+	}
+}
+
+const toRespond = "the database to respond"
+
+// connectNow opens the pool if the database is there.
+func (s *Store) connectNow(ctx context.Context, config *pgxpool.Config, waiting *waiting) error {
 	if err := checkDatabase(ctx, config.ConnConfig); err != nil {
 		return err
 	}
@@ -115,7 +137,7 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config, report func
 	if err != nil {
 		return err
 	}
-	waiting.set("the database to respond")
+	waiting.set(toRespond)
 	config.ConnConfig.Tracer = failures{}
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return configureSession(ctx, c, tables) }
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {

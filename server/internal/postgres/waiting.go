@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// waiting reports every few seconds what a process waits for.
+// waiting reports what a process waits for: soon, and then less and less often.
 type waiting struct {
 	report  func(reason string)
 	reason  atomic.Pointer[string]
@@ -14,7 +14,10 @@ type waiting struct {
 	running sync.WaitGroup
 }
 
-const waitingInterval = 2 * time.Second
+const (
+	waitingInterval    = 2 * time.Second // until the first report; it doubles with each
+	maxWaitingInterval = time.Minute
+)
 
 // newWaiting returns a waiting that calls report, which may be nil, until end is called.
 func newWaiting(report func(reason string)) *waiting {
@@ -26,11 +29,9 @@ func newWaiting(report func(reason string)) *waiting {
 }
 
 func (w *waiting) run() {
-	ticker := time.NewTicker(waitingInterval)
-	defer ticker.Stop()
-	for {
+	for interval := waitingInterval; ; interval = min(2*interval, maxWaitingInterval) {
 		select {
-		case <-ticker.C:
+		case <-time.After(interval):
 			w.report(*w.reason.Load())
 		case <-w.done:
 			return

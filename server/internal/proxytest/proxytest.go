@@ -4,6 +4,7 @@ package proxytest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,6 +23,15 @@ import (
 // host go through it.
 func Nginx(t testing.TB, upstream, directives string) *http.Client {
 	t.Helper()
+	return NginxWith(t, func(_, address string) string {
+		return fmt.Sprintf("server { listen %s; location / { proxy_pass %s; proxy_http_version 1.1; %s } }", address, upstream, directives)
+	})
+}
+
+// NginxWith starts nginx with the servers that configure returns for an address to listen at, and returns a client whose requests to
+// any host go through it, whatever its certificate. nginx can read what configure writes to the directory.
+func NginxWith(t testing.TB, configure func(directory, address string) (servers string)) *http.Client {
+	t.Helper()
 	program := find(t, "nginx", "nginx-light")
 	directory := newDirectory(t)
 	socket := filepath.Join(directory, "http")
@@ -37,19 +47,15 @@ func Nginx(t testing.TB, upstream, directives string) *http.Client {
 			fastcgi_temp_path fastcgi;
 			uwsgi_temp_path uwsgi;
 			scgi_temp_path scgi;
-			server {
-				listen unix:%s;
-				location / {
-					proxy_pass %s;
-					proxy_http_version 1.1;
-					%s
-				}
-			}
-		}`, socket, upstream, directives))
+			%s
+		}`, configure(directory, "unix:"+socket)))
 	run(t, program, socket, "-p", directory, "-c", "nginx.conf", "-e", "stderr")
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
