@@ -110,11 +110,16 @@ var privileges = []struct{ table, privileges string }{
 	{"api_keys", "SELECT, INSERT, UPDATE"},
 	{"customers", "SELECT, INSERT, UPDATE"},
 	{"idempotency_keys", "SELECT, INSERT, UPDATE, DELETE"}, // UPDATE to lock rows
+	{"invitations", "SELECT, INSERT, UPDATE, DELETE"},
+	{"memberships", "SELECT, INSERT, UPDATE, DELETE"},
 	{"organizations", "SELECT, INSERT"},
 	{"provider_events", "SELECT, INSERT"},
 	{"providers", "SELECT, INSERT, UPDATE"},
 	{"purged_customers", "SELECT, DELETE"}, // an import opens them
 	{"rate_buckets", "SELECT, INSERT, UPDATE"},
+	{"sessions", "SELECT, INSERT, UPDATE, DELETE"},
+	{"usage", "SELECT, INSERT, UPDATE, DELETE"},
+	{"users", "SELECT, INSERT, UPDATE"},
 	{"write_probes", "SELECT, INSERT, UPDATE"},
 	{schema.VersionTable, "SELECT"},
 }

@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/google/uuid"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -147,11 +149,32 @@ func TestTwoRoles(t *testing.T) {
 			_, updated := org.update(text("a"))
 			_, deleted := org.Write(t.Context(), w)
 			_, key, keyErr := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, 0)
-			if err := errors.Join(created, once, updated, deleted, keyErr, org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}), org.RevokeKey(t.Context(), key.ID, 0), org.Ping(t.Context())); err != nil {
+			if err := errors.Join(created, once, updated, deleted, keyErr, useDashboard(t.Context(), org), org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}), org.RevokeKey(t.Context(), key.ID, 0), org.Ping(t.Context())); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// useDashboard does what a user of the dashboard can do to each of its tables.
+func useDashboard(ctx context.Context, org *fixture) error {
+	role := account.Membership{Organization: org.organization, Role: account.Owner}
+	token, u, err := account.Invite(ctx, org, account.User{Email: "ada@example.com", Memberships: []account.Membership{role}})
+	if err != nil {
+		return err
+	}
+	_, link := org.UseLink(ctx, account.HashOf(token), "hash")
+	invitation := account.HashOf("invitation")
+	session := account.Session{Key: "key", UserID: u.ID, Data: []byte("data"), ExpiresAt: time.Now().Add(time.Hour)}
+	row := usage.Row{Organization: org.organization, At: time.Now().Truncate(time.Minute), Key: "key_x", Operation: "operation", Counts: usage.Counts{Requests: 1}}
+	_, removed := org.RemoveUsage(ctx, usage.Resolutions()[0], time.Now().Add(time.Hour), 10)
+	return errors.Join(link,
+		org.SetRole(ctx, u.ID, org.organization, account.Viewer), org.SetRole(ctx, u.ID, org.organization, ""),
+		org.SaveInvitation(ctx, invitation, account.Invitation{Organization: org.organization, Email: "bob@example.com", Role: account.Viewer}, time.Hour),
+		org.AcceptInvitation(ctx, invitation, account.User{ID: "usr_bob", Email: "bob@example.com"}),
+		org.RemoveInvitation(ctx, org.organization, "eve@example.com"),
+		org.CreateSession(ctx, session), org.UpdateSession(ctx, session), org.RemoveSession(ctx, u.ID, session.Key),
+		org.AddUsage(ctx, []usage.Row{row}), org.AddUsage(ctx, []usage.Row{row}), removed)
 }
 
 // documented returns the text of the documentation for operators between start and the end of its block.
