@@ -203,6 +203,10 @@ func TestAuditCommands(t *testing.T) {
 	check(got, acme("history show", "done", line{"records": []any{id}}))
 	_, got = audited(1, "purge", id, "--reason", "erasure")
 	check(got, acme("purge provider", "failed", line{"records": []any{id}, "reason": "erasure"}))
+	_, got = audited(0, "purge", "customer", exampleID, "--organization", "acme", "--reason", "erasure", "--dry-run")
+	check(got, acme("purge customer --dry-run", "done", line{"everything": true, "customer": exampleID, "reason": "erasure"}))
+	_, got = audited(0, "migrate", "--status")
+	check(got, line{"operation": "migrate --status", "outcome": "done"})
 	_, got = audited(0, "backup", database+".backup")
 	check(got, line{"operation": "backup", "outcome": "done", "everything": true, "file": database + ".backup"})
 
@@ -228,6 +232,7 @@ func TestAuditSearch(t *testing.T) {
 	for _, l := range []string{
 		`{"time":"2026-04-30T23:59:59.999Z","key":"key_april","organizationName":"acme","operation":"getCustomerProvider","records":["` + id + `"],"status":200}`,
 		`{"time":"2026-05-01T00:00:00.000Z","key":"key_may","organizationName":"acme","operation":"listCustomerProviders","customer":"` + other + `","records":["` + other + `","` + id + `"],"status":200}`,
+		`{"time":"2026-05-07T00:00:00.000Z","operator":"purger","organizationName":"acme","operation":"purge customer","customer":"` + other + `","everything":true}`,
 		`{"time":"2026-05-07T00:00:00.000Z","key":"key_else","organizationName":"acme","operation":"getCustomerProvider","records":["` + other + `"],"status":200}`,
 	} {
 		fmt.Fprintln(zip, l)
@@ -244,16 +249,21 @@ func TestAuditSearch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for flags, want := range map[string]string{
-		"--record " + id + " --since 2026-05-01 --until 2026-05-31 --organization acme": "key_may root root",
-		"--record " + id:                  "key_april key_may root root root key_june",
-		"--customer " + other + " --json": "key_may root root root",
-		"--key key_else":                  "key_else",
-		"--organization umbrella":         "root root",
+		"--record " + id + " --since 2026-05-01 --until 2026-05-31 --organization acme": "key_may purger root root",
+		"--record " + id:                                  "key_april key_may purger root root root key_june",
+		"--customer " + other + " --json":                 "key_may purger root root root",
+		"--key key_else":                                  "key_else",
+		"--organization umbrella":                         "root root",
+		"--customer " + id:                                "root root root",
+		"--since 2026-05-31T00:00:00Z --until 2999-12-31": "root root root key_june",
 	} {
 		args := append([]string{"audit", "search", old, current}, strings.Fields(flags)...)
 		stdout, stderr, code := run("", args...)
 		var who []string
 		for l := range strings.Lines(stdout) {
+			if strings.HasPrefix(l, "TIME\t") {
+				continue
+			}
 			if strings.Contains(flags, "--json") {
 				var e struct{ Key, Operator string }
 				if err := json.Unmarshal([]byte(l), &e); err != nil {
@@ -264,14 +274,15 @@ func TestAuditSearch(t *testing.T) {
 			}
 			who = append(who, strings.Split(l, "\t")[1])
 		}
-		if got := strings.Join(who, " "); got != want || code != 0 {
+		searched := fmt.Sprintf("found %d of 8 lines in 2 files, from 2026-04-30T23:59:59.999Z to 2026-06-01T00:00:00.000Z\n", len(who))
+		if got := strings.Join(who, " "); got != want || code != 0 || stderr != searched {
 			t.Errorf("%s: %s, want %s; exit code %d %s", flags, got, want, code, stderr)
 		}
 	}
 	if err := os.WriteFile(current, []byte(lines+`{"time":"2026-06-0`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if stdout, stderr, code := run("", "audit", "search", current); code != 1 || !strings.Contains(stderr, "1 line cannot be read") || strings.Count(stdout, "\n") != 4 {
+	if stdout, stderr, code := run("", "audit", "search", current); code != 1 || !strings.Contains(stderr, "1 line cannot be read") || strings.Count(stdout, "\n") != 5 {
 		t.Errorf("an incomplete line: exit code %d, %s", code, stderr)
 	}
 }

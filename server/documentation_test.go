@@ -42,11 +42,7 @@ func TestExitCodes(t *testing.T) {
 		}
 		got[tt.code] = true
 	}
-	text, err := os.ReadFile("../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := regexp.MustCompile(`(?m)^\| (\d+) \| `).FindAllStringSubmatch(string(text), -1)
+	rows := regexp.MustCompile(`(?m)^\| (\d+) \| `).FindAllStringSubmatch(documentation(t), -1)
 	for _, row := range rows {
 		if code, _ := strconv.Atoi(row[1]); !got[code] {
 			t.Errorf("docs/operations.md lists the exit code %d, which is not tested", code)
@@ -66,4 +62,14 @@ func TestExampleImport(t *testing.T) {
 			t.Errorf("exit code %d, %q, want %q", code, stderr, want)
 		}
 	}
+}
+
+// documentation returns the documentation for operators.
+func documentation(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

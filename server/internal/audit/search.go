@@ -26,7 +26,7 @@ type Filter struct {
 func (f *Filter) Matches(e *Entry) bool {
 	everywhere := e.Everything && e.OrganizationName == ""
 	return (f.Record == nil || e.Everything || slices.Contains(e.Records, *f.Record)) &&
-		(f.Customer == nil || e.Everything || e.Customer != nil && *e.Customer == *f.Customer) &&
+		(f.Customer == nil || e.Everything && e.Customer == nil || e.Customer != nil && *e.Customer == *f.Customer) &&
 		(f.Key == "" || e.Key == f.Key || e.NewKey == f.Key) &&
 		(f.Organization == "" || everywhere || e.OrganizationName == f.Organization) &&
 		(f.Since.IsZero() || e.Time >= f.Since.UTC().Format(wire.TimeFormat)) &&

@@ -81,7 +81,7 @@ func (c *commands) run(ctx context.Context, command *kong.Context) error {
 	}
 	defer trail.Close() // its errors are reported below
 	c.entry = audited.auditEntry()
-	c.entry.Operation, c.entry.Operator, c.entry.Request = commandWords(selected), operator(), uuid.Must(uuid.NewV7()).String()
+	c.entry.Operation, c.entry.Operator, c.entry.Request = commandWords(selected)+harmless(selected), operator(), uuid.Must(uuid.NewV7()).String()
 	c.entry.Outcome = audit.Started
 	if err := trail.RecordDurably(ctx, c.entry); err != nil {
 		return fmt.Errorf("nothing was done, as the audit trail cannot be written: %w", err)
@@ -100,6 +100,16 @@ func (c *commands) run(ctx context.Context, command *kong.Context) error {
 // commandWords returns the words of a command, such as keys create.
 func commandWords(node *kong.Node) string {
 	return strings.TrimPrefix(node.FullPath(), program+" ")
+}
+
+// harmless returns the flag, if there is one, with which a command that changes something changes nothing.
+func harmless(node *kong.Node) string {
+	for _, flag := range node.Flags {
+		if flag.Name == "dry-run" && flag.Target.Bool() || flag.Name == "status" && flag.Target.Bool() {
+			return " --" + flag.Name
+		}
+	}
+	return ""
 }
 
 // operator returns the user who runs the program and, with sudo, who that is.

@@ -30,29 +30,39 @@ type searchAudit struct {
 	Customer     *uuid.UUID `placeholder:"ID" help:"A customer."`
 	Key          string     `placeholder:"ID" help:"A key, key_…, or a user of the dashboard, usr_…"`
 	Organization name       `placeholder:"NAME" help:"The organization that the lines are about."`
-	Since        date       `placeholder:"DATE" help:"The first day, such as 2026-05-01, in UTC."`
-	Until        date       `placeholder:"DATE" help:"The last day, in UTC."`
+	Since        instant    `placeholder:"TIME" help:"The first day, such as 2026-05-01, UTC, or a time, such as 2026-05-01T19:00:00Z."`
+	Until        end        `placeholder:"TIME" help:"The last day, UTC, or a time."`
 	JSON         bool       `help:"Print the lines as they are."`
 }
 
 // Help implements [kong.HelpProvider].
 func (searchAudit) Help() string {
-	return exampleHelp("audit search audit.log.2.gz audit.log.1 audit.log --record 3c90c3cc-0d44-4b50-8888-8dd25736052a --since 2026-05-01")
+	return exampleHelp("audit search audit.log-* audit.log --record 3c90c3cc-0d44-4b50-8888-8dd25736052a --since 2026-05-01")
 }
 
-// Run prints a line for each that matches, its fields separated by tabs.
+// Run prints a line for each that matches, its fields separated by tabs. Then it says what was searched, as the time of a search can be one
+// that the files do not have.
 func (a searchAudit) Run(ctx context.Context, _ *commands, std streams) error {
 	out, damaged := bufio.NewWriter(std.out), 0
-	filter := a.filter()
+	filter, searched, found := a.filter(), 0, 0
+	var first, last string // times
+	if !a.JSON {
+		fmt.Fprintln(out, "TIME\tWHO\tORGANIZATION\tOPERATION\tCUSTOMER\tRECORDS\tOUTCOME\tCLIENT\tREQUEST\tREASON")
+	}
 	for _, path := range a.Files {
 		file, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("search the audit trail: %w", err)
 		}
 		n, err := audit.Read(file, func(line []byte, e *audit.Entry) error {
+			if searched++; first == "" || e.Time < first {
+				first = e.Time
+			}
+			last = max(last, e.Time)
 			if !filter.Matches(e) {
 				return ctx.Err()
 			}
+			found++
 			text := string(escapeForTerminal(line))
 			if !a.JSON {
 				text = formatEntry(e)
@@ -72,15 +82,14 @@ func (a searchAudit) Run(ctx context.Context, _ *commands, std streams) error {
 	if damaged > 0 {
 		return fmt.Errorf("search the audit trail: %s cannot be read, and may be among those that you look for", count(damaged, "line"))
 	}
-	return nil
+	_, err := fmt.Fprintf(std.err, "found %d of %s in %s, from %s to %s\n", found, count(searched, "line"), count(len(a.Files), "file"), cmp.Or(first, "-"), cmp.Or(last, "-"))
+	return err
 }
 
 func (a searchAudit) filter() audit.Filter {
-	f := audit.Filter{Record: a.Record, Customer: a.Customer, Key: a.Key, Organization: string(a.Organization), Since: time.Time(a.Since)}
-	if until := time.Time(a.Until); !until.IsZero() {
-		f.Until = until.AddDate(0, 0, 1)
+	return audit.Filter{
+		Record: a.Record, Customer: a.Customer, Key: a.Key, Organization: string(a.Organization), Since: time.Time(a.Since), Until: time.Time(a.Until),
 	}
-	return f
 }
 
 // formatEntry returns the time of an entry, who it was, in which organization, what they did, to what, how it ended, and from where.
@@ -98,9 +107,17 @@ func formatEntry(e *audit.Entry) string {
 	if e.Status != 0 {
 		outcome = strings.TrimSpace(strconv.Itoa(e.Status) + " " + e.Code)
 	}
-	fields := []string{e.Time, cmp.Or(e.Operator, e.Key), strconv.Quote(e.OrganizationName), e.Operation, customer, records, outcome, e.Client, e.Request, strconv.Quote(e.Reason)}
+	fields := []string{e.Time, cmp.Or(e.Operator, e.Key), quote(e.OrganizationName), e.Operation, customer, records, outcome, e.Client, e.Request, quote(e.Reason)}
 	for i, field := range fields {
 		fields[i] = cmp.Or(string(escapeForTerminal([]byte(field))), "-")
 	}
 	return strings.Join(fields, "\t")
+}
+
+// quote quotes a text that is not empty.
+func quote(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strconv.Quote(text)
 }
