@@ -154,12 +154,18 @@ func TestTracesOff(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.url)
 	t.Setenv("OTEL_TRACES_EXPORTER", "none")
 	a := newServer(t).account("acme")
-	a.send(request{Path: a.newRecord().path(), Body: `{}`})
+	const caller = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for _, parent := range []string{"", "00-" + caller + "-00f067aa0ba902b7-01", "00-" + canary + "-00f067aa0ba902b7-01"} {
+		a.send(request{Path: a.newRecord().path(), Body: `{}`, Header: http.Header{"Traceparent": {parent}}})
+	}
 	a.stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.requests != 0 || strings.Contains(a.log.String(), "trace_id") {
+	if c.requests != 0 {
 		t.Errorf("%d requests were sent to the collector", c.requests)
+	}
+	if log := a.log.String(); strings.Count(log, `"trace_id":"`) != 1 || !strings.Contains(log, `"trace_id":"`+caller+`"`) || strings.Contains(log, canary) {
+		t.Errorf("want one line with the trace of its caller, and no other, in\n%s", log)
 	}
 	for name, value := range map[string]string{"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"} {
 		t.Setenv("OTEL_TRACES_EXPORTER", "otlp")

@@ -114,7 +114,7 @@ func (a *API) newMux() *http.ServeMux {
 // route gives the request an ID, and calls the handler of its path.
 func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get("X-Request-Id")
-	if len(id) != 36 || uuid.Validate(id) != nil {
+	if (len(id) != 36 && len(id) != 32) || uuid.Validate(id) != nil {
 		id = uuid.Must(uuid.NewV7()).String()
 	}
 	w.Header().Set("X-Request-Id", id)

@@ -70,8 +70,8 @@ func (a *API) logRequest(c echo.Context, method string, status int, took time.Du
 	if info.key != nil {
 		attributes = append(attributes, slog.String("key", info.key.ID), slog.Int64("organization", info.key.Organization))
 	}
-	if info.span != nil && info.span.SpanContext().IsSampled() {
-		attributes = append(attributes, slog.String("trace_id", info.span.SpanContext().TraceID().String()))
+	if id := traceID(c.Request(), info); id.IsValid() {
+		attributes = append(attributes, slog.String("trace_id", id.String()))
 	}
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/validate"
@@ -29,13 +28,13 @@ type requestInfoKey struct{}
 // infoOf returns the requestInfo of a request that went through assignRequestID.
 func infoOf(ctx context.Context) *requestInfo { return ctx.Value(requestInfoKey{}).(*requestInfo) }
 
-// assignRequestID gives the request an ID and sets the headers that every response has. It keeps the ID that a client sends
-// if it is a UUID, which holds no words.
+// assignRequestID gives the request an ID and sets the headers that every response has. It keeps the ID that a client or a proxy sends
+// if that is a UUID or, as from nginx, its digits alone: it holds no words.
 func (a *API) assignRequestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		request, header := c.Request(), c.Response().Header()
 		id := request.Header.Get("X-Request-Id")
-		if parsed, err := uuid.Parse(id); err != nil || parsed.String() != strings.ToLower(id) {
+		if (len(id) != 36 && len(id) != 32) || uuid.Validate(id) != nil {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		header.Set("X-Request-Id", id)

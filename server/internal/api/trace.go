@@ -24,8 +24,7 @@ func (a *API) traceRequest(route string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {
 			method, info := metrics.Method(c.Request().Method), infoOf(c.Request().Context())
-			caller := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": c.Request().Header.Get("traceparent")})
-			_, info.span = a.Tracer.Start(caller, method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
+			_, info.span = a.Tracer.Start(callerOf(c.Request()), method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
 				trace.WithAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route)))
 			status := http.StatusInternalServerError // after a panic
 			defer func() {
@@ -42,6 +41,23 @@ func (a *API) traceRequest(route string) echo.MiddlewareFunc {
 			return err
 		}
 	}
+}
+
+// callerOf returns a context with the span that has sent a request, if it names one.
+func callerOf(r *http.Request) context.Context {
+	return propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": r.Header.Get("traceparent")})
+}
+
+// traceID returns the trace of a request, which is not valid if there is none: the caller's, and if this server traces requests the one that
+// is recorded.
+func traceID(r *http.Request, info *requestInfo) (id trace.TraceID) {
+	switch {
+	case info.span == nil && r.Header.Get("traceparent") != "":
+		return trace.SpanContextFromContext(callerOf(r)).TraceID()
+	case info.span != nil && info.span.SpanContext().IsSampled():
+		return info.span.SpanContext().TraceID()
+	}
+	return id
 }
 
 // span is a part of a request; the zero value is that of a request without a span.
