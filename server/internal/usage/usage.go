@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -104,6 +105,8 @@ type Recorder struct {
 	mu     sync.Mutex
 	counts map[place]*Counts
 
+	failing atomic.Bool // the log has said why the store cannot be used
+
 	stop, stopped chan struct{}
 }
 
@@ -183,8 +186,8 @@ func (r *Recorder) Flush() {
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		err := r.store.AddUsage(ctx, some)
 		cancel()
+		r.report("the use of keys is not recorded yet", err)
 		if err != nil {
-			r.log.Warn("the use of keys is not recorded yet", "error", err)
 			r.putBack(counts)
 			return
 		}
@@ -216,11 +219,20 @@ func (r *Recorder) removeOld() {
 			var err error
 			removed, err = r.store.RemoveUsage(ctx, resolution, before, removePiece)
 			cancel()
+			r.report("old counts of the use of keys are not removed yet", err)
 			if err != nil {
-				r.log.Warn("old counts of the use of keys are not removed yet", "error", err)
 				return
 			}
 		}
+	}
+}
+
+// report logs the first of several errors in a row: while the database is away, the log says so elsewhere.
+func (r *Recorder) report(message string, err error) {
+	if err == nil {
+		r.failing.Store(false)
+	} else if !r.failing.Swap(true) {
+		r.log.Warn(message, "error", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,8 +44,9 @@ func (s *store) Usage(context.Context, int64, usage.Resolution, time.Time, func(
 func TestRecorder(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 6, 17, 19, 7, 23, 0, time.UTC)
-	s := &store{fails: 1}
-	r := usage.NewRecorder(s, func() time.Time { return at }, slog.New(slog.DiscardHandler))
+	s := &store{fails: 2}
+	var log strings.Builder
+	r := usage.NewRecorder(s, func() time.Time { return at }, slog.New(slog.NewTextHandler(&log, nil)))
 	key := &apikey.Key{ID: "key_a", Organization: 7}
 	for _, request := range []struct {
 		status int
@@ -53,6 +55,10 @@ func TestRecorder(t *testing.T) {
 		r.Record(key, "read", request.status, request.took)
 	}
 	r.Flush() // which fails
+	r.Flush() // and again
+	if n := strings.Count(log.String(), "the use of keys is not recorded yet"); n != 1 {
+		t.Errorf("%d lines say that nothing is recorded, want 1:\n%s", n, log.String())
+	}
 	r.Record(key, "read", 200, 0)
 	r.Close()
 	want := []usage.Row{{Organization: 7, At: at.Truncate(time.Minute), Key: "key_a", Operation: "read", Counts: usage.Counts{
