@@ -80,6 +80,9 @@ func TestMisuse(t *testing.T) {
 			}
 		})
 	}
+	if _, stderr, code := run("", "serve", "--addr"); code != 2 || stderr != "carecycle-server: --addr: a value is missing; see carecycle-server --help\n" {
+		t.Errorf("serve --addr: exit code %d, %s", code, stderr)
+	}
 }
 
 // TestDatabaseForms gives databases that would otherwise become files of that name. No error repeats the value.

@@ -101,7 +101,8 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %s; see %[1]s --help\n", program, variableValue.ReplaceAllString(err.Error(), "$1)"))
+		message := noValue.ReplaceAllString(variableValue.ReplaceAllString(err.Error(), "$1)"), "a value is missing")
+		fmt.Fprintf(stderr, "%s: %s; see %[1]s --help\n", program, message)
 		return Usage
 	}
 	if err := c.readDatabaseFile(); err != nil {
@@ -140,6 +141,9 @@ func exampleHelp(line string) string { return "Example:\n\n    " + program + " "
 
 // variableValue matches what kong appends to the error of an environment variable: its name, and its value, which may be a secret.
 var variableValue = regexp.MustCompile(`(?s)(\(from envar \w+)=".*"\)`)
+
+// noValue matches what kong says of a flag at the end of the line whose value is missing.
+var noValue = regexp.MustCompile(`expected \w+ value but got "EOL" \(<EOL>\)`)
 
 // exitError is an error with an exit code of its own.
 type exitError struct {

@@ -22,9 +22,9 @@ type serveCommand struct {
 	Dashboard      string        `default:"admin" enum:"admin,public,off" placeholder:"WHERE" help:"Where to serve the dashboard: at the admin address, at the public one, or off. Default: admin."`
 	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address, to callers on this machine."`
 	PprofRemote    bool          `help:"Serve profiles to callers on other machines, too."`
-	TrustedProxies []network     `placeholder:"CIDR,…" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
+	TrustedProxies []network     `placeholder:"CIDR" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
 	PathPrefix     pathPrefix    `placeholder:"PATH" help:"What is before the path of everything but the probes, such as /api behind a proxy that passes paths on as they are. Default: none."`
-	Docs           string        `enum:"on,off" default:"on" help:"Serve a page at /docs to read the contract and to send requests: on or off. Default: on."`
+	Docs           string        `enum:"on,off" default:"on" placeholder:"on|off" help:"Serve a page at /docs to read the contract and to send requests: on or off. Default: on."`
 	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Serve the API by TLS with this certificate, in PEM, its chain included. It is read again when it changes."`
 	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 	AuditFailure   string        `default:"refuse" enum:"refuse,continue" placeholder:"refuse|continue" help:"While the audit trail cannot be written: refuse requests, or serve them and count what is missing in it. Default: refuse."`
