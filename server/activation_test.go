@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
 )
 
 // activate starts the program as systemd does, with sockets that stay open when it ends.
@@ -50,8 +51,8 @@ func socketOf(t *testing.T, network, address string) (*os.File, net.Addr) {
 	return file, listener.Addr()
 }
 
-// TestSocketActivation restarts a server whose socket stays open. Callers who connect at any time, each by a new connection, get their
-// response.
+// TestSocketActivation restarts a server whose socket stays open, and moves it to PostgreSQL. Callers who connect at any time, each by a
+// new connection, get their response.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
@@ -60,8 +61,8 @@ func TestSocketActivation(t *testing.T) {
 	a.organization, a.key = "acme", a.newKey("acme")
 	path := a.newRecord().path()
 	socket, address := socketOf(t, "tcp", "127.0.0.1:0")
-	serve := func() process {
-		return activate(t, directory, []*os.File{socket}, "serve", "--database", a.database, "--addr", "systemd", "--admin-addr", "off")
+	serve := func(database string) process {
+		return activate(t, directory, []*os.File{socket}, "serve", "--database", database, "--addr", "systemd", "--admin-addr", "off")
 	}
 	get, err := http.NewRequest(http.MethodGet, "http://"+address.String()+path, nil)
 	if err != nil {
@@ -93,7 +94,7 @@ func TestSocketActivation(t *testing.T) {
 		before := responses.Load()
 		await.State(t, "callers get responses", func() bool { return t.Failed() || responses.Load() > before+20 })
 	}
-	p := serve()
+	p := serve(a.database)
 	busy()
 	p.end(t, syscall.SIGTERM)
 	early, err := net.Dial("tcp", address.String()) // while no server runs
@@ -104,11 +105,22 @@ func TestSocketActivation(t *testing.T) {
 	if err := get.Write(early); err != nil {
 		t.Fatal(err)
 	}
-	serve()
+	p = serve(a.database)
 	if response, err := http.ReadResponse(bufio.NewReader(early), get); err != nil || response.StatusCode != http.StatusOK {
 		t.Errorf("a request from before the start: %v, %v", response, err)
 	}
 	busy()
+	t.Run("move", func(t *testing.T) {
+		postgres := pgtest.New(t)
+		p.end(t, syscall.SIGTERM)
+		if _, stderr, code := run("", "copy", "--from", a.database, "--to", postgres); code != 0 {
+			t.Errorf("exit code %d, %s", code, stderr)
+		}
+		serve(postgres)
+		busy()
+		ended.Store(true) // before the database is removed
+		callers.Wait()
+	})
 	ended.Store(true)
 	callers.Wait()
 }

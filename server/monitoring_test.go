@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -105,7 +107,16 @@ func TestMonitoringFiles(t *testing.T) {
 		}
 		t.Skip(advice)
 	}
-	for _, args := range [][]string{{"check", "rules", "../docs/monitoring/alerts.yaml"}, {"check", "metrics"}} {
+	directory := t.TempDir()
+	alerts, err := filepath.Abs("../docs/monitoring/alerts.yaml")
+	_, prometheus, _ := strings.Cut(documentation(t), "```yaml\nrule_files: [alerts.yaml]")
+	prometheus, _, _ = strings.Cut(prometheus, "```")
+	config, situations := filepath.Join(directory, "prometheus.yml"), filepath.Join(directory, "situations.yml")
+	rules := "rule_files: ['" + alerts + "']\n"
+	if err := errors.Join(err, os.WriteFile(config, []byte(rules+prometheus), 0o600), os.WriteFile(situations, []byte(rules+alertSituations), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"check", "config", config}, {"test", "rules", situations}, {"check", "metrics"}} {
 		cmd := exec.Command(promtool, args...)
 		if args[1] == "metrics" {
 			cmd.Stdin = strings.NewReader(got)
@@ -115,3 +126,33 @@ func TestMonitoringFiles(t *testing.T) {
 		}
 	}
 }
+
+// alertSituations has what a server exposes in a situation, and when which alert fires: promtool's form of a test.
+const alertSituations = `
+evaluation_interval: 30s
+tests:
+  - name: the database stops
+    interval: 30s
+    input_series:
+      - {series: 'up{job="carecycle", instance="a"}', values: '1x40'}
+      - {series: 'carecycle_ready{instance="a"}', values: '1 1 0x40'}
+      - {series: 'carecycle_http_requests_total{instance="a", operation="getCustomerProvider", status="200"}', values: '0+300x2 600x40'}
+      - {series: 'carecycle_http_requests_total{instance="a", operation="getCustomerProvider", status="503"}', values: '0x2 0+300x40'}
+    alert_rule_test:
+      - {eval_time: 1m30s, alertname: CarecycleNotReady}
+      - {eval_time: 2m, alertname: CarecycleNotReady, exp_alerts: [{exp_labels: {severity: page, instance: a}, exp_annotations: {
+          summary: A server cannot write to its database.,
+          description: "/readyz fails. Look at the log for the reason: a full disk, a database that is away, or a server that stops."}}]}
+      - {eval_time: 5m, alertname: CarecycleErrors}
+      - {eval_time: 10m, alertname: CarecycleErrors, exp_alerts: [{exp_labels: {severity: page, instance: a}, exp_annotations: {
+          summary: More than one request in a hundred fails.,
+          description: "The code of the errors is in carecycle_http_requests_total; their cause in the log, in lines of the level ERROR."}}]}
+      - {eval_time: 10m, alertname: CarecycleDown}
+  - name: a server is gone
+    interval: 30s
+    input_series: [{series: 'up{job="carecycle", instance="a"}', values: '0x10'}]
+    alert_rule_test:
+      - {eval_time: 1m, alertname: CarecycleDown, exp_alerts: [{exp_labels: {severity: page, instance: a, job: carecycle}, exp_annotations: {
+          summary: A server does not respond.,
+          description: "Look at its log and at the process; /livez tells whether it runs."}}]}
+`
