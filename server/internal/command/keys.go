@@ -275,6 +275,7 @@ func (r removeKey) Run(ctx context.Context, c *commands, io streams) error {
 			err = apikey.Remove(ctx, s, r.ID)
 		} else {
 			removed, err = apikey.RemoveEnded(ctx, s, before)
+			c.entry.Count = removed
 		}
 		if err != nil {
 			return keyError("remove key", err)

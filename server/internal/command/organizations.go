@@ -82,6 +82,7 @@ func (r renameOrganization) Run(ctx context.Context, c *commands, std streams) e
 		if err != nil {
 			return organizationError("rename organization", r.Old, err)
 		}
+		c.entry.OrganizationName = renamed
 		_, err = fmt.Fprintf(std.err, "renamed the organization to %q; change the commands that run by themselves\n", renamed)
 		return err
 	})

@@ -142,7 +142,7 @@ func (m *Metrics) Serve(store func() provider.Stats, cachedKeys func() int, read
 		}),
 		gauge("carecycle_api_keys_cached", "API keys in memory.", func() float64 { return float64(cachedKeys()) }),
 		gauge("carecycle_store_queued_changes", "Changes that wait for a transaction.", func() float64 { return float64(store().Queued) }),
-		gauge("carecycle_store_connections_in_use", "Connections to the database that are in use; SQLite's: those for reading that are in use or waited for.", func() float64 { return float64(store().Connections) }),
+		gauge("carecycle_store_connections_in_use", "Connections to the database that are in use or waited for; of SQLite, those for reading.", func() float64 { return float64(store().Connections) }),
 		gauge("carecycle_store_connections_max", "The largest number of such connections.", func() float64 { return float64(store().MaxConnections) }),
 		gauge("carecycle_store_schema_version", "The version of the database's schema that this program uses.", func() float64 { return float64(store().SchemaVersion) }),
 	)

@@ -16,6 +16,7 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
@@ -261,6 +262,30 @@ func TestStandby(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "it is read-only; name the primary server") {
 		t.Errorf("open: %v", err)
+	}
+}
+
+// What waits for a connection is counted with those that are in use.
+func TestConnectionsInUse(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	org := newFixture(t, with(t, dsn, func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" }), postgres.Options{})
+	holder := connect(t, dsn)
+	execute(t, holder, "BEGIN; LOCK TABLE providers")
+	const readers = 3
+	var all sync.WaitGroup
+	for range readers {
+		all.Go(func() {
+			if _, err := org.get(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	await.State(t, "all readers are counted", func() bool { return org.Stats().Connections == readers && org.Stats().MaxConnections == 1 })
+	execute(t, holder, "COMMIT")
+	all.Wait()
+	if n := org.Stats().Connections; n != 0 {
+		t.Errorf("%d connections are in use afterwards", n)
 	}
 }
 

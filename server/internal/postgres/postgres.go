@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -83,6 +84,8 @@ type Store struct {
 	locked queues           // of the writes that found a row locked
 	waits  chan struct{}    // holds one for each transaction that waits for a locked row
 	pages  chan struct{}    // holds one for each takePage whose end is to come
+
+	acquiring atomic.Int64 // calls that wait for a connection
 }
 
 // Open connects to the database of a URL, postgres://…, and migrates its schema. If the URL has several hosts, Open uses the
@@ -308,6 +311,8 @@ func (s *Store) attempt(ctx context.Context, timeout time.Duration, f func(conte
 const idle = 'I'
 
 func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	s.acquiring.Add(1)
+	defer s.acquiring.Add(-1)
 	limited, cancel := context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
 	c, err := s.pool.Acquire(limited)
@@ -325,7 +330,7 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 // Stats implements [provider.Store].
 func (s *Store) Stats() provider.Stats {
 	pool := s.pool.Stat()
-	stats := provider.Stats{Connections: int(pool.AcquiredConns()), MaxConnections: int(pool.MaxConns()), SchemaVersion: newestVersion}
+	stats := provider.Stats{Connections: int(pool.AcquiredConns()) + int(s.acquiring.Load()), MaxConnections: int(pool.MaxConns()), SchemaVersion: newestVersion}
 	for _, w := range s.writes {
 		stats.Queued += w.Queued()
 	}

@@ -5,7 +5,7 @@ import "time"
 // Stats describes a store at one moment, for its metrics.
 type Stats struct {
 	Queued         int // writes that wait for a transaction
-	Connections    int // in use; SQLite's are those for reading, in use or waited for
+	Connections    int // in use or waited for; SQLite's are those for reading
 	MaxConnections int
 	SchemaVersion  int64
 	Bytes          int64     // of SQLite's file; 0 if the database is on another machine
