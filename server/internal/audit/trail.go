@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -18,9 +19,12 @@ const (
 	// interval is how often lines of reads are synced, and how often a trail that failed tries again.
 	interval = time.Second
 
-	// patience is how long a line may take. A disk that hangs counts as one that fails.
+	// patience is how long a line may take. A disk that hangs counts as one that fails: otherwise every change would be made, and its
+	// caller learn only that the outcome is unknown.
 	patience = 5 * time.Second
 )
+
+var errSlow = fmt.Errorf("audit: a line was not written within %v", patience)
 
 // Options configure a Trail. Every field but Continue is required.
 type Options struct {
@@ -155,6 +159,7 @@ func (t *Trail) save(ctx context.Context, by *batch.Batch[[]byte, struct{}], lin
 	defer cancel()
 	_, err := by.Do(ctx, line)
 	if errors.Is(err, batch.ErrAbandoned) {
+		err = errSlow
 		t.fail(err)
 	}
 	return err

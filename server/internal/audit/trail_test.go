@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/await"
 )
@@ -212,6 +214,32 @@ func TestIncompleteLine(t *testing.T) {
 	if err != nil || damaged != 1 || len(found) != 1 || found[0] != "first" {
 		t.Errorf("found %q, %d damaged lines, %v", found, damaged, err)
 	}
+}
+
+// TestHangingDisk records a change on a disk that hangs: an outage begins, which ends by itself.
+func TestHangingDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		goesOn := make(chan struct{})
+		d := &disk{syncing: func() { <-goesOn }}
+		trail := newTrail(d, options())
+		defer trail.Close()
+		start := time.Now()
+		if err := trail.RecordDurably(t.Context(), Entry{Operation: "change"}); !errors.Is(err, errSlow) || !errors.Is(trail.Err(), errSlow) || time.Since(start) != patience {
+			t.Errorf("a change: %v after %v; the trail: %v", err, time.Since(start), trail.Err())
+		}
+		if err := trail.Record(t.Context(), Entry{Operation: "read"}); !errors.Is(err, errSlow) {
+			t.Errorf("a read during the outage: %v", err)
+		}
+		close(goesOn)
+		time.Sleep(2 * interval)
+		if err := errors.Join(trail.Err(), trail.Record(t.Context(), Entry{Operation: "later"})); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		if text := d.String(); strings.Count(text, `"change"`) != 1 || strings.Count(text, resumed) != 1 || !strings.Contains(text, `"later"`) {
+			t.Errorf("the trail has\n%s", text)
+		}
+	})
 }
 
 // TestOpenErrors names paths that cannot be a trail.
