@@ -257,6 +257,7 @@ func TestAuditSearch(t *testing.T) {
 		"--record " + id:                                  "key_april key_may purger root root root key_june",
 		"--customer " + other + " --json":                 "key_may purger root root root",
 		"--key key_else":                                  "key_else",
+		"--operation export":                              "root root",
 		"--organization umbrella":                         "root root",
 		"--customer " + id:                                "root root root",
 		"--since 2026-05-31T00:00:00Z --until 2999-12-31": "root root root key_june",

@@ -18,7 +18,9 @@ type Filter struct {
 	Record       *uuid.UUID // also lines about everything of an organization
 	Customer     *uuid.UUID
 	Key          string
+	Operation    string
 	Organization string // its name; also lines about every organization
+	Number       int64  // the organization's; no line without it, such as those of commands
 	Since, Until time.Time
 }
 
@@ -28,7 +30,9 @@ func (f *Filter) Matches(e *Entry) bool {
 	return (f.Record == nil || e.Everything || slices.Contains(e.Records, *f.Record)) &&
 		(f.Customer == nil || e.Everything && e.Customer == nil || e.Customer != nil && *e.Customer == *f.Customer) &&
 		(f.Key == "" || e.Key == f.Key || e.NewKey == f.Key) &&
+		(f.Operation == "" || e.Operation == f.Operation) &&
 		(f.Organization == "" || everywhere || e.OrganizationName == f.Organization) &&
+		(f.Number == 0 || e.Organization == f.Number) &&
 		(f.Since.IsZero() || e.Time >= f.Since.UTC().Format(wire.TimeFormat)) &&
 		(f.Until.IsZero() || e.Time < f.Until.UTC().Format(wire.TimeFormat))
 }
@@ -40,7 +44,7 @@ const maxLine = 1 << 20
 // full disk has cut. It stops at f's first error and returns it. The line is valid until f returns.
 func Read(r io.Reader, f func(line []byte, e *Entry) error) (damaged int, err error) {
 	buffered := bufio.NewReader(r)
-	if magic, _ := buffered.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+	if magic, _ := buffered.Peek(len(gzipMagic)); bytes.Equal(magic, gzipMagic) {
 		unzipped, err := gzip.NewReader(buffered)
 		if err != nil {
 			return 0, err
@@ -50,8 +54,8 @@ func Read(r io.Reader, f func(line []byte, e *Entry) error) (damaged int, err er
 	lines := bufio.NewScanner(buffered)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		var e Entry
-		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Time == "" {
+		e, ok := parseLine(lines.Bytes())
+		if !ok {
 			damaged++
 			continue
 		}
@@ -60,4 +64,13 @@ func Read(r io.Reader, f func(line []byte, e *Entry) error) (damaged int, err er
 		}
 	}
 	return damaged, lines.Err()
+}
+
+// gzipMagic is how a compressed file begins.
+var gzipMagic = []byte{0x1f, 0x8b}
+
+// parseLine returns the entry of a line, and false if it has none.
+func parseLine(line []byte) (e Entry, ok bool) {
+	err := json.Unmarshal(line, &e)
+	return e, err == nil && e.Time != ""
 }

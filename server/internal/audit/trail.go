@@ -88,6 +88,17 @@ func newTrail(to sink, o Options) *Trail {
 	return t
 }
 
+// Path returns the path of the file that the trail appends to, or "" if there is none.
+func (t *Trail) Path() string {
+	if t == nil {
+		return ""
+	}
+	if f, ok := t.to.(*file); ok {
+		return f.path
+	}
+	return ""
+}
+
 // Err returns why requests are to be refused: the error of the last line, until one can be written again. With Continue it is nil, and
 // so it is without a Trail.
 func (t *Trail) Err() error {

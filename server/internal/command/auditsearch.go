@@ -29,6 +29,7 @@ type searchAudit struct {
 	Record       *uuid.UUID `placeholder:"ID" help:"A provider. Lines about everything that an organization has match, too."`
 	Customer     *uuid.UUID `placeholder:"ID" help:"A customer."`
 	Key          string     `placeholder:"ID" help:"A key, key_…, or a user of the dashboard, usr_…"`
+	Operation    string     `placeholder:"TEXT" help:"What was done: an operationId of the contract, the words of a command, or what a person did in the dashboard, such as 'dashboard export'."`
 	Organization name       `placeholder:"NAME" help:"The organization that the lines are about."`
 	Since        instant    `placeholder:"TIME" help:"The first day, such as 2026-05-01, UTC, or a time, such as 2026-05-01T19:00:00Z."`
 	Until        end        `placeholder:"TIME" help:"The last day, UTC, or a time."`
@@ -88,7 +89,8 @@ func (a searchAudit) Run(ctx context.Context, _ *commands, std streams) error {
 
 func (a searchAudit) filter() audit.Filter {
 	return audit.Filter{
-		Record: a.Record, Customer: a.Customer, Key: a.Key, Organization: string(a.Organization), Since: time.Time(a.Since), Until: time.Time(a.Until),
+		Record: a.Record, Customer: a.Customer, Key: a.Key, Operation: a.Operation, Organization: string(a.Organization),
+		Since: time.Time(a.Since), Until: time.Time(a.Until),
 	}
 }
 

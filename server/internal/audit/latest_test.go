@@ -1,0 +1,142 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rotated writes a trail of three files, a line for each minute of 2026-05-01, and returns its path. The Count of a line is the minute.
+func rotated(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "audit.log")
+	for name, hours := range map[string][2]int{"-20260501": {0, 8}, ".1": {8, 16}, "": {16, 24}} {
+		var text strings.Builder
+		for minute := hours[0] * 60; minute < hours[1]*60; minute++ {
+			// Some lines are long, so that files have several blocks.
+			fmt.Fprintf(&text, `{"time":"2026-05-01T%02d:%02d:00.000Z","key":"key_%d","organization":%d,"operation":"op","count":%d,"reason":"%s"}`+"\n",
+				minute/60, minute%60, minute%7, minute%2+1, minute, strings.Repeat("x", minute%20*200))
+		}
+		write(t, path+name, text.String())
+	}
+	write(t, path+".2.gz", "\x1f\x8bcompressed")
+	write(t, path+".swp", "no trail\n")
+	write(t, path+"book", `{"time":"2026-05-01T00:00:00.000Z"}`+"\n")
+	return path
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// all follows a query from part to part.
+func all(t *testing.T, path string, q Query) (minutes []int, parts int) {
+	t.Helper()
+	for {
+		part, err := Latest(t.Context(), path, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(part.Skipped) != 1 || part.Skipped[0] != "audit.log.2.gz" || part.Damaged != 0 || len(part.Entries) > q.Max {
+			t.Fatalf("got %d entries, %d damaged, skipped %q", len(part.Entries), part.Damaged, part.Skipped)
+		}
+		for _, e := range part.Entries {
+			minutes = append(minutes, e.Count)
+		}
+		parts++
+		if q.After = part.Next; q.After == "" {
+			return minutes, parts
+		}
+	}
+}
+
+func TestLatest(t *testing.T) {
+	t.Parallel()
+	path := rotated(t)
+	at := func(hour, minute int) time.Time { return time.Date(2026, 5, 1, hour, minute, 0, 0, time.UTC) }
+	for name, q := range map[string]Query{
+		"everything":                  {},
+		"one key":                     {Filter: Filter{Key: "key_3"}},
+		"one organization":            {Filter: Filter{Number: 2}},
+		"another operation":           {Filter: Filter{Operation: "other"}},
+		"until the middle of a file":  {Filter: Filter{Until: at(12, 30)}},
+		"until the end of a file":     {Filter: Filter{Until: at(16, 0)}},
+		"until before the first line": {Filter: Filter{Until: at(0, 0).Add(-time.Hour)}},
+		"until after the last line":   {Filter: Filter{Until: at(30, 0)}},
+		"since":                       {Filter: Filter{Since: at(7, 59)}},
+		"an hour of the first file":   {Filter: Filter{Since: at(3, 0), Until: at(4, 0)}},
+	} {
+		var want []int
+		for minute := 24*60 - 1; minute >= 0; minute-- {
+			if (q.Key == "" || minute%7 == 3) && (q.Number == 0 || minute%2 == 1) && q.Operation == "" &&
+				(q.Since.IsZero() || !at(0, minute).Before(q.Since)) && (q.Until.IsZero() || at(0, minute).Before(q.Until)) {
+				want = append(want, minute)
+			}
+		}
+		for limits, q := range map[string]Query{
+			"at once":               {Filter: q.Filter, Max: math.MaxInt, MaxBytes: math.MaxInt64},
+			"in parts of 10":        {Filter: q.Filter, Max: 10, MaxBytes: math.MaxInt64},
+			"in parts of one block": {Filter: q.Filter, Max: math.MaxInt, MaxBytes: 1},
+		} {
+			if got, parts := all(t, path, q); fmt.Sprint(got) != fmt.Sprint(want) || parts == 1 && q.Max == 10 && len(want) > 10 {
+				t.Errorf("%s, %s: in %d parts\n%v, want\n%v", name, limits, parts, got, want)
+			}
+		}
+	}
+	hour := Query{Filter: Filter{Since: at(3, 0), Until: at(4, 0)}, Max: 100, MaxBytes: 1}
+	if _, parts := all(t, path, hour); parts > 5 {
+		t.Errorf("an hour of a day was read in %d blocks", parts)
+	}
+}
+
+// TestLatestWhileRotated goes on after the file was moved away, and when it is compressed.
+func TestLatestWhileRotated(t *testing.T) {
+	t.Parallel()
+	path := rotated(t)
+	q := Query{Max: 10, MaxBytes: math.MaxInt64}
+	part, err := Latest(t.Context(), path, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+"-20260502"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, `{"time":"2026-05-02T00:00:00.000Z"}`+"\n")
+	q.After = part.Next
+	if part, err = Latest(t.Context(), path, q); err != nil || len(part.Entries) != 10 || part.Entries[0].Count != 24*60-11 {
+		t.Errorf("got %+v, %v", part, err)
+	}
+	if err := os.Remove(path + "-20260502"); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []string{q.After, "x", "2026-05-02T00:00:00.000Z/-1", "2026-05-02T00:00:00.000Z/1000"} {
+		q.After = after
+		if _, err := Latest(t.Context(), path, q); !errors.Is(err, ErrNoPosition) {
+			t.Errorf("after %q: %v", after, err)
+		}
+	}
+}
+
+// TestLatestOfDamaged reads lines that were cut, that are being written, and that are longer than any of a trail.
+func TestLatestOfDamaged(t *testing.T) {
+	t.Parallel()
+	const line = `{"time":"2026-05-01T00:00:00.000Z","operation":"op"}` + "\n"
+	path := filepath.Join(t.TempDir(), "audit.log")
+	write(t, path, line+`{"time":"2026-0`+"\n"+line+strings.Repeat("\x00", 3*block)+"\n"+line+`{"time":"2026-05-01T`)
+	part, err := Latest(t.Context(), path, Query{Max: 100, MaxBytes: math.MaxInt64})
+	if err != nil || len(part.Entries) != 3 || part.Damaged < 2 {
+		t.Errorf("got %d entries, %d damaged, %v", len(part.Entries), part.Damaged, err)
+	}
+	write(t, path, "")
+	if part, err := Latest(t.Context(), path, Query{Max: 1, MaxBytes: 1}); err != nil || part.Next != "" || part.Entries != nil {
+		t.Errorf("an empty file: %+v, %v", part, err)
+	}
+}
