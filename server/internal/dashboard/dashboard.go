@@ -58,6 +58,7 @@ type Dashboard struct {
 	handler  http.Handler
 	hasUsers atomic.Bool
 	attempts *semaphore.Weighted // to sign in
+	searches *semaphore.Weighted // of the audit trail
 }
 
 // maxAttemptsAtOnce bounds the attempts to sign in that run at the same time. An address can exceed its limit by that many, less one.
@@ -65,7 +66,7 @@ const maxAttemptsAtOnce = 4
 
 // New returns a Dashboard.
 func New(config Config) (*Dashboard, error) {
-	d := &Dashboard{Config: config, attempts: semaphore.NewWeighted(maxAttemptsAtOnce)}
+	d := &Dashboard{Config: config, attempts: semaphore.NewWeighted(maxAttemptsAtOnce), searches: semaphore.NewWeighted(1)}
 	var err error
 	d.client, err = client.New(apikey.Generate(), // which is not sent
 		client.WithBaseURL("http://api.invalid"+config.API.Prefix), client.WithTransport(config.API.Transport()), client.WithoutRetries())

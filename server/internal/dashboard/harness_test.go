@@ -20,6 +20,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/dashboard"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
@@ -61,8 +62,8 @@ var openers = map[string]func(t *testing.T, now func() time.Time) dashboard.Stor
 	},
 }
 
-// newSite serves a dashboard on a store of that kind.
-func newSite(t *testing.T, kind string) *site {
+// newSite serves a dashboard on a store of that kind, with an audit trail if one is given.
+func newSite(t *testing.T, kind string, trail ...*audit.Trail) *site {
 	t.Helper()
 	ahead := new(atomic.Int64)
 	store := openers[kind](t, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
@@ -79,9 +80,13 @@ func newSite(t *testing.T, kind string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ready, err := api.New(api.Config{
+	config := api.Config{
 		Contract: doc, Docs: reference, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Usage: counts, Log: log,
-	})
+	}
+	if trail != nil {
+		config.Audit = trail[0]
+	}
+	ready, err := api.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/justinas/nosurf"
 )
@@ -204,6 +205,8 @@ func failureOf(err error) failure {
 		return failure{http.StatusForbidden, "You may not do this", "Your role in this organization does not include it. Ask an owner of the organization to change your role."}
 	case errors.Is(err, errStaleForm):
 		return failure{http.StatusForbidden, "This form is out of date", "It was opened too long ago, or by another page. Nothing was changed. Go back, load the page again, and repeat what you did."}
+	case errors.Is(err, audit.ErrNoPosition):
+		return failure{http.StatusNotFound, "This part of the audit trail is not here", "Its file has been compressed or removed since, or another server has sent the page before, with the trail of its own. Open the audit trail again."}
 	case errors.As(err, &oversize):
 		return failure{http.StatusRequestEntityTooLarge, "This is too large", "Nothing was changed. Go back, and send less."}
 	}

@@ -48,6 +48,8 @@ var routes = []route{
 	{pattern: "GET /dashboard/organizations/{organization}/export", guard: viewer, handle: (*Dashboard).export},
 
 	{pattern: "GET /dashboard/organizations/{organization}/activity", guard: viewer, handle: (*Dashboard).showActivity},
+	{pattern: "GET /dashboard/organizations/{organization}/audit", guard: owner, handle: (*Dashboard).showAudit},
+	{pattern: "GET /dashboard/audit", guard: operator, handle: (*Dashboard).showWholeAudit},
 	{pattern: "GET /dashboard/organizations/{organization}/usage", guard: viewer, handle: (*Dashboard).showUsage},
 	{pattern: "GET " + TestKeys, guard: signedIn, handle: (*Dashboard).showTestKey},
 	{pattern: "POST /dashboard/organizations/{organization}/test-key", guard: developer, handle: (*Dashboard).createTestKey},

@@ -8,7 +8,8 @@ import (
 	"github.com/carecycle/provider-api/server/internal/apikey"
 )
 
-// who returns what people call who made a change, by the ID in the history. It keeps what it has found in names.
+// who returns what people call who made a change, by the ID in the history. It keeps what it has found in names. On a page of an
+// organization it names nobody outside of it; the other pages that ask are an operator's.
 func (r *request) who(names map[string]string, id *string) (string, error) {
 	switch {
 	case id == nil:
@@ -29,6 +30,8 @@ func (r *request) nameOf(id string) (string, error) {
 			return id, nil
 		case err != nil:
 			return "", err
+		case r.organization.Role == "":
+			return u.Email, nil
 		case u.Operator:
 			return "the operator", nil
 		case u.Role(r.organization.Organization) == "":
@@ -38,7 +41,7 @@ func (r *request) nameOf(id string) (string, error) {
 	}
 	key, err := r.dashboard.Store.KeyByID(r.Context(), id)
 	switch {
-	case errors.Is(err, apikey.ErrNotFound), err == nil && key.Organization != r.organization.Organization:
+	case errors.Is(err, apikey.ErrNotFound), err == nil && r.organization.Role != "" && key.Organization != r.organization.Organization:
 		return "the key " + id, nil
 	case err != nil:
 		return "", err
