@@ -183,7 +183,9 @@ func (r *request) auditLine(names map[string]string, e audit.Entry) (line auditL
 	}
 	if e.Customer != nil {
 		line.Touched = "customer " + short(*e.Customer)
-		line.Path = organizationPath(e.Organization, "customers", e.Customer.String())
+		if e.Organization != 0 {
+			line.Path = organizationPath(e.Organization, "customers", e.Customer.String())
+		}
 	}
 	switch len(e.Records) {
 	case 0:

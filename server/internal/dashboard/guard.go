@@ -66,7 +66,7 @@ func (r *request) authorize(g guard) error {
 		return errSignInFirst
 	case g == operator && !r.user.Operator:
 		return errPageNotFound
-	case g.role() != "" && r.organization.Role == "":
+	case r.PathValue("organization") != "" && r.organization.Role == "":
 		return errPageNotFound
 	case g.role() != "" && r.organization.Suspended && !r.user.Operator:
 		return errSuspended

@@ -160,6 +160,9 @@ var done = map[string]string{
 	"unchanged": "Nothing was changed, so nothing was saved.",
 	"changed":   "Somebody has changed the provider in the meantime, so it was not deleted. Look at it again.",
 	"role":      "The role is changed.",
+	"renamed":   "The organization has its new name.",
+	"suspended": "The organization is suspended. Running servers refuse its keys within 5 seconds.",
+	"resumed":   "The organization is resumed. Running servers accept its keys within 5 seconds.",
 	"cancelled": "The invitation is cancelled.",
 }
 
@@ -211,6 +214,8 @@ func failureOf(err error) failure {
 		return failure{http.StatusRequestEntityTooLarge, "This is too large", "Nothing was changed. Go back, and send less."}
 	}
 	switch code := provider.CodeOf(err); code {
+	case provider.CodeNoOrganization:
+		return failureOf(errPageNotFound)
 	case provider.CodeUnavailable, provider.CodeOutcomeUnknown:
 		return unavailablePage(code == provider.CodeOutcomeUnknown)
 	}

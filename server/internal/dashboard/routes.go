@@ -23,6 +23,11 @@ var routes = []route{
 	{pattern: "GET /dashboard/invitations/{token}", guard: anyone, handle: (*Dashboard).showInvitation},
 	{pattern: "POST /dashboard/invitations/{token}", guard: anyone, handle: (*Dashboard).acceptInvitation},
 
+	{pattern: "GET /dashboard/organizations/{organization}/settings", guard: operator, handle: (*Dashboard).showSettings},
+	{pattern: "POST /dashboard/organizations/{organization}/rename", guard: operator, handle: (*Dashboard).renameOrganization},
+	{pattern: "POST /dashboard/organizations/{organization}/suspend", guard: operator, handle: (*Dashboard).suspendOrganization},
+	{pattern: "POST /dashboard/organizations/{organization}/resume", guard: operator, handle: (*Dashboard).resumeOrganization},
+
 	{pattern: "GET /dashboard/organizations/{organization}/members", guard: viewer, handle: (*Dashboard).listMembers},
 	{pattern: "POST /dashboard/organizations/{organization}/members", guard: owner, handle: (*Dashboard).invite},
 	{pattern: "POST /dashboard/organizations/{organization}/members/cancel", guard: owner, handle: (*Dashboard).cancelInvitation},
