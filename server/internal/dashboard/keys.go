@@ -181,12 +181,22 @@ func curl(url, customer, id, secret string, write bool) string {
 	return strings.Join(lines, " \\\n  ")
 }
 
+// keyPage is a key, and how much of its limit it uses.
+type keyPage struct {
+	keyLine
+	Use keyUse
+}
+
 func (d *Dashboard) showKey(r *request) error {
 	key, err := r.key()
 	if err != nil {
 		return err
 	}
-	return r.render(http.StatusOK, "keys-key.html", key.Name, key)
+	content := keyPage{keyLine: key}
+	if content.Use, err = r.useOf(key.ID); err != nil {
+		return err
+	}
+	return r.render(http.StatusOK, "keys-key.html", key.Name, content)
 }
 
 // overlaps are how long a replaced key goes on working, by the form's value.

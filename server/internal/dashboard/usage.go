@@ -142,6 +142,30 @@ func (p *usagePage) sortLines() {
 	}
 }
 
+// keyUse is how many requests a key sent in the last hour.
+type keyUse struct {
+	Last, Busiest int64 // in the last minute that is over, and in the busiest one
+	Limited       int64 // over the limit, in the hour
+}
+
+func (r *request) useOf(key string) (use keyUse, err error) {
+	now, err := r.dashboard.Store.Now(r.Context())
+	if err != nil {
+		return use, err
+	}
+	minutes, last := map[time.Time]int64{}, usage.Minute.Start(now).Add(-time.Minute)
+	err = r.dashboard.Store.Usage(r.Context(), r.organization.Organization, usage.Minute, last.Add(-58*time.Minute), func(row usage.Row) {
+		if row.Key != key {
+			return
+		}
+		minutes[row.At] += row.Requests
+		use.Busiest = max(use.Busiest, minutes[row.At])
+		use.Limited += row.Limited
+	})
+	use.Last = minutes[last]
+	return use, err
+}
+
 // percentile returns the bound of the bucket that holds the p-th of a hundred requests, as text.
 func percentile(c usage.Counts, p int64) string {
 	i, ok := percentileBucket(c, p)

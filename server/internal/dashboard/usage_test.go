@@ -66,6 +66,43 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// TestUseOfAKey looks at how much of its limit a key uses.
+func TestUseOfAKey(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	_, key, err := apikey.Create(t.Context(), s.store, apikey.Key{Organization: number, Name: "billing", Permissions: apikey.Permissions(), RateLimit: 60}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := s.signedIn(s.member("ada@example.com", number, account.Viewer))
+	page := fmt.Sprintf("/dashboard/organizations/%d/keys/%s", number, key.ID)
+	if got := v.get(page); !strings.Contains(got.body, "no requests in the last hour") {
+		t.Errorf("without requests:\n%s", got.body)
+	}
+	now := usage.Minute.Start(time.Now())
+	var rows []usage.Row
+	add := func(id, operation string, minutesAgo, requests, limited int) {
+		rows = append(rows, usage.Row{
+			Organization: number, At: now.Add(-time.Duration(minutesAgo) * time.Minute), Key: id, Operation: operation,
+			Counts: usage.Counts{Requests: int64(requests), Limited: int64(limited)},
+		})
+	}
+	for ago := range 5 { // whichever minute is the last full one when the page is shown
+		add(key.ID, "getCustomerProvider", ago, 7, 0)
+	}
+	add(key.ID, "getCustomerProvider", 30, 40, 2)
+	add(key.ID, "updateCustomerProvider", 30, 23, 1)
+	add(key.ID, "getCustomerProvider", 90, 1000, 1000)
+	add("key_else", "getCustomerProvider", 30, 1000, 1000)
+	if err := s.store.AddUsage(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.get(page); !strings.Contains(got.body, "7 in the last full minute, 63 in the busiest one of the last hour; 3 were refused as over the limit") {
+		t.Errorf("got\n%s", got.body)
+	}
+}
+
 // TestUsageOfManyKeys reads the page of an organization whose keys are all active.
 func TestUsageOfManyKeys(t *testing.T) {
 	t.Parallel()
