@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/audit"
-	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 )
 
@@ -145,7 +143,7 @@ func (r *request) searchAudit(content *auditPage, path string, filter audit.Filt
 	ctx, cancel := context.WithTimeout(r.Context(), auditWait)
 	defer cancel()
 	if err := r.dashboard.searches.Acquire(ctx, 1); err != nil {
-		return provider.Unavailable(auditWait, errors.New("the audit trail is searched by others"))
+		return errAuditBusy
 	}
 	part, err := audit.Latest(r.Context(), path, audit.Query{Filter: filter, After: r.FormValue("after"), Max: maxAuditLines, MaxBytes: maxAuditBytes})
 	r.dashboard.searches.Release(1)

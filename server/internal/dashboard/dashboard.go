@@ -163,6 +163,9 @@ func (d *Dashboard) upload(g guard, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := &request{Request: r, w: w, dashboard: d}
 		err := request.authorize(g)
+		if err == nil && r.ContentLength > maxUpload {
+			err = &http.MaxBytesError{Limit: maxUpload}
+		}
 		if err == nil {
 			err = request.extendTime()
 		}
@@ -198,4 +201,5 @@ var (
 	errForbidden    = errors.New("forbidden")
 	errSuspended    = errors.New("the organization is suspended")
 	errStaleForm    = errors.New("the token of a form is wrong")
+	errAuditBusy    = errors.New("others search the audit trail")
 )

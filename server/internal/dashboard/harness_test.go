@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -67,6 +68,14 @@ func newSite(t *testing.T, kind string, trail ...*audit.Trail) *site {
 	t.Helper()
 	ahead := new(atomic.Int64)
 	store := openers[kind](t, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+	s := serve(t, store, trail...)
+	s.ahead = ahead
+	return s
+}
+
+// serve is newSite on a store that is open.
+func serve(t *testing.T, store dashboard.Store, trail ...*audit.Trail) *site {
+	t.Helper()
 	doc, err := gen.ReadContract(providerapi.Contract)
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +91,7 @@ func newSite(t *testing.T, kind string, trail ...*audit.Trail) *site {
 	}
 	config := api.Config{
 		Contract: doc, Docs: reference, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Usage: counts, Log: log,
+		Ping: func(context.Context) error { return nil },
 	}
 	if trail != nil {
 		config.Audit = trail[0]
@@ -106,7 +116,7 @@ func newSite(t *testing.T, kind string, trail ...*audit.Trail) *site {
 	server.Config.Handler = mux
 	server.Start()
 	t.Cleanup(server.Close)
-	return &site{t, store, mux, server.URL, ahead, counts}
+	return &site{t: t, store: store, handler: mux, url: server.URL, usage: counts}
 }
 
 // organization creates an organization with one provider.

@@ -128,23 +128,44 @@ func organizationPath(organization int64, parts ...string) string {
 	return strings.Join(elements, "/")
 }
 
-// render sends a page. Its error can mean that nobody got the page.
-func (r *request) render(status int, name, title string, content any) error {
+// page returns a page with what is around its content.
+func (r *request) page(name, title string, content any) page {
 	p := page{Title: title, User: r.user, Organization: r.organization, Docs: r.dashboard.Docs, Token: nosurf.Token(r.Request), Content: content}
 	p.Section, _, _ = strings.Cut(name, "-")
 	p.Section = strings.TrimSuffix(p.Section, ".html")
 	p.Done = done[r.URL.Query().Get("done")]
 	p.Organizations = r.user != nil && (r.user.Operator || len(r.user.Memberships) > 1)
+	return p
+}
+
+// render sends a page. Its error can mean that nobody got the page.
+func (r *request) render(status int, name, title string, content any) error {
 	var text bytes.Buffer
-	if err := pages[name].ExecuteTemplate(&text, "layout.html", p); err != nil {
+	if err := pages[name].ExecuteTemplate(&text, "layout.html", r.page(name, title, content)); err != nil {
 		return fmt.Errorf("render %s: %w", name, err)
 	}
+	r.sendHeader(status)
+	_, err := r.w.Write(text.Bytes())
+	return err
+}
+
+// stream sends a page while its template is executed, which calls flush when there is something to see.
+func (r *request) stream(name, title string, content any) error {
+	r.w.Header().Set("X-Accel-Buffering", "no") // nginx is to pass on each part at once
+	r.sendHeader(http.StatusOK)
+	return pages[name].ExecuteTemplate(r.w, "layout.html", r.page(name, title, content))
+}
+
+func (r *request) sendHeader(status int) {
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	r.w.Header().Set("Cache-Control", "no-store")
 	r.w.WriteHeader(status)
 	r.sent = true
-	_, err := r.w.Write(text.Bytes())
-	return err
+}
+
+// flush sends what was written of a page.
+func (r *request) flush() {
+	http.NewResponseController(r.w).Flush() // a failure shows when more is written
 }
 
 // done are the messages about a form that was sent, by the parameter of the page that comes after it.
@@ -210,6 +231,8 @@ func failureOf(err error) failure {
 		return failure{http.StatusForbidden, "This form is out of date", "It was opened too long ago, or by another page. Nothing was changed. Go back, load the page again, and repeat what you did."}
 	case errors.Is(err, audit.ErrNoPosition):
 		return failure{http.StatusNotFound, "This part of the audit trail is not here", "Its file has been compressed or removed since, or another server has sent the page before, with the trail of its own. Open the audit trail again."}
+	case errors.Is(err, errAuditBusy):
+		return failure{http.StatusServiceUnavailable, "Others search the audit trail at this moment", "Searches follow one another. Try again in a few seconds."}
 	case errors.As(err, &oversize):
 		return failure{http.StatusRequestEntityTooLarge, "This is too large", "Nothing was changed. Go back, and send less."}
 	}

@@ -1,13 +1,16 @@
 package dashboard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"mime"
 	"net/http"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/transfer"
 )
@@ -18,19 +21,8 @@ const (
 	maxBadLines  = 20               // that a report shows
 )
 
-// importPage is the form of an import, and then what became of the file.
-type importPage struct {
-	Problem  string
-	Done     bool
-	Result   transfer.Result
-	BadLines []badLine
-}
-
-// badLine says why a line cannot be imported, without a value of it.
-type badLine struct {
-	Line   int
-	Reason string
-}
+// importPage is the form of an import.
+type importPage struct{ Problem string }
 
 func (d *Dashboard) showImport(r *request) error {
 	return r.render(http.StatusOK, "customers-import.html", "Import", importPage{})
@@ -38,6 +30,9 @@ func (d *Dashboard) showImport(r *request) error {
 
 // importFile imports a file, if all of its lines are valid: those of the command import. The form's file is in memory, or in a file
 // of the operating system's directory for temporary files that only this user can read; net/http removes it after the request.
+//
+// The import runs while its page is sent, so that the page shows how far it is, without a script and without a state of the server
+// that the page would ask for. A proxy sees that the server is at work.
 func (d *Dashboard) importFile(r *request) error {
 	file, _, err := r.FormFile("file")
 	if errors.Is(err, http.ErrMissingFile) {
@@ -51,30 +46,79 @@ func (d *Dashboard) importFile(r *request) error {
 	if err != nil {
 		return err
 	}
-	var page importPage
 	importer.Store, importer.Organization = d.Store, r.organization.Organization
-	importer.Invalid = func(line int, reason string) {
-		if len(page.BadLines) < maxBadLines {
-			page.BadLines = append(page.BadLines, badLine{line, reason})
+	return r.stream("customers-importing.html", "Import", &importRun{request: r, file: file, importer: importer})
+}
+
+// importRun is an import, and its page.
+type importRun struct {
+	request  *request
+	file     io.ReadSeeker
+	importer *transfer.Importer
+
+	Result   transfer.Result
+	BadLines []badLine
+	Failure  failure // why it stopped, if it did
+}
+
+// badLine says why a line cannot be imported, without a value of it.
+type badLine struct {
+	Line   int
+	Reason string
+}
+
+// step is how far an import is.
+type step struct {
+	Lines, Of int // Of is 0 while the lines are checked
+}
+
+// stepInterval is how often a step is shown.
+const stepInterval = time.Second / 2
+
+// Steps returns the steps of the import, which is done when they have ended. The page shows each one when it is reached.
+func (i *importRun) Steps() iter.Seq[step] {
+	return func(show func(step) bool) {
+		if err := i.run(show); err != nil {
+			i.Failure = failureOf(err)
+			api.Fail(i.request.Context(), err)
 		}
 	}
-	if page.Result, err = importer.Check(r.Context(), file); err != nil {
+}
+
+func (i *importRun) run(show func(step) bool) (err error) {
+	ctx, cancel := context.WithCancel(i.request.Context())
+	defer cancel()
+	now := step{}
+	var shown time.Time
+	i.importer.Progress = func(lines int) {
+		now.Lines = lines
+		if time.Since(shown) < stepInterval {
+			return
+		}
+		shown = time.Now()
+		if !show(now) {
+			cancel()
+		}
+		i.request.flush()
+	}
+	i.importer.Invalid = func(line int, reason string) {
+		if len(i.BadLines) < maxBadLines {
+			i.BadLines = append(i.BadLines, badLine{line, reason})
+		}
+	}
+	i.request.flush()
+	if i.Result, err = i.importer.Check(ctx, i.file); err != nil || i.Result.Invalid > 0 {
 		return err
 	}
-	if page.Result.Invalid > 0 {
-		return r.render(http.StatusUnprocessableEntity, "customers-import.html", "Import", page)
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
+	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := r.record("dashboard import", audit.Entry{}); err != nil {
+	if err := i.request.record("dashboard import", audit.Entry{}); err != nil {
 		return err
 	}
-	if page.Result, err = importer.Import(r.Context(), file); err != nil {
-		return err
-	}
-	page.Done = true
-	return r.render(http.StatusOK, "customers-import.html", "Import", page)
+	now, shown = step{Of: now.Lines}, time.Time{}
+	i.Result, err = i.importer.Import(ctx, i.file)
+	return err
 }
 
 // export sends all records as a file, in the form that an import takes.

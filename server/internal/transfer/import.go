@@ -34,6 +34,7 @@ type Importer struct {
 	Store        provider.Store                // not for Check
 	Organization int64                         // not for Check
 	Invalid      func(line int, reason string) // called for each line that is not imported; the reason holds no value
+	Progress     func(lines int)               // called now and then, with how many lines are checked or stored so far
 
 	schemas schemas
 }
@@ -44,7 +45,7 @@ func NewImporter(contract *openapi3.T) (*Importer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Importer{schemas: schemas, Invalid: func(int, string) {}}, nil
+	return &Importer{schemas: schemas, Invalid: func(int, string) {}, Progress: func(int) {}}, nil
 }
 
 // Result counts the lines of an import. Blank lines do not count.
@@ -57,8 +58,11 @@ type Result struct {
 // Check reads every line and imports none.
 func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 	var result Result
+	checked := 0
 	err := i.read(ctx, lines, func(c chunk) error {
 		i.report(c, &result)
+		checked += len(c.records) + len(c.customers) + len(c.invalid)
+		i.Progress(checked)
 		return nil
 	})
 	return result, err
@@ -90,6 +94,7 @@ func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, 
 		if _, err := i.Store.Import(ctx, i.Organization, nil, customersOf(records)); err != nil {
 			return err
 		}
+		i.Progress(result.Records.Records() + result.Customers)
 		newer = i.store(ctx, records)
 		return nil
 	}
