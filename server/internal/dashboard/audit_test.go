@@ -100,13 +100,16 @@ func TestAuditTrail(t *testing.T) {
 	check("an operator, in the organization", operator.get(page), own, notOwn)
 	check("an operator", operator.get("/dashboard/audit"), append(append(append([]string{"key_former", "audit.log"}, own...), byCommand...), foreign...), nil)
 	check("of one organization", operator.get("/dashboard/audit?organization=Clinic"), append(byCommand, own...), foreign)
+	owner.submit(fmt.Sprintf("/dashboard/organizations/%d/keys/%s/revoke", clinic, key.ID), url.Values{"sure": {"on"}})
+	check("a key that was revoked", owner.get(page), []string{"dashboard key revoked", "<td>the key key of Clinic</td>"}, nil)
 	for query, want := range map[string]string{
-		"record=" + strings.ToUpper(id.String()):                     "getCustomerProvider export",
-		"record=" + otherID.String():                                 "export",
-		"customer=" + customer.String() + "&key=" + key.ID:           "getCustomerProvider",
-		"operation=getCustomerProvider":                              "getCustomerProvider",
-		"until=2026-04-30":                                           "",
-		"since=2026-05-01&until=2026-05-01":                          "export",
+		"record=" + strings.ToUpper(id.String()):           "getCustomerProvider export",
+		"record=" + otherID.String():                       "export",
+		"customer=" + customer.String() + "&key=" + key.ID: "getCustomerProvider",
+		"key=" + key.ID:                     "dashboard key revoked getCustomerProvider",
+		"operation=getCustomerProvider":     "getCustomerProvider",
+		"until=2026-04-30":                  "",
+		"since=2026-05-01&until=2026-05-01": "export",
 		"since=2026-05-02&operation=getCustomerProvider&key=key_old": "",
 	} {
 		got := owner.get(page + "?" + query)

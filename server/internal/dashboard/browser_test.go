@@ -68,7 +68,7 @@ func TestInBrowser(t *testing.T) {
 }
 
 func testInBrowser(t *testing.T, kind string) {
-	s := newSite(t, kind)
+	s, _ := newAuditedSite(t, kind)
 	number, customer, id := s.organization("Clinic")
 	u := s.member("ada@example.com", number, account.Owner)
 	ctx, problems := browsertest.New(t, s.url)
@@ -123,6 +123,8 @@ func testInBrowser(t *testing.T, kind string) {
 	look(t, ctx, "usage")
 	do(chromedp.Navigate(fmt.Sprintf("%s/dashboard/organizations/%d/members", s.url, number)), browsertest.Shows("h1", "Members"))
 	look(t, ctx, "members")
+	do(browsertest.Click(".sections a[href$=audit]"), browsertest.Shows("tbody", "dashboard key revoked"))
+	look(t, ctx, "audit")
 	do(chromedp.Navigate(s.url+"/dashboard/account"), browsertest.Shows("h2", "Password"))
 	look(t, ctx, "account")
 	if got := problems(); got != nil {
@@ -134,7 +136,7 @@ func testInBrowser(t *testing.T, kind string) {
 	}
 }
 
-// testAccessible has axe-core look at every page, in both colour schemes.
+// testAccessible has axe-core look at every page, in both colour schemes, as an operator, who sees all of them.
 func testAccessible(t *testing.T, ctx context.Context, s *site, organization int64, customer, id uuid.UUID) {
 	axe := browsertest.Axe(t)
 	keys, err := s.store.ListKeys(t.Context(), 0, apikey.Key{}, 1)
@@ -142,6 +144,20 @@ func testAccessible(t *testing.T, ctx context.Context, s *site, organization int
 		t.Fatal(err)
 	}
 	token, _, err := account.Invite(t.Context(), s.store, account.User{Email: "new@example.com", Operator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator := s.user(account.User{Email: "operator@example.com", Operator: true})
+	if _, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
+	err = chromedp.Do(ctx,
+		chromedp.Navigate(s.url+"/dashboard/account"),
+		chromedp.SendKeys(chromedp.CSS("#email"), operator.Email),
+		chromedp.SendKeys(chromedp.CSS("#password"), password),
+		browsertest.Click("form button:not(.quiet)"),
+		browsertest.Shows("h2", "Password"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +180,9 @@ func testAccessible(t *testing.T, ctx context.Context, s *site, organization int
 		}
 		if err := chromedp.Do(ctx, chromedp.Navigate(s.url+path), browsertest.Shows("h1", "")); err != nil {
 			t.Fatalf("%s: %v", path, err)
+		}
+		if route.Operator {
+			look(t, ctx, "operator-"+strings.Trim(strings.ReplaceAll(path, "/", "-"), "-"))
 		}
 		for _, colours := range []string{"light", "dark"} {
 			prefer(t, ctx, colours)

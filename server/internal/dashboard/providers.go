@@ -109,6 +109,11 @@ type providerForm struct {
 	Conflict bool // somebody else has changed the record in the meantime
 }
 
+// Wrong returns the fields that the API has rejected.
+func (f providerForm) Wrong() []field {
+	return slices.DeleteFunc(append(slices.Clone(f.Fields), f.MoveTo), func(f field) bool { return f.Problem == "" })
+}
+
 // providerPage is a provider and its history.
 type providerPage struct {
 	Customer, ID string

@@ -125,7 +125,7 @@ func TestEdit(t *testing.T) {
 			form.Set("notes", "nul \x00")
 			form.Set("city", "Shelbyville")
 		})
-		if got.status != http.StatusUnprocessableEntity || strings.Count(got.body, `class="problem"`) != 2 || !strings.Contains(got.body, "at most 50 characters") {
+		if got.status != http.StatusUnprocessableEntity || strings.Count(got.body, `class="problem"`) != 3 || !strings.Contains(got.body, `Correct <a href="#npi">NPI</a>, <a href="#notes">Notes</a>.`) || !strings.Contains(got.body, "at most 50 characters") {
 			t.Errorf("got %d\n%s", got.status, got.body)
 		}
 		if form := got.form(); form.Get("city") != "Shelbyville" || form.Get("was.city") == "Shelbyville" {

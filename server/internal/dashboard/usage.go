@@ -28,15 +28,17 @@ var spans = []span{
 
 // usagePage is how much the keys of an organization are used.
 type usagePage struct {
-	Spans   []span
-	Span    span
-	Key     string // the ID of the only key that is shown, or ""
-	Keys    []apikey.Key
-	Total   usage.Counts
-	Periods []period
-	Lines   []usageLine // by key and operation, the most requests first
-	Others  int         // how many more lines there are
-	Plots   []plot
+	Spans      []span
+	Span       span
+	Key        string // the ID of the only key that is shown, or ""
+	Keys       []apikey.Key
+	Operation  string   // the only one that is shown, or ""
+	Operations []string // of the contract
+	Total      usage.Counts
+	Periods    []period
+	Lines      []usageLine // by key and operation, the most requests first
+	Others     int         // how many more lines there are
+	Plots      []plot
 }
 
 // maxUsageLines bounds the keys of the page, and with them its size.
@@ -60,7 +62,7 @@ type usageLine struct {
 func (p period) Succeeded() int64 { return p.Requests - p.Rejected - p.Limited - p.Failed }
 
 func (d *Dashboard) showUsage(r *request) error {
-	content := usagePage{Spans: spans, Span: spans[0], Key: r.FormValue("key")}
+	content := usagePage{Spans: spans, Span: spans[0], Key: r.FormValue("key"), Operation: r.FormValue("operation"), Operations: d.operations()}
 	for _, s := range spans {
 		if s.Name == r.FormValue("span") {
 			content.Span = s
@@ -82,6 +84,17 @@ func (d *Dashboard) showUsage(r *request) error {
 	}
 	content.Plots = []plot{requestsPlot(content.Periods), latencyPlot(content.Periods)}
 	return r.render(http.StatusOK, "usage.html", "Usage", content)
+}
+
+// operations returns the operations of the contract, in the order of their names.
+func (d *Dashboard) operations() (names []string) {
+	for _, path := range d.API.Contract.Paths.Map() {
+		for _, operation := range path.Operations() {
+			names = append(names, operation.OperationID)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // countUsage fills the page with the counts of the store.
@@ -106,6 +119,13 @@ func (r *request) countUsage(page *usagePage, keys map[string]apikey.Key) error 
 		if page.Key != "" && row.Key != page.Key || i < 0 || i >= len(page.Periods) {
 			return
 		}
+		if resolution == usage.Minute {
+			minutes[minute{row.Key, row.At}] += row.Requests
+			peaks[row.Key] = max(peaks[row.Key], minutes[minute{row.Key, row.At}])
+		}
+		if page.Operation != "" && row.Operation != page.Operation {
+			return
+		}
 		page.Total.Add(row.Counts)
 		page.Periods[i].Add(row.Counts)
 		at := place{row.Key, row.Operation}
@@ -113,10 +133,6 @@ func (r *request) countUsage(page *usagePage, keys map[string]apikey.Key) error 
 			sums[at] = new(usage.Counts)
 		}
 		sums[at].Add(row.Counts)
-		if resolution == usage.Minute {
-			minutes[minute{row.Key, row.At}] += row.Requests
-			peaks[row.Key] = max(peaks[row.Key], minutes[minute{row.Key, row.At}])
-		}
 	})
 	if err != nil {
 		return err

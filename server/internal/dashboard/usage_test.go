@@ -61,8 +61,13 @@ func TestUsage(t *testing.T) {
 	if got := v.get(page + "?key=" + billing.ID); !strings.Contains(got.body, "<td>getCustomerProvider</td><td>5</td>") {
 		t.Errorf("of one key:\n%s", got.body)
 	}
-	if got := v.get(page + "?key=key_x"); !strings.Contains(got.body, "No key has sent a request") {
-		t.Errorf("of an unknown key:\n%s", got.body)
+	for query, of := range map[string]string{"?key=key_x": "an unknown key", "?operation=updateCustomerProvider": "an operation that was not used"} {
+		if got := v.get(page + query); !strings.Contains(got.body, "There was no such request") || !strings.Contains(got.body, "<dt>Requests</dt><dd>0</dd>") {
+			t.Errorf("of %s:\n%s", of, got.body)
+		}
+	}
+	if got := v.get(page + "?operation=getCustomerProvider"); !strings.Contains(got.body, "<dt>Requests</dt><dd>5</dd>") || !strings.Contains(got.body, "<option selected>getCustomerProvider</option>") {
+		t.Errorf("of one operation:\n%s", got.body)
 	}
 }
 
@@ -77,7 +82,7 @@ func TestUseOfAKey(t *testing.T) {
 	}
 	v := s.signedIn(s.member("ada@example.com", number, account.Viewer))
 	page := fmt.Sprintf("/dashboard/organizations/%d/keys/%s", number, key.ID)
-	if got := v.get(page); !strings.Contains(got.body, "no requests in the last hour") {
+	if got := v.get(page); !strings.Contains(got.body, "none counted in the last hour") {
 		t.Errorf("without requests:\n%s", got.body)
 	}
 	now := usage.Minute.Start(time.Now())
