@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/carecycle/provider-api/client"
@@ -164,6 +165,24 @@ func TestAuditTrailInParts(t *testing.T) {
 		}
 	}
 }
+
+// TestAuditTrailFails sends a form while the trail cannot be written.
+func TestAuditTrailFails(t *testing.T) {
+	t.Parallel()
+	full := audit.New(fullDisk{}, audit.Options{Failed: func() {}, Lost: func(int) {}, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { full.Close() })
+	s := newSite(t, "SQLite", full)
+	number, _, _ := s.organization("Clinic")
+	owner := s.signedIn(s.member("ada@example.com", number, account.Owner))
+	got := owner.submit(fmt.Sprintf("/dashboard/organizations/%d/customers/search", number), url.Values{"text": {"Clinic"}})
+	if got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, "The audit trail cannot be written") {
+		t.Errorf("got %d\n%s", got.status, got.body)
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 // TestNoAuditTrail opens the page of a server without a trail, and of one whose trail cannot be read.
 func TestNoAuditTrail(t *testing.T) {

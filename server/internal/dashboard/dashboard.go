@@ -201,5 +201,6 @@ var (
 	errForbidden    = errors.New("forbidden")
 	errSuspended    = errors.New("the organization is suspended")
 	errStaleForm    = errors.New("the token of a form is wrong")
+	errUnrecorded   = errors.New("the audit trail cannot be written")
 	errAuditBusy    = errors.New("others search the audit trail")
 )

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/api"
@@ -24,7 +25,7 @@ func (r *request) record(operation string, e audit.Entry) error {
 	}
 	e.Organization, e.OrganizationName = r.organization.Organization, r.organization.OrganizationName
 	if err := trail.RecordDurably(r.Context(), e); err != nil {
-		return provider.Unavailable(auditRetry, err)
+		return fmt.Errorf("%w: %w", errUnrecorded, provider.Unavailable(auditRetry, err))
 	}
 	return nil
 }

@@ -231,6 +231,8 @@ func failureOf(err error) failure {
 		return failure{http.StatusForbidden, "This form is out of date", "It was opened too long ago, or by another page. Nothing was changed. Go back, load the page again, and repeat what you did."}
 	case errors.Is(err, audit.ErrNoPosition):
 		return failure{http.StatusNotFound, "This part of the audit trail is not here", "Its file has been compressed or removed since, or another server has sent the page before, with the trail of its own. Open the audit trail again."}
+	case errors.Is(err, errUnrecorded):
+		return failure{http.StatusServiceUnavailable, "The audit trail cannot be written", "Nothing was changed or shown, as there would be no record of it. Try again in a few seconds, and if that does not help, ask the operator, whose log has the reason."}
 	case errors.Is(err, errAuditBusy):
 		return failure{http.StatusServiceUnavailable, "Others search the audit trail at this moment", "Searches follow one another. Try again in a few seconds."}
 	case errors.As(err, &oversize):

@@ -109,19 +109,14 @@ func (r *request) countUsage(page *usagePage, keys map[string]apikey.Key) error 
 		page.Periods = append(page.Periods, period{Text: first.Add(time.Duration(i) * resolution.Length()).Format(page.Span.format)})
 	}
 	type place struct{ key, operation string }
-	type minute struct {
-		key string
-		at  time.Time
-	}
-	sums, minutes, peaks := map[place]*usage.Counts{}, map[minute]int64{}, map[string]int64{}
+	sums, byMinute := map[place]*usage.Counts{}, minutes{}
 	err = r.dashboard.Store.Usage(r.Context(), r.organization.Organization, resolution, first, func(row usage.Row) {
 		i := int(row.At.Sub(first) / resolution.Length())
 		if page.Key != "" && row.Key != page.Key || i < 0 || i >= len(page.Periods) {
 			return
 		}
 		if resolution == usage.Minute {
-			minutes[minute{row.Key, row.At}] += row.Requests
-			peaks[row.Key] = max(peaks[row.Key], minutes[minute{row.Key, row.At}])
+			byMinute.add(row)
 		}
 		if page.Operation != "" && row.Operation != page.Operation {
 			return
@@ -137,15 +132,35 @@ func (r *request) countUsage(page *usagePage, keys map[string]apikey.Key) error 
 	if err != nil {
 		return err
 	}
+	busiest := byMinute.busiest()
 	for at, counts := range sums {
 		key, found := keys[at.key]
 		if !found {
 			key = apikey.Key{ID: at.key}
 		}
-		page.Lines = append(page.Lines, usageLine{key, at.operation, peaks[at.key], *counts})
+		page.Lines = append(page.Lines, usageLine{key, at.operation, busiest[at.key], *counts})
 	}
 	page.sortLines()
 	return nil
+}
+
+// minutes are the requests of each key in each minute.
+type minutes map[minute]int64
+
+type minute struct {
+	key string
+	at  time.Time
+}
+
+func (m minutes) add(row usage.Row) { m[minute{row.Key, row.At}] += row.Requests }
+
+// busiest returns the requests of each key in its busiest minute.
+func (m minutes) busiest() map[string]int64 {
+	most := map[string]int64{}
+	for at, requests := range m {
+		most[at.key] = max(most[at.key], requests)
+	}
+	return most
 }
 
 // sortLines puts the lines with the most requests first, and leaves out what would make the page too large.
@@ -169,16 +184,14 @@ func (r *request) useOf(key string) (use keyUse, err error) {
 	if err != nil {
 		return use, err
 	}
-	minutes, last := map[time.Time]int64{}, usage.Minute.Start(now).Add(-time.Minute)
+	byMinute, last := minutes{}, usage.Minute.Start(now).Add(-time.Minute)
 	err = r.dashboard.Store.Usage(r.Context(), r.organization.Organization, usage.Minute, last.Add(-58*time.Minute), func(row usage.Row) {
-		if row.Key != key {
-			return
+		if row.Key == key {
+			byMinute.add(row)
+			use.Limited += row.Limited
 		}
-		minutes[row.At] += row.Requests
-		use.Busiest = max(use.Busiest, minutes[row.At])
-		use.Limited += row.Limited
 	})
-	use.Last = minutes[last]
+	use.Last, use.Busiest = byMinute[minute{key, last}], byMinute.busiest()[key]
 	return use, err
 }
 
