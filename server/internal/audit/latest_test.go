@@ -83,10 +83,10 @@ func TestLatest(t *testing.T) {
 		}
 		for limits, q := range map[string]Query{
 			"at once":               {Filter: q.Filter, Max: math.MaxInt, MaxBytes: math.MaxInt64},
-			"in parts of 10":        {Filter: q.Filter, Max: 10, MaxBytes: math.MaxInt64},
+			"in parts of 100":       {Filter: q.Filter, Max: 100, MaxBytes: math.MaxInt64},
 			"in parts of one block": {Filter: q.Filter, Max: math.MaxInt, MaxBytes: 1},
 		} {
-			if got, parts := all(t, path, q); fmt.Sprint(got) != fmt.Sprint(want) || parts == 1 && q.Max == 10 && len(want) > 10 {
+			if got, parts := all(t, path, q); fmt.Sprint(got) != fmt.Sprint(want) || parts == 1 && q.Max == 100 && len(want) > 100 {
 				t.Errorf("%s, %s: in %d parts\n%v, want\n%v", name, limits, parts, got, want)
 			}
 		}
