@@ -14,9 +14,11 @@ type migrateCase struct {
 	database string
 	newest   string       // the name of its newest migration
 	execute  func(string) // runs SQL
-	undo     string       // takes that migration back, but for its version
-	again    string       // makes it fail
+	undo     []string     // take that migration back, but for its version
+	again    string       // makes it fail, until the last of undo
 }
+
+var undoTwoStep = []string{"ALTER TABLE users DROP COLUMN totp_secret", "ALTER TABLE users DROP COLUMN totp_step", "DROP TABLE recovery_codes"}
 
 // TestMigrateLists asks what a migration would do, before and after it.
 func TestMigrateLists(t *testing.T) {
@@ -29,8 +31,8 @@ func TestMigrateLists(t *testing.T) {
 		}
 		migrated(t, path)
 		checkMigrateLists(t, migrateCase{
-			database: path, newest: "00012_purged_customers", execute: func(sql string) { query(t, path, sql) },
-			undo: "DROP TABLE purged_customers", again: "CREATE TABLE purged_customers (x)",
+			database: path, newest: "00013_two_step", execute: func(sql string) { query(t, path, sql) },
+			undo: undoTwoStep, again: "CREATE TABLE recovery_codes (x)",
 		})
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
@@ -51,7 +53,7 @@ func TestMigrateLists(t *testing.T) {
 		}
 		migrated(t, database)
 		checkMigrateLists(t, migrateCase{
-			database: database, newest: "00012_purged_customers", undo: "DROP TABLE purged_customers", again: "CREATE TABLE purged_customers (x int)",
+			database: database, newest: "00013_two_step", undo: undoTwoStep, again: "CREATE TABLE recovery_codes (x int)",
 			execute: func(sql string) {
 				if _, err := c.Exec(t.Context(), sql); err != nil {
 					t.Error(err)
@@ -75,7 +77,9 @@ func checkMigrateLists(t *testing.T, c migrateCase) {
 	const done, due = "the schema is up to date\n", "1 migration to apply; run migrate\n"
 	migrate("--status", c.newest+"\tapplied 20", 0, done)
 	migrate("--dry-run", "", 0, done)
-	c.execute(c.undo)
+	for _, statement := range c.undo {
+		c.execute(statement)
+	}
 	c.execute("DELETE FROM carecycle_schema_versions WHERE version_id = (SELECT max(version_id) FROM carecycle_schema_versions)")
 	for range 2 { // the dry run changes nothing
 		migrate("--status", c.newest+"\tdue", 4, due)
@@ -83,7 +87,7 @@ func checkMigrateLists(t *testing.T, c migrateCase) {
 	}
 	c.execute(c.again)
 	migrate("--dry-run", "", 1, "the migration "+c.newest+" fails: ")
-	c.execute(c.undo)
+	c.execute(c.undo[len(c.undo)-1])
 	migrated(t, c.database)
 	migrate("--status", c.newest+"\tapplied 20", 0, done)
 	c.execute("INSERT INTO carecycle_schema_versions (version_id, is_applied) VALUES (99, true)")

@@ -4,8 +4,8 @@
 // Package dashboard signs people in with it and asks it what they may do; the command users creates them. A Store keeps them. The
 // package knows neither HTTP nor a database. Callers of the API are no users: they have keys (package apikey).
 //
-// A password is kept as an argon2id hash, and the token of a link or a session as its SHA-256. No error or log line holds any of
-// them, or an email address.
+// A password is kept as an argon2id hash, and a recovery code or the token of a link or a session as its SHA-256. The secret of
+// a user's app is kept as it is. No error or log line holds any of them, or an email address.
 package account
 
 import (
@@ -30,6 +30,7 @@ type User struct {
 	Operator     bool   // may do everything, in every organization
 	Disabled     bool   // cannot sign in, and has no session
 	PasswordHash string // argon2id; empty until the person has chosen a password
+	TwoStep      bool   // a password is not enough: sign-in asks for a code, too (totp.go)
 	CreatedAt    time.Time
 	SignedInAt   time.Time
 	Memberships  []Membership // in the order of the organizations' numbers
@@ -138,8 +139,8 @@ type Store interface {
 	// SetDisabled disables or enables a user. A disabled user's sessions and links are gone. Errors: ErrNotFound.
 	SetDisabled(ctx context.Context, id string, disabled bool) error
 
-	// SetPassword sets a user's password and removes the user's links and sessions, but for the session with the key keep. Errors:
-	// ErrNotFound.
+	// SetPassword sets a user's password and removes the user's links and sessions, but for the session with the key keep. Attempts
+	// stay counted. Errors: ErrNotFound.
 	SetPassword(ctx context.Context, id, passwordHash, keep string) error
 
 	// CountAttempt counts an attempt to sign in as a user, and returns how many there were since the user's last sign-in or, if
@@ -149,6 +150,26 @@ type Store interface {
 	// RecordSignIn records that a user has signed in, which forgets the attempts.
 	RecordSignIn(ctx context.Context, id string) error
 
+	// SetTOTP turns two-step sign-in on, and removes the user's sessions, but for the one with the key keep. step is that of the code
+	// with which the user has proved to have the secret. Errors: ErrNotFound, also if it is on already.
+	SetTOTP(ctx context.Context, id string, t TOTP, step int64, recovery []Hash, keep string) error
+
+	// RemoveTOTP turns it off, and removes the user's recovery codes, and the sessions like SetTOTP. Errors: ErrNotFound.
+	RemoveTOTP(ctx context.Context, id, keep string) error
+
+	// FindTOTP returns what codes of a user are checked with. Errors: ErrNotFound, also if two-step sign-in is off.
+	FindTOTP(ctx context.Context, id string) (TOTP, error)
+
+	// UseStep records that the code of a step was used. Of several calls with one step, one succeeds. Errors: ErrCode if that code was
+	// used, or a later one.
+	UseStep(ctx context.Context, id string, step int64) error
+
+	// UseRecoveryCode removes a recovery code. Of several calls with one, one succeeds. Errors: ErrCode if the user has no such code.
+	UseRecoveryCode(ctx context.Context, id string, hash Hash) error
+
+	// Now returns the time of the store's clock.
+	Now(ctx context.Context) (time.Time, error)
+
 	// SaveLink saves a link with which a user can choose a password, once, until the lifetime is over. It replaces the user's
 	// earlier link. Errors: ErrNotFound.
 	SaveLink(ctx context.Context, hash Hash, id string, lifetime time.Duration) error
@@ -156,7 +177,7 @@ type Store interface {
 	// UserByLink returns the user of a link that can be used. Errors: ErrInvalidLink.
 	UserByLink(ctx context.Context, hash Hash) (User, error)
 
-	// UseLink is SetPassword for the user of a link. Of several calls with one link, one succeeds. Errors: ErrInvalidLink.
+	// UseLink is SetPassword for the user of a link, and forgets the attempts. Of several calls with one link, one succeeds. Errors: ErrInvalidLink.
 	UseLink(ctx context.Context, hash Hash, passwordHash string) (User, error)
 
 	// SaveInvitation saves an invitation, which can be accepted until the lifetime is over. It replaces an earlier one of the same
@@ -232,8 +253,9 @@ func Offer(ctx context.Context, store Store, i Invitation) (token string, _ Invi
 	return token, i, nil
 }
 
-// Accept accepts an invitation. A user with its address proves it with the password; for anyone else the password is a new user's.
-// Errors: ErrInvalidLink, ErrPassword for a new user, ErrSignIn for a user.
+// Accept accepts an invitation. A user with its address proves it with the password; for anyone else the password is a new user's. With
+// ErrCodeNeeded it also returns the user, who can Join after CheckCode. Errors: ErrInvalidLink, ErrPassword for a new user, ErrSignIn and
+// ErrCodeNeeded for a user.
 func Accept(ctx context.Context, store Store, token, password string) (User, error) {
 	i, err := store.FindInvitation(ctx, HashOf(token))
 	if err != nil {
@@ -248,9 +270,14 @@ func Accept(ctx context.Context, store Store, token, password string) (User, err
 		u.PasswordHash, err = HashPassword(ctx, &u, password)
 	}
 	if err != nil {
-		return User{}, err
+		return u, err
 	}
-	return u, store.AcceptInvitation(ctx, HashOf(token), u)
+	return u, Join(ctx, store, token, &u)
+}
+
+// Join accepts an invitation as a user who is signed in. Errors: ErrInvalidLink; ErrEmailTaken if it is for another address.
+func Join(ctx context.Context, store Store, token string, u *User) error {
+	return store.AcceptInvitation(ctx, HashOf(token), *u)
 }
 
 // HashOf returns the hash of a token.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
@@ -14,9 +15,9 @@ import (
 const password = "correct horse battery"
 
 // newUser returns a store with a user who has the password.
-func newUser(t *testing.T) (*sqlite.Store, account.User) {
+func newUser(t *testing.T, now func() time.Time) (*sqlite.Store, account.User) {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func newUser(t *testing.T) (*sqlite.Store, account.User) {
 
 func TestSignIn(t *testing.T) {
 	t.Parallel()
-	store, u := newUser(t)
+	store, u := newUser(t, time.Now)
 	if _, _, err := account.Invite(t.Context(), store, account.User{Email: "new@example.com"}); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestSignIn(t *testing.T) {
 // TestTooManyAttempts guesses at the same time. After MaxAttempts guesses the right password is refused like a wrong one.
 func TestTooManyAttempts(t *testing.T) {
 	t.Parallel()
-	store, u := newUser(t)
+	store, u := newUser(t, time.Now)
 	var all sync.WaitGroup
 	for range account.MaxAttempts {
 		all.Go(func() {
@@ -92,7 +93,7 @@ func TestTooManyAttempts(t *testing.T) {
 // TestCheckNoPassword checks the password of a user who has signed in with a link and has none.
 func TestCheckNoPassword(t *testing.T) {
 	t.Parallel()
-	store, _ := newUser(t)
+	store, _ := newUser(t, time.Now)
 	_, u, err := account.Invite(t.Context(), store, account.User{Email: "new@example.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +129,7 @@ func TestHashPassword(t *testing.T) {
 
 func TestInvite(t *testing.T) {
 	t.Parallel()
-	store, _ := newUser(t)
+	store, _ := newUser(t, time.Now)
 	for _, email := range []string{"", "ada", "Ada <ada@example.com>", "a b@example.com", "a@b@c", "ada@example.com\nBcc: x", strings.Repeat("a", 250) + "@example.com"} {
 		if _, _, err := account.Invite(t.Context(), store, account.User{Email: email}); !errors.Is(err, account.ErrEmail) {
 			t.Errorf("%q: error %v, want %v", email, err, account.ErrEmail)

@@ -63,7 +63,9 @@ func HashPassword(ctx context.Context, u *User, password string) (string, error)
 // password has it.
 const unknown = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
-// SignIn returns the user of an email address and a password, and records the sign-in. Errors: ErrSignIn, or the store's.
+// SignIn returns the user of an email address and a password, and records the sign-in. With ErrCodeNeeded it also returns the user, who
+// is signed in only after CheckCode; until then the attempts stay counted, so that the password does not give more of them for codes.
+// Errors: ErrSignIn, ErrCodeNeeded, or the store's.
 //
 // It does not know where the attempt comes from; its caller limits the attempts of an address.
 func SignIn(ctx context.Context, store Store, email, password string) (User, error) {
@@ -81,6 +83,9 @@ func SignIn(ctx context.Context, store Store, email, password string) (User, err
 	}
 	if !known || !matches || attempts > MaxAttempts {
 		return User{}, ErrSignIn
+	}
+	if u.TwoStep {
+		return u, ErrCodeNeeded
 	}
 	return u, store.RecordSignIn(ctx, u.ID)
 }

@@ -109,6 +109,11 @@ func TestPlans(t *testing.T) {
 		"a user by link":           userByLink,
 		"the users":                listUsers,
 		"members":                  listMembers,
+		"a user's codes":           findTOTP,
+		"codes that are turned on": setTOTP,
+		"codes that are removed":   removeTOTP,
+		"a used code":              useStep,
+		"a used recovery code":     useRecoveryCode,
 		"a session":                findSession,
 		"a user's sessions":        listSessions,
 		"a new session":            createSession,
@@ -195,7 +200,7 @@ func TestPlans(t *testing.T) {
 	}
 	check("filled")
 	// Not all tables: those that databases share can be locked by other tests.
-	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, memberships, sessions, invitations, usage, rate_buckets"); err != nil {
+	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, recovery_codes, memberships, sessions, invitations, usage, rate_buckets"); err != nil {
 		t.Fatal(err)
 	}
 	check("with statistics")

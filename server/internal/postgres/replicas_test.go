@@ -208,6 +208,26 @@ func (r *replicas) SetPassword(ctx context.Context, id, passwordHash, keep strin
 	return r.next().SetPassword(ctx, id, passwordHash, keep)
 }
 
+func (r *replicas) SetTOTP(ctx context.Context, id string, t account.TOTP, step int64, recovery []account.Hash, keep string) error {
+	return r.next().SetTOTP(ctx, id, t, step, recovery, keep)
+}
+
+func (r *replicas) RemoveTOTP(ctx context.Context, id, keep string) error {
+	return r.next().RemoveTOTP(ctx, id, keep)
+}
+
+func (r *replicas) FindTOTP(ctx context.Context, id string) (account.TOTP, error) {
+	return r.next().FindTOTP(ctx, id)
+}
+
+func (r *replicas) UseStep(ctx context.Context, id string, step int64) error {
+	return r.next().UseStep(ctx, id, step)
+}
+
+func (r *replicas) UseRecoveryCode(ctx context.Context, id string, hash account.Hash) error {
+	return r.next().UseRecoveryCode(ctx, id, hash)
+}
+
 func (r *replicas) CountAttempt(ctx context.Context, id string, window time.Duration) (int, error) {
 	return r.next().CountAttempt(ctx, id, window)
 }

@@ -21,7 +21,7 @@ const (
 		SELECT id FROM created`
 
 	memberships = "FROM memberships JOIN organizations ON organizations.id = organization_id WHERE user_id = users.id ORDER BY organization_id"
-	selectUsers = "SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at, ARRAY(SELECT organization_id " + memberships +
+	selectUsers = "SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at, totp_secret IS NOT NULL, ARRAY(SELECT organization_id " + memberships +
 		"), ARRAY(SELECT name " + memberships + "), ARRAY(SELECT suspended " + memberships + "), ARRAY(SELECT role " + memberships + ") FROM users "
 
 	userByID    = selectUsers + "WHERE users.id = $1"
@@ -40,13 +40,24 @@ const (
 	setDisabled = `WITH removed AS (DELETE FROM sessions WHERE user_id = $1)
 		UPDATE users SET disabled = $2, link_hash = NULL WHERE id = $1 RETURNING id`
 	setPassword = `WITH removed AS (DELETE FROM sessions WHERE user_id = $1 AND key <> $3)
-		UPDATE users SET password_hash = $2, attempts = 0, first_attempt_at = NULL, link_hash = NULL WHERE id = $1 RETURNING id`
+		UPDATE users SET password_hash = $2, link_hash = NULL WHERE id = $1 RETURNING id`
 	useLink = `WITH used AS (
 			UPDATE users SET password_hash = $3, attempts = 0, first_attempt_at = NULL, link_hash = NULL
 			WHERE link_hash = $1 AND link_expires_at > $2 AND NOT disabled RETURNING id
 		), removed AS (DELETE FROM sessions WHERE user_id IN (SELECT id FROM used))
 		SELECT id FROM used`
-	countAttempt = `UPDATE users SET
+	setTOTP = `WITH changed AS (
+			UPDATE users SET totp_secret = $2, totp_step = $3 WHERE id = $1 AND totp_secret IS NULL RETURNING id
+		), added AS (
+			INSERT INTO recovery_codes (user_id, hash) SELECT id, hash FROM changed, unnest($4::bytea[]) AS codes (hash)
+		), removed AS (DELETE FROM sessions WHERE user_id IN (SELECT id FROM changed) AND key <> $5)
+		SELECT id FROM changed`
+	removeTOTP = `WITH codes AS (DELETE FROM recovery_codes WHERE user_id = $1), removed AS (DELETE FROM sessions WHERE user_id = $1 AND key <> $2)
+		UPDATE users SET totp_secret = NULL, totp_step = 0 WHERE id = $1 RETURNING id`
+	findTOTP        = "SELECT totp_secret, (SELECT count(*) FROM recovery_codes WHERE user_id = users.id) FROM users WHERE id = $1 AND totp_secret IS NOT NULL"
+	useStep         = "UPDATE users SET totp_step = $2 WHERE id = $1 AND totp_step < $2 RETURNING id"
+	useRecoveryCode = "DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2 RETURNING user_id"
+	countAttempt    = `UPDATE users SET
 			attempts = CASE WHEN first_attempt_at > $3 THEN attempts + 1 ELSE 1 END,
 			first_attempt_at = CASE WHEN first_attempt_at > $3 THEN first_attempt_at ELSE $2 END
 		WHERE id = $1 RETURNING attempts`
@@ -149,7 +160,7 @@ func scanUser(row pgx.CollectableRow) (u account.User, err error) {
 		names, roles  []string
 		suspended     []bool
 	)
-	err = row.Scan(&u.ID, &u.Email, &u.Operator, &u.Disabled, &u.PasswordHash, &u.CreatedAt, &signedInAt, &organizations, &names, &suspended, &roles)
+	err = row.Scan(&u.ID, &u.Email, &u.Operator, &u.Disabled, &u.PasswordHash, &u.CreatedAt, &signedInAt, &u.TwoStep, &organizations, &names, &suspended, &roles)
 	u.CreatedAt, u.SignedInAt = u.CreatedAt.UTC(), timeOrZero(signedInAt)
 	for i, number := range organizations {
 		u.Memberships = append(u.Memberships, account.Membership{Organization: number, OrganizationName: names[i], Suspended: suspended[i], Role: account.Role(roles[i])})
@@ -192,6 +203,46 @@ func (s *Store) SetDisabled(ctx context.Context, id string, disabled bool) error
 // SetPassword implements [account.Store].
 func (s *Store) SetPassword(ctx context.Context, id, passwordHash, keep string) error {
 	_, err := change[string](ctx, s, account.ErrNotFound, setPassword, id, passwordHash, keep)
+	return err
+}
+
+// SetTOTP implements [account.Store].
+func (s *Store) SetTOTP(ctx context.Context, id string, t account.TOTP, step int64, recovery []account.Hash, keep string) error {
+	hashes := make([][]byte, len(recovery))
+	for i := range recovery {
+		hashes[i] = recovery[i][:]
+	}
+	_, err := change[string](ctx, s, account.ErrNotFound, setTOTP, id, t.Secret, step, hashes, keep)
+	return err
+}
+
+// RemoveTOTP implements [account.Store].
+func (s *Store) RemoveTOTP(ctx context.Context, id, keep string) error {
+	_, err := change[string](ctx, s, account.ErrNotFound, removeTOTP, id, keep)
+	return err
+}
+
+// FindTOTP implements [account.Store].
+func (s *Store) FindTOTP(ctx context.Context, id string) (account.TOTP, error) {
+	found, err := read(ctx, s, pgx.RowToStructByPos[account.TOTP], findTOTP, id)
+	if err == nil && len(found) == 0 {
+		err = account.ErrNotFound
+	}
+	if err != nil {
+		return account.TOTP{}, err
+	}
+	return found[0], nil
+}
+
+// UseStep implements [account.Store].
+func (s *Store) UseStep(ctx context.Context, id string, step int64) error {
+	_, err := change[string](ctx, s, account.ErrCode, useStep, id, step)
+	return err
+}
+
+// UseRecoveryCode implements [account.Store].
+func (s *Store) UseRecoveryCode(ctx context.Context, id string, hash account.Hash) error {
+	_, err := change[string](ctx, s, account.ErrCode, useRecoveryCode, id, hash[:])
 	return err
 }
 

@@ -67,7 +67,10 @@ var (
 	}}
 	Users = &Table{"users", 1, []TableColumn{
 		{"email", Text}, {"id", Text}, {"operator", Boolean}, {"disabled", Boolean}, {"password_hash", Text}, {"attempts", Integer}, {"first_attempt_at", Time},
-		{"link_hash", Bytes}, {"link_expires_at", Time}, {"created_at", Time}, {"signed_in_at", Time},
+		{"link_hash", Bytes}, {"link_expires_at", Time}, {"created_at", Time}, {"signed_in_at", Time}, {"totp_secret", Text}, {"totp_step", Integer},
+	}}
+	RecoveryCodes = &Table{"recovery_codes", 2, []TableColumn{
+		{"user_id", Text}, {"hash", Bytes},
 	}}
 	Memberships = &Table{"memberships", 2, []TableColumn{
 		{"user_id", Text}, {"organization_id", Integer}, {"role", Text},
@@ -78,7 +81,7 @@ var (
 )
 
 // Tables are all of them, each after those that it refers to.
-var Tables = []*Table{Organizations, PurgedOrganizations, APIKeys, Customers, PurgedCustomers, Events, Providers, IdempotencyKeys, Users, Memberships, Invitations}
+var Tables = []*Table{Organizations, PurgedOrganizations, APIKeys, Customers, PurgedCustomers, Events, Providers, IdempotencyKeys, Users, RecoveryCodes, Memberships, Invitations}
 
 // Omitted are the tables and the columns that a copy of a database leaves out, each with the reason.
 var Omitted = map[string]string{

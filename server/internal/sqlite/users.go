@@ -30,7 +30,7 @@ func (s *Store) CreateUser(ctx context.Context, u account.User) error {
 }
 
 const (
-	selectUsers = `SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at FROM users `
+	selectUsers = `SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at, totp_secret IS NOT NULL FROM users `
 
 	userByID    = selectUsers + "WHERE users.id = ?1"
 	userByEmail = selectUsers + "WHERE email = ?1"
@@ -99,7 +99,7 @@ func findUsers(c *sqlite.Conn, query string, arguments ...any) (users []account.
 	err := sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
 		users = append(users, account.User{
 			ID: s.ColumnText(0), Email: s.ColumnText(1), Operator: s.ColumnBool(2), Disabled: s.ColumnBool(3), PasswordHash: s.ColumnText(4),
-			CreatedAt: columnTime(s, 5), SignedInAt: columnTime(s, 6),
+			CreatedAt: columnTime(s, 5), SignedInAt: columnTime(s, 6), TwoStep: s.ColumnBool(7),
 		})
 		return nil
 	}})
@@ -146,7 +146,8 @@ func (s *Store) SetPassword(ctx context.Context, id, passwordHash, keep string) 
 }
 
 const (
-	setPassword         = "UPDATE users SET password_hash = ?2, attempts = 0, first_attempt_at = NULL, link_hash = NULL WHERE id = ?1"
+	setPassword         = "UPDATE users SET password_hash = ?2, link_hash = NULL WHERE id = ?1"
+	forgetAttempts      = "UPDATE users SET attempts = 0, first_attempt_at = NULL WHERE id = ?1"
 	removeOtherSessions = "DELETE FROM sessions WHERE user_id = ?1 AND key <> ?2"
 )
 
@@ -212,9 +213,77 @@ func (s *Store) UseLink(ctx context.Context, hash account.Hash, passwordHash str
 		if err := execute(c, setPassword, u.ID, passwordHash); err != nil {
 			return err
 		}
+		if err := execute(c, forgetAttempts, u.ID); err != nil {
+			return err
+		}
 		return execute(c, removeOtherSessions, u.ID, "")
 	})
 	return u, err
+}
+
+const (
+	setTOTP             = "UPDATE users SET totp_secret = ?2, totp_step = ?3 WHERE id = ?1 AND totp_secret IS NULL"
+	findTOTP            = "SELECT totp_secret, (SELECT count(*) FROM recovery_codes WHERE user_id = users.id) FROM users WHERE id = ?1 AND totp_secret IS NOT NULL"
+	useStep             = "UPDATE users SET totp_step = ?2 WHERE id = ?1 AND totp_step < ?2"
+	useRecoveryCode     = "DELETE FROM recovery_codes WHERE user_id = ?1 AND hash = ?2"
+	removeRecoveryCodes = "DELETE FROM recovery_codes WHERE user_id = ?1"
+)
+
+// SetTOTP implements [account.Store].
+func (s *Store) SetTOTP(ctx context.Context, id string, t account.TOTP, step int64, recovery []account.Hash, keep string) error {
+	return s.changeUser(ctx, setTOTP, func(c *sqlite.Conn) error {
+		for _, hash := range recovery {
+			if err := execute(c, "INSERT INTO recovery_codes (user_id, hash) VALUES (?1, ?2)", id, hash[:]); err != nil {
+				return err
+			}
+		}
+		return execute(c, removeOtherSessions, id, keep)
+	}, id, t.Secret, step)
+}
+
+// RemoveTOTP implements [account.Store].
+func (s *Store) RemoveTOTP(ctx context.Context, id, keep string) error {
+	return s.changeUser(ctx, "UPDATE users SET totp_secret = NULL, totp_step = 0 WHERE id = ?1", func(c *sqlite.Conn) error {
+		if err := execute(c, removeRecoveryCodes, id); err != nil {
+			return err
+		}
+		return execute(c, removeOtherSessions, id, keep)
+	}, id)
+}
+
+// FindTOTP implements [account.Store].
+func (s *Store) FindTOTP(ctx context.Context, id string) (t account.TOTP, _ error) {
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		return sqlitex.Execute(c, findTOTP, &sqlitex.ExecOptions{Args: []any{id}, ResultFunc: func(s *sqlite.Stmt) error {
+			t = account.TOTP{Secret: s.ColumnText(0), RecoveryCodes: s.ColumnInt(1)}
+			return nil
+		}})
+	})
+	if err == nil && t.Secret == "" {
+		err = account.ErrNotFound
+	}
+	return t, err
+}
+
+// UseStep implements [account.Store].
+func (s *Store) UseStep(ctx context.Context, id string, step int64) error {
+	return s.useCode(ctx, useStep, id, step)
+}
+
+// UseRecoveryCode implements [account.Store].
+func (s *Store) UseRecoveryCode(ctx context.Context, id string, hash account.Hash) error {
+	return s.useCode(ctx, useRecoveryCode, id, hash[:])
+}
+
+// useCode runs a statement that changes a row if a code can be used.
+func (s *Store) useCode(ctx context.Context, statement string, arguments ...any) error {
+	return s.write(ctx, func(c *sqlite.Conn) error {
+		err := execute(c, statement, arguments...)
+		if err == nil && c.Changes() == 0 {
+			err = account.ErrCode
+		}
+		return err
+	})
 }
 
 // SaveInvitation implements [account.Store].

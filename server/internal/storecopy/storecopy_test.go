@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
@@ -135,6 +136,7 @@ type world struct {
 	once          []provider.Write // creations with an idempotency key
 	hashes        []apikey.Hash
 	keys          []string
+	users         []account.User
 	purged        int64 // an organization
 }
 
@@ -175,6 +177,7 @@ func (w *world) fill(s storetest.Store, n int) {
 		w.check(err)
 	}
 	w.keysOf(s)
+	w.usersOf(s)
 	for range n {
 		w.clock.Move(time.Duration(w.random.IntN(3000)) * time.Millisecond)
 		w.act(s)
@@ -232,6 +235,29 @@ func (w *world) keysOf(s storetest.Store) {
 	}
 }
 
+// usersOf creates users in every state, and an invitation.
+func (w *world) usersOf(s storetest.Store) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	for i := range 4 {
+		_, u, err := account.Invite(ctx, s, account.User{Email: fmt.Sprintf("user%d@example.com", i), Operator: i == 0,
+			Memberships: []account.Membership{{Organization: w.organizations[0], Role: account.Roles()[i%3]}}})
+		w.check(err)
+		w.users = append(w.users, u)
+		switch i {
+		case 1:
+			w.check(s.SetPassword(ctx, u.ID, "hash", ""))
+			w.check(s.SetTOTP(ctx, u.ID, account.TOTP{Secret: "SECRET"}, 7, []account.Hash{account.HashOf("one"), account.HashOf("two")}, ""))
+		case 2:
+			w.check(s.SetDisabled(ctx, u.ID, true))
+		case 3:
+			w.check(s.RecordSignIn(ctx, u.ID))
+		}
+	}
+	_, _, err := account.Offer(ctx, s, account.Invitation{Organization: w.organizations[1], Email: "new@example.com", Role: account.Owner})
+	w.check(err)
+}
+
 // write sends a write, which may be rejected.
 func (w *world) write(s storetest.Store, one provider.Write) (provider.Provider, provider.Code) {
 	one.By = provider.Actor{KeyID: w.keys[0], RequestID: "0195e8a0-0000-7000-8000-000000000001"}
@@ -284,13 +310,16 @@ type description struct {
 	Activity      []provider.ActivityEvent
 	Keys          []apikey.Key
 	Hashes        []apikey.Key
+	Users         []account.User
+	Codes         map[string]account.TOTP
+	Invitations   []account.Invitation
 }
 
 func (w *world) describe(s storetest.Store) (d description) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	d = description{Customers: map[int64][]provider.CustomerRecord{}, Versions: map[int64][]provider.RecordVersion{},
-		Lists: map[string][]provider.Provider{}, Events: map[string][]provider.Event{}, Owners: map[uuid.UUID][]provider.Owner{}, Listed: map[int64][]uuid.UUID{}}
+		Lists: map[string][]provider.Provider{}, Events: map[string][]provider.Event{}, Owners: map[uuid.UUID][]provider.Owner{}, Listed: map[int64][]uuid.UUID{}, Codes: map[string]account.TOTP{}}
 	var err error
 	d.Organizations, err = s.ListOrganizations(ctx)
 	w.check(err)
@@ -335,6 +364,16 @@ func (w *world) describe(s storetest.Store) (d description) {
 		w.check(err)
 		d.Hashes = append(d.Hashes, key)
 	}
+	d.Users, err = s.ListUsers(ctx, 0, "", 1000)
+	w.check(err)
+	for _, u := range d.Users {
+		if u.TwoStep {
+			d.Codes[u.ID], err = s.FindTOTP(ctx, u.ID)
+			w.check(err)
+		}
+	}
+	d.Invitations, err = s.ListInvitations(ctx, w.organizations[1])
+	w.check(err)
 	return d
 }
 
@@ -358,7 +397,7 @@ func (w *world) pages(s storetest.Store, l provider.List) (records []provider.Pr
 	}
 }
 
-// goOn repeats creations, changes records, and creates an organization. It returns the responses.
+// goOn repeats creations, changes records, uses codes, and creates an organization. It returns the responses.
 func (w *world) goOn(s storetest.Store) (responses []any) {
 	w.t.Helper()
 	for _, one := range w.once {
@@ -372,6 +411,13 @@ func (w *world) goOn(s storetest.Store) (responses []any) {
 				Patch: property.Patch{Values: property.Values{property.City: property.Text("afterwards")}}})
 			responses = append(responses, next, code)
 		}
+	}
+	id := w.users[1].ID
+	for _, step := range []int64{7, 8} {
+		responses = append(responses, storetest.CodeOrText(s.UseStep(w.t.Context(), id, step)))
+	}
+	for _, code := range []string{"one", "three"} {
+		responses = append(responses, storetest.CodeOrText(s.UseRecoveryCode(w.t.Context(), id, account.HashOf(code))))
 	}
 	number, created, err := s.EnsureOrganization(w.t.Context(), "new")
 	w.check(err)

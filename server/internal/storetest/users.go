@@ -26,10 +26,13 @@ func testUsers(t *testing.T, s *suite) {
 	t.Run("attempts are counted in windows", func(t *testing.T) { testAttempts(t, s) })
 	t.Run("a session is kept until it expires", func(t *testing.T) { testSessions(t, s) })
 	t.Run("a new password ends the other sessions", func(t *testing.T) { testNewPassword(t, s) })
+	t.Run("two-step sign-in is on from the first code until it is turned off", func(t *testing.T) { testTwoStep(t, s) })
+	t.Run("a code is used once", func(t *testing.T) { testCodes(t, s) })
 	t.Run("what is unknown is not found", func(t *testing.T) {
 		for name, err := range map[string]error{
 			"SetRole": s.SetRole(t.Context(), "usr_x", 1, account.Viewer), "SetDisabled": s.SetDisabled(t.Context(), "usr_x", true),
 			"SetPassword": s.SetPassword(t.Context(), "usr_x", "hash", ""), "SaveLink": s.SaveLink(t.Context(), account.HashOf("x"), "usr_x", time.Hour),
+			"SetTOTP": s.SetTOTP(t.Context(), "usr_x", account.TOTP{Secret: "x"}, 1, nil, ""), "RemoveTOTP": s.RemoveTOTP(t.Context(), "usr_x", ""),
 		} {
 			if !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("%s: error %v, want %v", name, err, account.ErrNotFound)
@@ -221,8 +224,19 @@ func testAttempts(t *testing.T, s *suite) {
 	count(2)
 	s.clock.Move(time.Second)
 	count(1)
+	if err := s.SetPassword(t.Context(), u.ID, "hash", ""); err != nil {
+		t.Fatal(err)
+	}
 	count(2)
 	if err := s.RecordSignIn(t.Context(), u.ID); err != nil {
+		t.Fatal(err)
+	}
+	count(1)
+	token, err := account.NewLink(t.Context(), s, u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.UseLink(t.Context(), account.HashOf(token), "hash"); err != nil {
 		t.Fatal(err)
 	}
 	count(1)
@@ -300,6 +314,100 @@ func testNewPassword(t *testing.T, s *suite) {
 		t.Errorf("sessions %v, %v", sessions, err)
 	}
 	equal(t, "password", s.user(t, u.ID).PasswordHash, "new")
+}
+
+func testTwoStep(t *testing.T, s *suite) {
+	_, u := s.invite(t, account.User{})
+	_, other := s.invite(t, account.User{})
+	find := func(want account.TOTP) {
+		t.Helper()
+		got, err := s.FindTOTP(t.Context(), u.ID)
+		if want.Secret == "" && !errors.Is(err, account.ErrNotFound) || want.Secret != "" && err != nil {
+			t.Errorf("error %v", err)
+		}
+		equal(t, "secret and recovery codes", got, want)
+		equal(t, "the user has two-step sign-in", s.user(t, u.ID).TwoStep, want.Secret != "")
+	}
+	sessions := func(want ...string) {
+		t.Helper()
+		got := []string{}
+		found, err := s.ListSessions(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, session := range found {
+			got = append(got, session.Key)
+		}
+		equal(t, "sessions", got, want)
+	}
+	first := []account.Hash{account.HashOf("one"), account.HashOf("two")}
+	for range 2 { // and again after it was turned off
+		find(account.TOTP{})
+		for _, key := range []string{"kept " + u.ID, "ended " + u.ID} {
+			s.createSession(t, account.Session{Key: key, UserID: u.ID, ExpiresAt: s.clock.Now().Add(time.Hour)})
+		}
+		if err := s.SetTOTP(t.Context(), u.ID, account.TOTP{Secret: "SECRET"}, 7, first, "kept "+u.ID); err != nil {
+			t.Fatal(err)
+		}
+		find(account.TOTP{Secret: "SECRET", RecoveryCodes: 2})
+		sessions("kept " + u.ID)
+		if err := s.SetTOTP(t.Context(), u.ID, account.TOTP{Secret: "ANOTHER"}, 1, []account.Hash{account.HashOf("three")}, ""); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("a second time: error %v, want %v", err, account.ErrNotFound)
+		}
+		find(account.TOTP{Secret: "SECRET", RecoveryCodes: 2})
+		sessions("kept " + u.ID)
+		if err := s.UseStep(t.Context(), u.ID, 7); !errors.Is(err, account.ErrCode) {
+			t.Errorf("the code that turned it on, again: error %v, want %v", err, account.ErrCode)
+		}
+		equal(t, "another user has it", s.user(t, other.ID).TwoStep, false)
+		if err := s.RemoveTOTP(t.Context(), u.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		sessions([]string{}...)
+		if err := s.UseRecoveryCode(t.Context(), u.ID, first[0]); !errors.Is(err, account.ErrCode) {
+			t.Errorf("a recovery code of before: error %v, want %v", err, account.ErrCode)
+		}
+	}
+}
+
+func testCodes(t *testing.T, s *suite) {
+	_, u := s.invite(t, account.User{})
+	_, other := s.invite(t, account.User{})
+	for _, id := range []string{u.ID, other.ID} {
+		if err := s.SetTOTP(t.Context(), id, account.TOTP{Secret: "SECRET"}, 100, []account.Hash{account.HashOf("code of " + id), account.HashOf("same")}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	once := func(what string, use func() error) {
+		t.Helper()
+		var used atomic.Int32
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				switch err := use(); {
+				case err == nil:
+					used.Add(1)
+				case !errors.Is(err, account.ErrCode):
+					t.Errorf("%s: error %v", what, err)
+				}
+			})
+		}
+		all.Wait()
+		equal(t, "successful uses of "+what, used.Load(), int32(1))
+	}
+	once("a step", func() error { return s.UseStep(t.Context(), u.ID, 102) })
+	once("a recovery code", func() error { return s.UseRecoveryCode(t.Context(), u.ID, account.HashOf("same")) })
+	for what, err := range map[string]error{
+		"a step before one that was used": s.UseStep(t.Context(), u.ID, 101),
+		"a recovery code of another user": s.UseRecoveryCode(t.Context(), u.ID, account.HashOf("code of "+other.ID)),
+	} {
+		if !errors.Is(err, account.ErrCode) {
+			t.Errorf("%s: error %v, want %v", what, err, account.ErrCode)
+		}
+	}
+	if err := errors.Join(s.UseStep(t.Context(), u.ID, 103), s.UseStep(t.Context(), other.ID, 101), s.UseRecoveryCode(t.Context(), other.ID, account.HashOf("same"))); err != nil {
+		t.Error(err)
+	}
 }
 
 func testInvitations(t *testing.T, s *suite) {
