@@ -68,6 +68,27 @@ func TestUsers(t *testing.T) {
 		t.Errorf("the list:\n%s", list)
 	}
 	command(0, "users enable ada@example.com")
+	if _, stderr := command(1, "users reset-two-step ada@example.com"); !strings.Contains(stderr, "has not turned it on") {
+		t.Errorf("reset what is off: %s", stderr)
+	}
+	query(t, database, "UPDATE users SET totp_secret = 'SECRET'")
+	query(t, database, "INSERT INTO recovery_codes (user_id, hash) SELECT id, x'00' FROM users")
+	if list, _ := command(0, "users list"); !strings.Contains(list, "\ttwo-step on\n") || strings.Contains(list, "SECRET") {
+		t.Errorf("the list:\n%s", list)
+	}
+	if _, stderr := command(0, "users link ada@example.com"); !strings.Contains(stderr, "sign-in still asks for a code") {
+		t.Errorf("the link of a user with two-step sign-in: %s", stderr)
+	}
+	command(0, "users reset-two-step ada@example.com --audit "+trail)
+	if list, _ := command(0, "users list"); !strings.Contains(list, "\ttwo-step off\n") {
+		t.Errorf("the list:\n%s", list)
+	}
+	if lines, err := os.ReadFile(trail); err != nil || strings.Count(string(lines), `"operation":"users reset-two-step"`) != 2 {
+		t.Errorf("the audit trail, error %v:\n%s", err, lines)
+	}
+	if row := query(t, database, "SELECT count(*) FROM recovery_codes"); row[0] != 0 {
+		t.Errorf("%d recovery codes are left", row[0])
+	}
 	link, _ = command(0, "users link ada@example.com")
 	p := start(t, filepath.Dir(database), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	_, admin := p.stderr.addresses(t, `"listening"`)

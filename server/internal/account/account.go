@@ -152,7 +152,7 @@ type Store interface {
 
 	// SetTOTP turns two-step sign-in on, and removes the user's sessions, but for the one with the key keep. step is that of the code
 	// with which the user has proved to have the secret. Errors: ErrNotFound, also if it is on already.
-	SetTOTP(ctx context.Context, id string, t TOTP, step int64, recovery []Hash, keep string) error
+	SetTOTP(ctx context.Context, id string, t TOTP, step Step, recovery []Hash, keep string) error
 
 	// RemoveTOTP turns it off, and removes the user's recovery codes, and the sessions like SetTOTP. Errors: ErrNotFound.
 	RemoveTOTP(ctx context.Context, id, keep string) error
@@ -162,7 +162,7 @@ type Store interface {
 
 	// UseStep records that the code of a step was used. Of several calls with one step, one succeeds. Errors: ErrCode if that code was
 	// used, or a later one.
-	UseStep(ctx context.Context, id string, step int64) error
+	UseStep(ctx context.Context, id string, step Step) error
 
 	// UseRecoveryCode removes a recovery code. Of several calls with one, one succeeds. Errors: ErrCode if the user has no such code.
 	UseRecoveryCode(ctx context.Context, id string, hash Hash) error

@@ -43,17 +43,21 @@ func NewSecret(u *User) (*otp.Key, error) {
 	return key, nil
 }
 
-// TurnOnTwoStep saves the secret of a user whose app has computed the code from it, and returns the recovery codes, which cannot be had
-// again. Of the sessions, keep stays. Errors: ErrCode; ErrNotFound if two-step sign-in is on already.
-func TurnOnTwoStep(ctx context.Context, store Store, u *User, secret, code, keep string) (recovery []string, _ error) {
+// Step is the time for which a code was computed: half minutes since 1970.
+type Step int64
+
+// CheckSecret returns the step of a code that was computed from a secret now. Errors: ErrCode.
+func CheckSecret(ctx context.Context, store Store, secret, code string) (Step, error) {
 	now, err := store.Now(ctx)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	step, ok := matchStep(secret, ungroup(code), now)
-	if !ok {
-		return nil, ErrCode
-	}
+	return matchStep(secret, ungroup(code), now)
+}
+
+// TurnOnTwoStep saves the secret of a user, with the step that CheckSecret has returned for it, and returns the recovery codes, which
+// cannot be had again. Of the user's sessions, keep stays. Errors: ErrNotFound if two-step sign-in is on already.
+func TurnOnTwoStep(ctx context.Context, store Store, u *User, secret string, step Step, keep string) (recovery []string, _ error) {
 	hashes := make([]Hash, recoveryCodes)
 	for i := range hashes {
 		text := strings.ToLower(rand.Text()[:recoveryCodeLen]) // 80 bits, so it needs neither salt nor stretching
@@ -77,36 +81,40 @@ func CheckCode(ctx context.Context, store Store, u *User, code string) error {
 	if attempts > MaxAttempts {
 		return ErrTooManyAttempts
 	}
-	code = ungroup(code)
-	if len(code) != codes.Digits.Length() {
-		return store.UseRecoveryCode(ctx, u.ID, HashOf(strings.ToLower(code)))
+	if text := ungroup(code); len(text) != codes.Digits.Length() {
+		return store.UseRecoveryCode(ctx, u.ID, HashOf(strings.ToLower(text)))
 	}
 	t, err := store.FindTOTP(ctx, u.ID)
 	if err != nil {
 		return err
 	}
-	now, err := store.Now(ctx)
+	step, err := CheckSecret(ctx, store, t.Secret, code)
 	if err != nil {
 		return err
 	}
-	step, ok := matchStep(t.Secret, code, now)
-	if !ok {
-		return ErrCode
-	}
 	return store.UseStep(ctx, u.ID, step)
+}
+
+// CompleteSignIn is the second step of SignIn: it uses a code, and records the sign-in. Errors: those of CheckCode.
+func CompleteSignIn(ctx context.Context, store Store, u *User, code string) error {
+	if err := CheckCode(ctx, store, u, code); err != nil {
+		return err
+	}
+	return store.RecordSignIn(ctx, u.ID)
 }
 
 // ungroup returns a code without what separates its groups.
 func ungroup(code string) string { return strings.NewReplacer(" ", "", "-", "").Replace(code) }
 
 // matchStep returns the step whose code it is: the current one, or one next to it, as the clock of a phone may be wrong by that. It takes
-// as long for every code of six characters.
-func matchStep(secret, code string, now time.Time) (step int64, ok bool) {
+// as long for every code of six characters. Errors: ErrCode.
+func matchStep(secret, code string, now time.Time) (Step, error) {
+	found, err := Step(0), ErrCode
 	current := now.Unix() / int64(stepLength.Seconds())
-	for n := current - 1; n <= current+1; n++ {
-		if matches, err := hotp.ValidateCustom(code, uint64(n), secret, codes); err == nil && matches {
-			step, ok = n, true
+	for step := current - 1; step <= current+1; step++ {
+		if matches, wrong := hotp.ValidateCustom(code, uint64(step), secret, codes); wrong == nil && matches {
+			found, err = Step(step), nil
 		}
 	}
-	return step, ok
+	return found, err
 }

@@ -24,8 +24,11 @@ func newTwoStepUser(t *testing.T) (store *sqlite.Store, u account.User, secret s
 		t.Fatal(err)
 	}
 	secret = key.Secret()
-	recovery, err = account.TurnOnTwoStep(t.Context(), store, &u, secret, codeAt(t, secret, clock.Now()), "")
+	step, err := account.CheckSecret(t.Context(), store, secret, codeAt(t, secret, clock.Now()))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if recovery, err = account.TurnOnTwoStep(t.Context(), store, &u, secret, step, ""); err != nil {
 		t.Fatal(err)
 	}
 	if u, err = store.UserByID(t.Context(), u.ID); err != nil || !u.TwoStep {
@@ -165,25 +168,25 @@ func TestTooManyCodes(t *testing.T) {
 	}
 }
 
-// TestTurnOnTwice turns two-step sign-in on where it is on, and with a code of another secret.
-func TestTurnOnTwice(t *testing.T) {
+// TestTurnOn proves a secret with a code of another one, and turns two-step sign-in on where it is on.
+func TestTurnOn(t *testing.T) {
 	t.Parallel()
 	store, u, secret, _, clock := newTwoStepUser(t)
-	if _, err := account.TurnOnTwoStep(t.Context(), store, &u, secret, codeAt(t, secret, clock.Now()), ""); !errors.Is(err, account.ErrNotFound) {
+	other, err := account.NewSecret(&u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := account.CheckSecret(t.Context(), store, other.Secret(), codeAt(t, secret, clock.Now())); !errors.Is(err, account.ErrCode) {
+		t.Errorf("a code of another secret: error %v, want %v", err, account.ErrCode)
+	}
+	if _, err := account.TurnOnTwoStep(t.Context(), store, &u, other.Secret(), 1, ""); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("on: error %v, want %v", err, account.ErrNotFound)
 	}
 	if err := store.RemoveTOTP(t.Context(), u.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	key, err := account.NewSecret(&u)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := account.TurnOnTwoStep(t.Context(), store, &u, key.Secret(), codeAt(t, secret, clock.Now()), ""); !errors.Is(err, account.ErrCode) {
-		t.Errorf("a code of the old secret: error %v, want %v", err, account.ErrCode)
-	}
 	if _, err := account.SignIn(t.Context(), store, u.Email, password); err != nil {
-		t.Errorf("the password is not enough: %v", err)
+		t.Errorf("off: the password is not enough: %v", err)
 	}
 }
 

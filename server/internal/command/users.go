@@ -12,12 +12,13 @@ import (
 )
 
 type usersCommand struct {
-	Create  createUser  `cmd:"" help:"Create a user of the dashboard, and print a link to choose a password with."`
-	List    listUsers   `cmd:"" help:"List the users, a line each, the email address first."`
-	Link    linkUser    `cmd:"" help:"Print a new link to choose a password with, for a user who has forgotten it."`
-	Role    roleUser    `cmd:"" help:"Set a user's role in an organization, or print a link to join it."`
-	Disable disableUser `cmd:"" help:"Disable a user, and end the user's sessions."`
-	Enable  enableUser  `cmd:"" help:"Enable a user who was disabled."`
+	Create       createUser   `cmd:"" help:"Create a user of the dashboard, and print a link to choose a password with."`
+	List         listUsers    `cmd:"" help:"List the users, a line each, the email address first."`
+	Link         linkUser     `cmd:"" help:"Print a new link to choose a password with, for a user who has forgotten it."`
+	ResetTwoStep resetTwoStep `cmd:"" help:"Turn off two-step sign-in for a user who has lost the phone and the recovery codes, and end the user's sessions."`
+	Role         roleUser     `cmd:"" help:"Set a user's role in an organization, or print a link to join it."`
+	Disable      disableUser  `cmd:"" help:"Disable a user, and end the user's sessions."`
+	Enable       enableUser   `cmd:"" help:"Enable a user who was disabled."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -141,7 +142,11 @@ func formatUser(u account.User) string {
 	for _, m := range u.Memberships {
 		roles = append(roles, fmt.Sprintf("%s of %q", m.Role, m.OrganizationName))
 	}
-	return strings.Join([]string{u.Email, u.ID, state, strings.Join(roles, ", "), "signed in " + formatTime(u.SignedInAt)}, "\t")
+	twoStep := "two-step off"
+	if u.TwoStep {
+		twoStep = "two-step on"
+	}
+	return strings.Join([]string{u.Email, u.ID, state, strings.Join(roles, ", "), "signed in " + formatTime(u.SignedInAt), twoStep}, "\t")
 }
 
 // userArgument names a user.
@@ -184,7 +189,24 @@ func (l linkUser) Run(ctx context.Context, c *commands, io streams) error {
 		if err != nil {
 			return err
 		}
+		if u.TwoStep {
+			fmt.Fprintln(io.err, "it takes the place of the password only: sign-in still asks for a code; users reset-two-step is for a user who has none")
+		}
 		return l.print(io, token)
+	})
+}
+
+type resetTwoStep struct{ userArgument }
+
+// Help implements [kong.HelpProvider].
+func (resetTwoStep) Help() string { return exampleHelp("users reset-two-step ada@example.com") }
+
+func (r resetTwoStep) Run(ctx context.Context, c *commands) error {
+	return r.withUser(ctx, c, "reset two-step sign-in", func(s store, u account.User) error {
+		if !u.TwoStep {
+			return errors.New("the user has not turned it on")
+		}
+		return s.RemoveTOTP(ctx, u.ID, "")
 	})
 }
 

@@ -45,6 +45,8 @@ func (d *Dashboard) signIn(r *request) error {
 		return account.SignIn(r.Context(), d.Store, form.Email, r.PostFormValue("password"))
 	})
 	switch {
+	case errors.Is(err, account.ErrCodeNeeded):
+		return r.askForCode(&u, form.Next)
 	case errors.Is(err, account.ErrTooManyAttempts):
 		form.Problem = tooManyAttempts
 		return r.render(http.StatusTooManyRequests, "signin.html", "Sign in", form)
@@ -75,7 +77,7 @@ func (r *request) attempt(signIn func() (account.User, error)) (account.User, er
 		return account.User{}, account.ErrTooManyAttempts
 	}
 	u, err := signIn()
-	if errors.Is(err, account.ErrSignIn) {
+	if errors.Is(err, account.ErrSignIn) || errors.Is(err, account.ErrCode) {
 		d.Limiter.Failed(address)
 	}
 	return u, err
@@ -112,7 +114,7 @@ func (d *Dashboard) showLink(r *request) error {
 
 var invalidLink = failure{Title: "This link does not work", Advice: "It was used, has expired, or is not complete. If you have a password, sign in with it; or ask for a new link."}
 
-// useLink sets the password of a link's user, and signs the user in.
+// useLink sets the password of a link's user, and signs the user in. A link takes the place of a password, and not of a code.
 func (d *Dashboard) useLink(r *request) error {
 	hash := account.HashOf(r.PathValue("token"))
 	u, err := d.Store.UserByLink(r.Context(), hash)
@@ -134,6 +136,8 @@ func (d *Dashboard) useLink(r *request) error {
 		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
 	case err != nil:
 		return err
+	case u.TwoStep:
+		return r.askForCode(&u, "/dashboard/")
 	}
 	if err := r.begin(&u); err != nil {
 		return err
@@ -144,9 +148,11 @@ func (d *Dashboard) useLink(r *request) error {
 var passwordProblem = fmt.Sprintf("A password must have %d to %d characters, and not contain your email address.", account.MinPassword, account.MaxPassword)
 
 type accountPage struct {
-	Sessions []sessionLine
-	Min      int
-	Problem  string // with the form of the password
+	Sessions       []sessionLine
+	Min            int
+	RecoveryCodes  int    // that are left
+	Problem        string // with the form of the password
+	TwoStepProblem string // with that of two-step sign-in
 }
 
 type sessionLine struct {
@@ -155,18 +161,30 @@ type sessionLine struct {
 	Current bool
 }
 
-func (d *Dashboard) showAccount(r *request) error { return r.renderAccount(http.StatusOK, "") }
+func (d *Dashboard) showAccount(r *request) error {
+	return r.renderAccount(http.StatusOK, accountPage{})
+}
 
-func (r *request) renderAccount(status int, problem string) error {
+func (r *request) renderAccount(status int, content accountPage) error {
 	sessions, err := r.dashboard.Store.ListSessions(r.Context(), r.user.ID)
 	if err != nil {
 		return err
 	}
-	content := accountPage{Min: account.MinPassword, Problem: problem}
+	content.Min = account.MinPassword
+	if r.user.TwoStep {
+		t, err := r.dashboard.Store.FindTOTP(r.Context(), r.user.ID)
+		if err != nil {
+			return err
+		}
+		content.RecoveryCodes = t.RecoveryCodes
+	}
 	for _, s := range sessions {
 		_, values, err := jsonCodec{}.Decode(s.Data)
 		if err != nil {
 			return err
+		}
+		if values[sessionUser] == nil { // the code of the second step is still to come
+			continue
 		}
 		browser, _ := values[sessionBrowser].(string)
 		content.Sessions = append(content.Sessions, sessionLine{s, browser, s.Key == loadedSession(r.Context()).key})
@@ -175,18 +193,16 @@ func (r *request) renderAccount(status int, problem string) error {
 }
 
 func (d *Dashboard) changePassword(r *request) error {
-	matches, err := account.CheckPassword(r.Context(), d.Store, r.user, r.PostFormValue("current"))
-	switch {
-	case errors.Is(err, account.ErrTooManyAttempts):
-		return r.renderAccount(http.StatusTooManyRequests, tooManyAttempts)
-	case err != nil:
+	status, problem, err := r.checkPassword()
+	if err != nil {
 		return err
-	case !matches:
-		return r.renderAccount(http.StatusUnprocessableEntity, "Your current password is not right.")
+	}
+	if problem != "" {
+		return r.renderAccount(status, accountPage{Problem: problem})
 	}
 	hash, err := account.HashPassword(r.Context(), r.user, r.PostFormValue("password"))
 	if errors.Is(err, account.ErrPassword) {
-		return r.renderAccount(http.StatusUnprocessableEntity, passwordProblem)
+		return r.renderAccount(http.StatusUnprocessableEntity, accountPage{Problem: passwordProblem})
 	}
 	if err == nil {
 		err = d.Store.SetPassword(r.Context(), r.user.ID, hash, loadedSession(r.Context()).key)
@@ -195,6 +211,18 @@ func (d *Dashboard) changePassword(r *request) error {
 		return err
 	}
 	return r.redirect("/dashboard/account?done=password")
+}
+
+// checkPassword returns what is wrong with the current password in a form, with the status of the response, or "".
+func (r *request) checkPassword() (status int, problem string, err error) {
+	matches, err := account.CheckPassword(r.Context(), r.dashboard.Store, r.user, r.PostFormValue("current"))
+	switch {
+	case errors.Is(err, account.ErrTooManyAttempts):
+		return http.StatusTooManyRequests, tooManyAttempts, nil
+	case err == nil && !matches:
+		return http.StatusUnprocessableEntity, "Your current password is not right.", nil
+	}
+	return 0, "", err
 }
 
 func (d *Dashboard) endSession(r *request) error {

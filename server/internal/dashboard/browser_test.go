@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/client"
 	"github.com/carecycle/provider-api/server/internal/account"
@@ -21,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
+	"github.com/pquerna/otp/totp"
 )
 
 // look saves a picture of a page for each width and colour scheme, if the environment variable SCREENSHOTS names a directory.
@@ -127,6 +129,7 @@ func testInBrowser(t *testing.T, kind string) {
 	look(t, ctx, "audit")
 	do(chromedp.Navigate(s.url+"/dashboard/account"), browsertest.Shows("h2", "Password"))
 	look(t, ctx, "account")
+	testTwoStepInBrowser(t, ctx, s, u)
 	if got := problems(); got != nil {
 		t.Errorf("console errors, failed requests and requests elsewhere: %q", got)
 	}
@@ -134,6 +137,52 @@ func testInBrowser(t *testing.T, kind string) {
 		testGenerateKey(t, ctx, s.url)
 		t.Run("pages are accessible", func(t *testing.T) { testAccessible(t, ctx, s, number, customer, id) })
 	}
+}
+
+// testTwoStepInBrowser turns two-step sign-in on, and signs in with it again.
+func testTwoStepInBrowser(t *testing.T, ctx context.Context, s *site, u account.User) {
+	t.Helper()
+	axe := browsertest.Axe(t)
+	do := func(name string, actions ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		if err := chromedp.Do(ctx, actions...); err != nil {
+			t.Fatal(err)
+		}
+		look(t, ctx, name)
+		violations, err := browsertest.Violations(ctx, axe)
+		if err != nil || violations != nil {
+			t.Errorf("%s: %q, error %v", name, violations, err)
+		}
+	}
+	do("two-step-secret",
+		chromedp.SendKeys(chromedp.CSS("#two-step-current"), password),
+		browsertest.Click("form[action$=two-step] button"),
+		browsertest.Shows("h1", "Turn on two-step sign-in"),
+	)
+	secret, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("code.break")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := totp.GenerateCode(strings.ReplaceAll(secret, " ", ""), time.Now().Add(30*time.Second)) // works for a minute at least
+	if err != nil {
+		t.Fatal(err)
+	}
+	do("two-step-recovery", chromedp.SendKeys(chromedp.CSS("#code"), code), browsertest.Click("form.stack button"), browsertest.Shows("h1", "Your recovery codes"))
+	recovery, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#codes")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	do("account-two-step", browsertest.Click("main a.button"), browsertest.Shows("main", "You have 10 recovery codes left"))
+	do("signin-code",
+		browsertest.Click(".person button"),
+		browsertest.Shows("h1", "Sign in"),
+		chromedp.SendKeys(chromedp.CSS("#email"), u.Email),
+		chromedp.SendKeys(chromedp.CSS("#password"), password),
+		browsertest.Click("main button"),
+		browsertest.Shows("h1", "Enter a code"),
+	)
+	do("signed-in", chromedp.SendKeys(chromedp.CSS("#code"), strings.Fields(recovery)[0]), browsertest.Click("main button"), browsertest.Shows("h1", "API keys"))
+	do("account-two-step", chromedp.Navigate(s.url+"/dashboard/account"), browsertest.Shows("main", "You have 9 recovery codes left"))
 }
 
 // testAccessible has axe-core look at every page, in both colour schemes, as an operator, who sees all of them.

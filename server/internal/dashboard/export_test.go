@@ -22,4 +22,5 @@ func Routes() (all []Route) {
 const (
 	SessionLifetime = sessionLifetime
 	SessionIdle     = sessionIdle
+	PendingLifetime = pendingLifetime
 )

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -41,6 +42,7 @@ type site struct {
 	url     string
 	ahead   *atomic.Int64 // how far the store's clock is ahead
 	usage   *usage.Recorder
+	log     *written
 }
 
 // openers open a new store of each kind.
@@ -63,6 +65,25 @@ var openers = map[string]func(t *testing.T, now func() time.Time) dashboard.Stor
 	},
 }
 
+// written is what was written so far. It is safe for concurrent use.
+type written struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements [io.Writer].
+func (w *written) Write(text []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(text)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
 // newSite serves a dashboard on a store of that kind, with an audit trail if one is given.
 func newSite(t *testing.T, kind string, trail ...*audit.Trail) *site {
 	t.Helper()
@@ -80,7 +101,10 @@ func serve(t *testing.T, store dashboard.Store, trail ...*audit.Trail) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+	lines := new(written)
+	log := slog.New(slog.NewMultiHandler(
+		slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}), slog.NewTextHandler(lines, &slog.HandlerOptions{Level: slog.LevelDebug}),
+	))
 	verifier := apikey.NewVerifier(store, time.Now, log)
 	t.Cleanup(verifier.Close)
 	counts := usage.NewRecorder(store, time.Now, log)
@@ -90,7 +114,7 @@ func serve(t *testing.T, store dashboard.Store, trail ...*audit.Trail) *site {
 		t.Fatal(err)
 	}
 	config := api.Config{
-		Contract: doc, Docs: reference, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Usage: counts, Log: log,
+		Contract: doc, Docs: reference, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Usage: counts, Log: log, LogSuccess: func() bool { return true },
 		Ping: func(context.Context) error { return nil },
 	}
 	if trail != nil {
@@ -116,7 +140,7 @@ func serve(t *testing.T, store dashboard.Store, trail ...*audit.Trail) *site {
 	server.Config.Handler = mux
 	server.Start()
 	t.Cleanup(server.Close)
-	return &site{t: t, store: store, handler: mux, url: server.URL, usage: counts}
+	return &site{t: t, store: store, handler: mux, url: server.URL, usage: counts, log: lines}
 }
 
 // organization creates an organization with one provider.

@@ -137,8 +137,9 @@ func (d *Dashboard) setRole(r *request) error {
 // acceptPage is an invitation, for the person who opens its link.
 type acceptPage struct {
 	account.Invitation
-	Min     int
-	Problem string
+	SignedIn bool // as the person who is invited
+	Min      int
+	Problem  string
 }
 
 func (d *Dashboard) showInvitation(r *request) error { return r.renderInvitation(http.StatusOK, "") }
@@ -151,14 +152,26 @@ func (r *request) renderInvitation(status int, problem string) error {
 	if err != nil {
 		return err
 	}
-	return r.render(status, "invitation.html", "Invitation", acceptPage{invitation, account.MinPassword, problem})
+	return r.render(status, "invitation.html", "Invitation", acceptPage{invitation, r.user != nil && r.user.Email == invitation.Email, account.MinPassword, problem})
 }
 
 func (d *Dashboard) acceptInvitation(r *request) error {
+	token := r.PathValue("token")
+	if r.user != nil {
+		err := account.Join(r.Context(), d.Store, token, r.user)
+		if err == nil {
+			return r.redirect("/dashboard/")
+		}
+		if !errors.Is(err, account.ErrInvalidLink) && !errors.Is(err, account.ErrEmailTaken) { // which Accept returns, too
+			return err
+		}
+	}
 	u, err := r.attempt(func() (account.User, error) {
-		return account.Accept(r.Context(), d.Store, r.PathValue("token"), r.PostFormValue("password"))
+		return account.Accept(r.Context(), d.Store, token, r.PostFormValue("password"))
 	})
 	switch {
+	case errors.Is(err, account.ErrCodeNeeded): // then the person comes back, signed in
+		return r.askForCode(&u, r.URL.Path)
 	case errors.Is(err, account.ErrInvalidLink), errors.Is(err, account.ErrEmailTaken):
 		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
 	case errors.Is(err, account.ErrPassword):

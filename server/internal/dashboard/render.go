@@ -174,6 +174,7 @@ var done = map[string]string{
 	"ended-before": "The key has been replaced already, or has ended.",
 	"password":     "Your password is changed, and your other sessions have ended.",
 	"ended":        "The session has ended.",
+	"two-step-off": "Two-step sign-in is off, and your other sessions have ended.",
 
 	"saved":     "The change is saved.",
 	"created":   "The provider is added.",

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,13 +16,16 @@ import (
 // How long a person stays signed in.
 const (
 	sessionLifetime = 12 * time.Hour
-	sessionIdle     = time.Hour // without a request
+	sessionIdle     = time.Hour       // without a request
+	pendingLifetime = 5 * time.Minute // between the password and the code
 )
 
 // The values of a session.
 const (
 	sessionUser    = "user"    // the user's ID
 	sessionBrowser = "browser" // what it calls itself
+	sessionPending = "pending" // in the place of user: the ID of a user whose code is still to come
+	sessionSecret  = "secret"  // for two-step sign-in, until a code proves that an app has it
 )
 
 func (d *Dashboard) newSessions() *scs.SessionManager {
@@ -72,7 +76,7 @@ func (s sessionStore) CommitCtx(ctx context.Context, key string, data []byte, ex
 	if err != nil {
 		return err
 	}
-	user, _ := values[sessionUser].(string)
+	user, _ := cmp.Or(values[sessionUser], values[sessionPending]).(string)
 	session := account.Session{Key: key, UserID: user, Data: data, ExpiresAt: expiry}
 	if loadedSession(ctx).key == key {
 		return s.UpdateSession(ctx, session)
@@ -128,12 +132,24 @@ func (jsonCodec) Decode(text []byte) (time.Time, map[string]any, error) {
 
 // begin signs a user in, in a session with a new token.
 func (r *request) begin(u *account.User) error {
-	if err := r.dashboard.sessions.RenewToken(r.Context()); err != nil {
+	if err := r.renew(sessionUser, u.ID); err != nil {
 		return err
 	}
-	r.dashboard.sessions.Put(r.Context(), sessionUser, u.ID)
 	browser := []rune(r.UserAgent())
 	r.dashboard.sessions.Put(r.Context(), sessionBrowser, string(browser[:min(len(browser), 200)]))
 	api.Identify(r.Context(), r.caller(u, account.Membership{}))
+	return nil
+}
+
+// renew begins a session with a new token and one value. The one that the request came with ends.
+func (r *request) renew(name, value string) error {
+	sessions := r.dashboard.sessions
+	if err := sessions.RenewToken(r.Context()); err != nil {
+		return err
+	}
+	if err := sessions.Clear(r.Context()); err != nil {
+		return err
+	}
+	sessions.Put(r.Context(), name, value)
 	return nil
 }

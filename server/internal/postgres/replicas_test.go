@@ -208,7 +208,7 @@ func (r *replicas) SetPassword(ctx context.Context, id, passwordHash, keep strin
 	return r.next().SetPassword(ctx, id, passwordHash, keep)
 }
 
-func (r *replicas) SetTOTP(ctx context.Context, id string, t account.TOTP, step int64, recovery []account.Hash, keep string) error {
+func (r *replicas) SetTOTP(ctx context.Context, id string, t account.TOTP, step account.Step, recovery []account.Hash, keep string) error {
 	return r.next().SetTOTP(ctx, id, t, step, recovery, keep)
 }
 
@@ -220,7 +220,7 @@ func (r *replicas) FindTOTP(ctx context.Context, id string) (account.TOTP, error
 	return r.next().FindTOTP(ctx, id)
 }
 
-func (r *replicas) UseStep(ctx context.Context, id string, step int64) error {
+func (r *replicas) UseStep(ctx context.Context, id string, step account.Step) error {
 	return r.next().UseStep(ctx, id, step)
 }
 

@@ -207,7 +207,7 @@ func (s *Store) SetPassword(ctx context.Context, id, passwordHash, keep string) 
 }
 
 // SetTOTP implements [account.Store].
-func (s *Store) SetTOTP(ctx context.Context, id string, t account.TOTP, step int64, recovery []account.Hash, keep string) error {
+func (s *Store) SetTOTP(ctx context.Context, id string, t account.TOTP, step account.Step, recovery []account.Hash, keep string) error {
 	hashes := make([][]byte, len(recovery))
 	for i := range recovery {
 		hashes[i] = recovery[i][:]
@@ -235,7 +235,7 @@ func (s *Store) FindTOTP(ctx context.Context, id string) (account.TOTP, error) {
 }
 
 // UseStep implements [account.Store].
-func (s *Store) UseStep(ctx context.Context, id string, step int64) error {
+func (s *Store) UseStep(ctx context.Context, id string, step account.Step) error {
 	_, err := change[string](ctx, s, account.ErrCode, useStep, id, step)
 	return err
 }

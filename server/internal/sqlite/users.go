@@ -230,7 +230,7 @@ const (
 )
 
 // SetTOTP implements [account.Store].
-func (s *Store) SetTOTP(ctx context.Context, id string, t account.TOTP, step int64, recovery []account.Hash, keep string) error {
+func (s *Store) SetTOTP(ctx context.Context, id string, t account.TOTP, step account.Step, recovery []account.Hash, keep string) error {
 	return s.changeUser(ctx, setTOTP, func(c *sqlite.Conn) error {
 		for _, hash := range recovery {
 			if err := execute(c, "INSERT INTO recovery_codes (user_id, hash) VALUES (?1, ?2)", id, hash[:]); err != nil {
@@ -238,7 +238,7 @@ func (s *Store) SetTOTP(ctx context.Context, id string, t account.TOTP, step int
 			}
 		}
 		return execute(c, removeOtherSessions, id, keep)
-	}, id, t.Secret, step)
+	}, id, t.Secret, int64(step))
 }
 
 // RemoveTOTP implements [account.Store].
@@ -266,8 +266,8 @@ func (s *Store) FindTOTP(ctx context.Context, id string) (t account.TOTP, _ erro
 }
 
 // UseStep implements [account.Store].
-func (s *Store) UseStep(ctx context.Context, id string, step int64) error {
-	return s.useCode(ctx, useStep, id, step)
+func (s *Store) UseStep(ctx context.Context, id string, step account.Step) error {
+	return s.useCode(ctx, useStep, id, int64(step))
 }
 
 // UseRecoveryCode implements [account.Store].

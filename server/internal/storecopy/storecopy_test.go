@@ -413,7 +413,7 @@ func (w *world) goOn(s storetest.Store) (responses []any) {
 		}
 	}
 	id := w.users[1].ID
-	for _, step := range []int64{7, 8} {
+	for _, step := range []account.Step{7, 8} {
 		responses = append(responses, storetest.CodeOrText(s.UseStep(w.t.Context(), id, step)))
 	}
 	for _, code := range []string{"one", "three"} {
