@@ -1,10 +1,13 @@
 package dashboard_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/dashboard"
+	"github.com/carecycle/provider-api/server/internal/storetest"
 )
 
 func TestSignIn(t *testing.T) {
@@ -119,8 +123,69 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestSessionExpires lets time pass: without requests, and with one every half hour.
-func TestSessionExpires(t *testing.T) {
+// TestSessionsAreListed looks at the list of two browsers, and ends the other one there.
+func TestSessionsAreListed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	u := s.member("ada@example.com", number, account.Viewer)
+	other := s.signedIn(u)
+	v := s.signedIn(u)
+	page := v.get("/dashboard/account").body
+	ends := regexp.MustCompile(`action="(/dashboard/account/sessions/[^"]+/end)"`).FindAllStringSubmatch(page, -1)
+	if strings.Count(page, "Go-http-client") != 2 || strings.Count(page, ">this one<") != 1 || len(ends) != 1 {
+		t.Fatalf("the list:\n%s", page)
+	}
+	path := html.UnescapeString(ends[0][1])
+	if got := s.signedIn(s.member("bob@example.com", number, account.Owner)).submit(path, nil); got.status != http.StatusSeeOther || other.get("/dashboard/account").status != http.StatusOK {
+		t.Errorf("another user ends it: got %d", got.status)
+	}
+	if got := v.submit(path, nil); got.location != "/dashboard/account?done=ended" || other.get("/dashboard/account").status != http.StatusSeeOther {
+		t.Errorf("it has not ended: got %d %s", got.status, got.location)
+	}
+	if got := v.get("/dashboard/account"); strings.Count(got.body, "Go-http-client") != 1 {
+		t.Errorf("the list afterwards:\n%s", got.body)
+	}
+}
+
+// TestSessionsAreShared signs in at one server. The session works at another one that runs, and at one that starts later, and so does
+// the second step of a sign-in; it ends for all of them.
+func TestSessionsAreShared(t *testing.T) {
+	t.Parallel()
+	for kind := range openers {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			p := &phone{t: t, clock: storetest.NewClock(time.Now().Add(-24 * time.Hour))}
+			open := openers[kind](t, p.clock.Now)
+			first, second := serve(t, open()), serve(t, open())
+			number, _, _ := first.organization("Clinic")
+			u := first.member("ada@example.com", number, account.Viewer)
+			v := first.signedIn(u)
+			later := serve(t, open())
+			for name, s := range map[string]*site{"another server": second, "a server that starts later": later} {
+				if !v.at(s).isSignedIn() {
+					t.Errorf("the session does not work at %s", name)
+				}
+			}
+			v.at(second).turnOn(p)
+			pending := first.visitor()
+			pending.enterPassword(u)
+			if got := pending.at(later).enterCode(p.code()); got.status != http.StatusSeeOther || !pending.isSignedIn() {
+				t.Errorf("the second step at another server: got %d", got.status)
+			}
+			v.at(later).submit("/dashboard/sign-out", nil)
+			if v.isSignedIn() || v.at(second).isSignedIn() {
+				t.Error("the session has not ended")
+			}
+		})
+	}
+}
+
+// at returns the visitor, who goes to another server of the same host.
+func (v *visitor) at(s *site) *visitor { return &visitor{s, v.Client} }
+
+// TestSessionIdle lets time pass without a request.
+func TestSessionIdle(t *testing.T) {
 	t.Parallel()
 	for kind := range openers {
 		s := newSite(t, kind)
@@ -137,17 +202,78 @@ func TestSessionExpires(t *testing.T) {
 	}
 }
 
-// TestSecureCookies signs in by TLS.
+// TestSessionLifetime uses a session at the end of its time, which requests do not put off.
+func TestSessionLifetime(t *testing.T) {
+	t.Parallel()
+	for kind := range openers {
+		s := newSite(t, kind)
+		u := s.user(account.User{Email: "ada@example.com", Operator: true})
+		v := s.signedIn(u)
+		session := func() account.Session {
+			t.Helper()
+			sessions, err := s.store.ListSessions(t.Context(), u.ID)
+			if err != nil || len(sessions) != 1 {
+				t.Fatalf("%s: sessions %v, error %v", kind, sessions, err)
+			}
+			return sessions[0]
+		}
+		old := session()
+		var data map[string]any
+		if err := json.Unmarshal(old.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		deadline, err := time.Parse(time.RFC3339, fmt.Sprint(data["deadline"]))
+		if lifetime := deadline.Sub(old.CreatedAt); err != nil || lifetime > dashboard.SessionLifetime+time.Second || lifetime < dashboard.SessionLifetime-time.Hour {
+			t.Errorf("%s: a session lasts %v, error %v", kind, lifetime, err)
+		}
+
+		end := time.Now().Add(dashboard.SessionIdle / 2).Truncate(time.Second)
+		data["deadline"] = end
+		if old.Data, err = json.Marshal(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.store.UpdateSession(t.Context(), old); err != nil {
+			t.Fatal(err)
+		}
+		if got := v.get("/dashboard/account"); got.status != http.StatusOK {
+			t.Errorf("%s: before the end: got %d", kind, got.status)
+		}
+		if got := session().ExpiresAt; !got.Equal(end) {
+			t.Errorf("%s: after a request the session ends at %v, want %v", kind, got, end)
+		}
+		s.ahead.Store(int64(dashboard.SessionIdle / 2))
+		if got := v.get("/dashboard/account"); got.status != http.StatusSeeOther {
+			t.Errorf("%s: after the end: got %d, want the sign-in page", kind, got.status)
+		}
+	}
+}
+
+// TestSecureCookies signs in by TLS. Every cookie is for TLS only, and for requests of the browser only.
 func TestSecureCookies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "SQLite")
 	number, _, _ := s.organization("Clinic")
-	s.member("ada@example.com", number, account.Viewer)
-	request := httptest.NewRequest(http.MethodGet, "https://dashboard.example.com/dashboard/sign-in", nil)
-	recorder := httptest.NewRecorder()
-	s.handler.ServeHTTP(recorder, request)
-	if cookie := recorder.Header().Get("Set-Cookie"); !strings.Contains(cookie, "; Secure") {
-		t.Errorf("the cookie of a form: %s", cookie)
+	u := s.member("ada@example.com", number, account.Viewer)
+	server := httptest.NewTLSServer(s.handler)
+	defer server.Close()
+	v := s.visitor()
+	v.Transport = server.Client().Transport
+	v.site = &site{t: t, url: server.URL}
+	names := map[string]bool{}
+	form := v.get("/dashboard/sign-in")
+	token := html.UnescapeString(tokenField.FindStringSubmatch(form.body)[1])
+	signedIn := v.post("/dashboard/sign-in", url.Values{"csrf_token": {token}, "email": {u.Email}, "password": {password}})
+	for _, cookie := range append(form.header["Set-Cookie"], signedIn.header["Set-Cookie"]...) {
+		name, _, _ := strings.Cut(cookie, "=")
+		names[name] = true
+		for _, attribute := range []string{"; HttpOnly", "; Secure", "; SameSite=Lax"} {
+			if !strings.Contains(cookie, attribute) {
+				t.Errorf("a cookie lacks %s: %s", attribute, cookie)
+			}
+		}
+	}
+	if !names["csrf_token"] || !names["carecycle_session"] || signedIn.status != http.StatusSeeOther {
+		t.Errorf("got %d, and the cookies %v", signedIn.status, names)
 	}
 }
 

@@ -138,14 +138,25 @@ func TestOtherOrigins(t *testing.T) {
 	}
 }
 
-// TestHeaders reads what protects every page, also one of an error.
+// TestHeaders reads what protects every page, also one of an error, and looks for what the policy of the pages is against.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "SQLite")
 	number, _, _ := s.organization("Clinic")
 	v := s.signedIn(s.member("ada@example.com", number, account.Owner))
-	for _, path := range []string{"/dashboard/sign-in", "/dashboard/account", "/dashboard/nothing", fmt.Sprintf("/dashboard/organizations/%d/keys", number)} {
+	v.submit("/dashboard/account/two-step", url.Values{"current": {password}}) // so that there is a secret to show
+	paths := []string{"/dashboard/nothing"}
+	for _, route := range dashboard.Routes() {
+		if method, path := request(route, number); method == http.MethodGet && !strings.HasSuffix(path, "/export") {
+			paths = append(paths, path)
+		}
+	}
+	stranger := s.visitor()
+	for _, path := range append(paths, "/dashboard/sign-in?stranger") {
 		got := v.get(path)
+		if strings.HasSuffix(path, "stranger") {
+			got = stranger.get(path)
+		}
 		for name, want := range map[string]string{
 			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 			"Cache-Control":           "no-store",

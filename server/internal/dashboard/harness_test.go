@@ -45,23 +45,29 @@ type site struct {
 	log     *written
 }
 
-// openers open a new store of each kind.
-var openers = map[string]func(t *testing.T, now func() time.Time) dashboard.Store{
-	"SQLite": func(t *testing.T, now func() time.Time) dashboard.Store {
-		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Now: now})
-		if err != nil {
-			t.Fatal(err)
+// openers create a database of each kind, and return what opens it as a server does.
+var openers = map[string]func(t *testing.T, now func() time.Time) func() dashboard.Store{
+	"SQLite": func(t *testing.T, now func() time.Time) func() dashboard.Store {
+		path := filepath.Join(t.TempDir(), "test.db")
+		return func() dashboard.Store {
+			store, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { store.Close() })
+			return store
 		}
-		t.Cleanup(func() { store.Close() })
-		return store
 	},
-	"PostgreSQL": func(t *testing.T, now func() time.Time) dashboard.Store {
-		store, err := postgres.Open(t.Context(), pgtest.New(t), postgres.Options{Now: now})
-		if err != nil {
-			t.Fatal(err)
+	"PostgreSQL": func(t *testing.T, now func() time.Time) func() dashboard.Store {
+		dsn := pgtest.New(t)
+		return func() dashboard.Store {
+			store, err := postgres.Open(t.Context(), dsn, postgres.Options{Now: now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { store.Close() })
+			return store
 		}
-		t.Cleanup(func() { store.Close() })
-		return store
 	},
 }
 
@@ -88,7 +94,7 @@ func (w *written) String() string {
 func newSite(t *testing.T, kind string, trail ...*audit.Trail) *site {
 	t.Helper()
 	ahead := new(atomic.Int64)
-	store := openers[kind](t, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+	store := openers[kind](t, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })()
 	s := serve(t, store, trail...)
 	s.ahead = ahead
 	return s

@@ -129,7 +129,7 @@ func (s *gatedStore) Import(ctx context.Context, organization int64, records []p
 func TestImportProgress(t *testing.T) {
 	t.Parallel()
 	for _, fail := range []bool{false, true} {
-		store := &gatedStore{Store: openers["SQLite"](t, time.Now), gate: make(chan struct{}, 1)}
+		store := &gatedStore{Store: openers["SQLite"](t, time.Now)(), gate: make(chan struct{}, 1)}
 		s := serve(t, store)
 		store.gate <- struct{}{}
 		number, _, _ := s.organization("Clinic")
