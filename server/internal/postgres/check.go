@@ -112,11 +112,12 @@ var privileges = []struct{ table, privileges string }{
 	{"idempotency_keys", "SELECT, INSERT, UPDATE, DELETE"}, // UPDATE to lock rows
 	{"invitations", "SELECT, INSERT, UPDATE, DELETE"},
 	{"memberships", "SELECT, INSERT, UPDATE, DELETE"},
-	{"organizations", "SELECT, INSERT"},
+	{"organizations", "SELECT, INSERT, UPDATE"},
 	{"provider_events", "SELECT, INSERT"},
 	{"providers", "SELECT, INSERT, UPDATE"},
 	{"purged_customers", "SELECT, DELETE"}, // an import opens them
 	{"rate_buckets", "SELECT, INSERT, UPDATE"},
+	{"recovery_codes", "SELECT, INSERT, DELETE"},
 	{"sessions", "SELECT, INSERT, UPDATE, DELETE"},
 	{"usage", "SELECT, INSERT, UPDATE, DELETE"},
 	{"users", "SELECT, INSERT, UPDATE"},
