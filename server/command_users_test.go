@@ -56,7 +56,7 @@ func TestUsers(t *testing.T) {
 	if lines, err := os.ReadFile(trail); err != nil || strings.Count(string(lines), `"key":"`+id+`"`) != 2 {
 		t.Errorf("the audit trail of what a user did, error %v:\n%s", err, lines)
 	}
-	if found, _ := command(0, "audit search "+trail+" --key "+id); strings.Count(found, "\n") != 2 {
+	if found, _ := command(0, "audit search "+trail+" --key "+id); strings.Count(found, "history show") != 2 {
 		t.Errorf("the search for who looked:\n%s", found)
 	}
 	command(0, "users role ada@example.com owner --organization acme")
