@@ -145,7 +145,7 @@ func TestMethod(t *testing.T) {
 		{"OPTIONS", path + "/history", 204, "OPTIONS, GET, HEAD", ""},
 		{"PATCH", "/livez", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
 		{"PATCH", "/docs", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
-		{"DELETE", "/docs/swagger-ui.css", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
+		{"DELETE", "/docs/style.css", 405, "OPTIONS, GET, HEAD", methodNotAllowed},
 		{"GET", "/docs/oauth2-redirect.html", 404, "", pathNotFound},
 		{"GET", "/docs/embed.go", 404, "", pathNotFound},
 		{"POST", "/docs/nothing", 404, "", pathNotFound},

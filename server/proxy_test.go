@@ -133,7 +133,7 @@ func TestPathPrefix(t *testing.T) {
 		t.Error("the contract does not list this server first")
 	}
 	_, page := get("/care/api/docs")
-	for _, link := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+	for _, link := range regexp.MustCompile(`(?:src|href)="(/[^"]*)"`).FindAllStringSubmatch(page, -1) {
 		if status, _ := get(link[1]); status != http.StatusOK {
 			t.Errorf("%s, which the page links to: %d", link[1], status)
 		}
@@ -158,7 +158,7 @@ func TestPathPrefix(t *testing.T) {
 func TestWithoutDocs(t *testing.T) {
 	t.Parallel()
 	s := serve(t, filepath.Join(t.TempDir(), "test.db"), "--docs", "off")
-	for path, want := range map[string]int{"/docs": 404, "/docs/": 404, "/docs/swagger-ui.css": 404, "/openapi.yaml": 200, "/openapi.json": 200} {
+	for path, want := range map[string]int{"/docs": 404, "/docs/": 404, "/docs/style.css": 404, "/openapi.yaml": 200, "/openapi.json": 200} {
 		if got, err := http.Get(s.url + path); err != nil || got.Body.Close() != nil || got.StatusCode != want {
 			t.Errorf("%s: %v, %v, want %d", path, got, err, want)
 		}

@@ -202,7 +202,7 @@ func (v *service) newAPI(st store, verifier *apikey.Verifier, limiter *apikey.Li
 	}
 	options := docs.Options{Prefix: string(v.PathPrefix), WithoutUI: v.Docs == "off"}
 	if v.Dashboard == "public" {
-		options.TestKeys = dashboard.TestKeys
+		options.Dashboard, options.TestKeys = dashboard.Home, dashboard.TestKeys
 	}
 	pages, err := docs.New(providerapi.Contract, options)
 	if err != nil {

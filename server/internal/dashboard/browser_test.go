@@ -246,15 +246,13 @@ func testAccessible(t *testing.T, ctx context.Context, s *site, organization int
 	}
 }
 
-// testGenerateKey gets a key from the reference page, with the button in its dialog, and sends a request with it.
+// testGenerateKey gets a key with the button of the reference page, and sends a request with it.
 func testGenerateKey(t *testing.T, ctx context.Context, url string) {
 	t.Helper()
-	popup := chromedp.WaitNewTarget(ctx, func(info *target.Info) bool { return strings.HasSuffix(info.URL, "/dashboard/test-key") })
+	popup := chromedp.WaitNewTarget(ctx, func(info *target.Info) bool { return strings.HasSuffix(info.URL, dashboard.TestKeys) })
 	err := chromedp.Do(ctx,
-		chromedp.Navigate(url+"/docs#/Customer%20providers/updateCustomerProvider"),
-		browsertest.Shows(".opblock-body", "x-required-permission"),
-		browsertest.Click("button.authorize"),
-		browsertest.Click("button.generate-key"),
+		chromedp.Navigate(url+"/docs#updateCustomerProvider"),
+		browsertest.Click("#updateCustomerProvider [data-test-key]"),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -265,11 +263,10 @@ func testGenerateKey(t *testing.T, ctx context.Context, url string) {
 		t.Fatal(err)
 	}
 	err = chromedp.Do(ctx,
-		browsertest.Shows(".auth-container", "Authorized"),
-		browsertest.Click(".auth-btn-wrapper .btn-done"),
-		browsertest.Click(".try-out__btn"),
-		browsertest.Click(".btn.execute"),
-		browsertest.Shows(".live-responses-table", "This customer has no such provider"), // of the organization, which is not the example's
+		browsertest.Until("the key is filled in", `document.querySelector("#updateCustomerProvider [name=key]").value.startsWith("cc_")`),
+		browsertest.Click("#updateCustomerProvider form button:not([type])"),
+		browsertest.Shows("#updateCustomerProvider .outcome", "404"),
+		browsertest.Shows("#updateCustomerProvider .received", "This customer has no such provider"), // of the organization, which is not the example's
 	)
 	if err != nil {
 		t.Fatal(err)

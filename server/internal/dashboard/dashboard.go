@@ -11,7 +11,6 @@ package dashboard
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,6 +23,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/design"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/justinas/nosurf"
@@ -179,12 +179,9 @@ func (d *Dashboard) upload(g guard, next http.Handler) http.Handler {
 	})
 }
 
-//go:embed assets
-var assetFiles embed.FS
-
-// assets serves the style sheet and the scripts.
+// assets serves the style sheet, the icon and the script.
 func assets() http.Handler {
-	files := http.StripPrefix("/dashboard/", http.FileServerFS(assetFiles))
+	files := http.StripPrefix("/dashboard/assets/", http.FileServerFS(design.Files))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/") { // no list of the files
 			http.NotFound(w, r)

@@ -115,7 +115,7 @@ func serve(t *testing.T, store dashboard.Store, trail ...*audit.Trail) *site {
 	t.Cleanup(verifier.Close)
 	counts := usage.NewRecorder(store, time.Now, log)
 	t.Cleanup(counts.Close)
-	reference, err := docs.New(providerapi.Contract, docs.Options{TestKeys: dashboard.TestKeys})
+	reference, err := docs.New(providerapi.Contract, docs.Options{Dashboard: dashboard.Home, TestKeys: dashboard.TestKeys})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,5 +66,7 @@ var routes = []route{
 	{pattern: "POST /dashboard/organizations/{organization}/test-key", guard: developer, handle: (*Dashboard).createTestKey},
 }
 
-// TestKeys is the path of the page that creates a key for the reference.
-const TestKeys = "/dashboard/test-key"
+const (
+	Home     = "/dashboard/"         // the path of the first page
+	TestKeys = "/dashboard/test-key" // the path of the page that creates a key for the reference
+)

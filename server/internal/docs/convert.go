@@ -41,36 +41,33 @@ func parse(document []byte) (*yaml.Node, error) {
 	return root.Content[0], nil
 }
 
-// convert returns a document as JSON, and its title. Properties keep the document's order, because the page shows them in it.
-func convert(contract []byte) (document []byte, title string, err error) {
+// convert returns a document as JSON. Properties keep the document's order.
+func convert(contract []byte) ([]byte, error) {
 	doc, err := parse(contract)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	var head struct {
-		Info struct {
-			Title string `yaml:"title"`
-		} `yaml:"info"`
-	}
-	if err := doc.Decode(&head); err != nil {
-		return nil, "", err
-	}
+	return indented(doc)
+}
+
+// indented returns a node as JSON.
+func indented(n *yaml.Node) ([]byte, error) {
 	var flat, out bytes.Buffer
-	if err := writeJSON(&flat, doc); err != nil {
-		return nil, "", err
+	if err := writeJSON(&flat, n); err != nil {
+		return nil, err
 	}
 	if err := json.Indent(&out, flat.Bytes(), "", "  "); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	out.WriteByte('\n')
-	return out.Bytes(), head.Info.Title, nil
+	return out.Bytes(), nil
 }
 
 // value returns the value of a mapping's key, nil if it has none.
 func value(mapping *yaml.Node, key string) *yaml.Node {
-	for i := 0; i < len(mapping.Content); i += 2 {
-		if mapping.Content[i].Value == key {
-			return mapping.Content[i+1]
+	for name, v := range pairs(mapping) {
+		if name == key {
+			return v
 		}
 	}
 	return nil

@@ -1,5 +1,8 @@
 // Package docs shows the contract to people and to tools: as YAML at /openapi.yaml, as JSON at /openapi.json, and as a page to read
-// and to send requests from at /docs. All of them list this server first.
+// and to send requests from at /docs. All of them have this server first.
+//
+// The page is HTML that is written once, when the server starts, in the design of the dashboard. Its script fills in commands and sends
+// requests; without it the page can be read all the same.
 //
 // The public listener serves it next to the contract's own paths. It needs no API key, and its requests reach neither
 // validation nor a store. Everything that the page loads is compiled into the server.
@@ -7,16 +10,16 @@ package docs
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
 
-	"github.com/swaggest/swgui/v5emb"
+	"github.com/carecycle/provider-api/server/internal/design"
 )
 
 // Pages are the handlers of GET and HEAD, by path. Package api registers each of them, and rejects other paths and methods.
@@ -26,7 +29,8 @@ type Pages map[string]http.Handler
 type Options struct {
 	Prefix    string // what is before each path, such as /api
 	WithoutUI bool   // the contract alone, without /docs
-	TestKeys  string // the path of the dashboard's page that creates a test key for the reference; "" if it is elsewhere
+	Dashboard string // the path of the dashboard, "" if it is elsewhere
+	TestKeys  string // the path of its page that creates a test key for the reference, or ""
 }
 
 // New returns the pages of a contract in YAML. A further page is a further entry of the map below. The paths of the map are without the
@@ -36,7 +40,7 @@ func New(contract []byte, o Options) (Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
-	document, title, err := convert(contract)
+	document, err := convert(contract)
 	if err != nil {
 		return nil, fmt.Errorf("convert the contract to JSON: %w", err)
 	}
@@ -45,7 +49,7 @@ func New(contract []byte, o Options) (Pages, error) {
 		"/openapi.json": file("application/json", document),
 	}
 	if !o.WithoutUI {
-		if err := pages.addUI(title, o); err != nil {
+		if err := pages.addReference(contract, o); err != nil {
 			return nil, fmt.Errorf("write the docs page: %w", err)
 		}
 	}
@@ -55,38 +59,36 @@ func New(contract []byte, o Options) (Pages, error) {
 	return pages, nil
 }
 
-// addUI adds the page /docs and the files that it loads.
-func (p Pages) addUI(title string, o Options) error {
+// addReference adds the page /docs and the files that it loads.
+func (p Pages) addReference(contract []byte, o Options) error {
+	reference, err := readReference(contract, o)
+	if err != nil {
+		return err
+	}
 	var page bytes.Buffer
-	if err := swaggerTemplate.Execute(&page, map[string]string{"Title": title, "Prefix": o.Prefix, "TestKeys": o.TestKeys}); err != nil {
+	if err := referenceTemplate.Execute(&page, reference); err != nil {
 		return err
 	}
 	html := file("text/html; charset=utf-8", page.Bytes())
 	p["/docs"], p["/docs/"] = html, html
-	p["/docs/swagger.css"] = file("text/css; charset=utf-8", swaggerCSS)
-	p["/docs/swagger.js"] = file("text/javascript; charset=utf-8", swaggerJS)
-	// Of the files of Swagger UI, those that the page uses.
-	assets := v5emb.New(title, "/openapi.json", "/docs")
-	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"} {
-		p["/docs/"+name] = assets
+	p["/docs/reference.js"] = file(scriptType, referenceJS)
+	for name, contentType := range map[string]string{"style.css": "text/css; charset=utf-8", "site.js": scriptType, "icon.svg": "image/svg+xml"} {
+		content, err := design.Files.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		p["/docs/"+name] = file(contentType, content)
 	}
 	return nil
 }
 
-//go:embed swagger.html
-var swaggerHTML string
+const scriptType = "text/javascript; charset=utf-8"
 
-//go:embed swagger.css
-var swaggerCSS []byte
+//go:embed reference.js
+var referenceJS []byte
 
-//go:embed swagger.js
-var swaggerJS []byte
-
-var swaggerTemplate = template.Must(template.New("swagger.html").Parse(swaggerHTML))
-
-// policy lets the page load from this server and send requests to it, and nothing else. The data: images are icons in Swagger
-// UI's style sheet.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+// policy lets the page load from this server and send requests to it, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // withHeaders sets the headers of every page.
@@ -101,18 +103,45 @@ func withHeaders(page http.Handler) http.Handler {
 	})
 }
 
-// file serves content, or a 304 to a caller that has it.
+// file serves content, compressed to a caller that takes it so, or a 304 to a caller that has it.
 func file(contentType string, content []byte) http.Handler {
 	sum := sha256.Sum256(content)
-	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	tag := hex.EncodeToString(sum[:16])
+	compressed := compress(content)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.Header()["ETag"] = []string{tag} // spelled as in RFC 9110
+		header, content, tag := w.Header(), content, tag
+		header.Set("Content-Type", contentType)
+		header.Set("Vary", "Accept-Encoding")
+		if takesGzip(r.Header.Get("Accept-Encoding")) {
+			header.Set("Content-Encoding", "gzip")
+			content, tag = compressed, tag+"-gzip"
+		}
+		tag = `"` + tag + `"`
+		header["ETag"] = []string{tag} // spelled as in RFC 9110
 		if match := r.Header.Get("If-None-Match"); match == "*" || strings.Contains(match, tag) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
-		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		header.Set("Content-Length", strconv.Itoa(len(content)))
 		w.Write(content) // a caller that has left needs no page
 	})
+}
+
+func compress(content []byte) []byte {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	w.Write(content) // to a Buffer, which takes everything
+	w.Close()
+	return out.Bytes()
+}
+
+// takesGzip reports whether an Accept-Encoding lists gzip, and not with the weight 0.
+func takesGzip(accept string) bool {
+	for coding := range strings.SplitSeq(accept, ",") {
+		name, weight, _ := strings.Cut(coding, ";")
+		if strings.TrimSpace(name) == "gzip" {
+			return strings.Trim(weight, " q=0.") != "" || strings.TrimSpace(weight) == ""
+		}
+	}
+	return false
 }

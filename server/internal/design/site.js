@@ -3,6 +3,7 @@
 // The buttons that copy need JavaScript, so they are hidden without it.
 for (const button of document.querySelectorAll("button[data-copy]")) {
   const source = document.getElementById(button.dataset.copy);
+  const text = button.textContent;
   button.hidden = false;
   button.addEventListener("click", async () => {
     try {
@@ -14,6 +15,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
       if (source.select) source.select();
       button.textContent = "Press Ctrl+C";
     }
+    setTimeout(() => (button.textContent = text), 3000);
   });
 }
 
