@@ -14,6 +14,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/google/go-cmp/cmp"
 )
 
 // metricsOf returns what a server tells Prometheus after some requests.
@@ -75,6 +76,27 @@ func TestMetrics(t *testing.T) {
 	}
 	if got := metricsOf(t, serve(t, pgtest.New(t))); strings.Contains(got, "carecycle_store_database_bytes") || !strings.Contains(got, "\ncarecycle_store_connections_in_use ") {
 		t.Error("PostgreSQL's metrics are not what they should be")
+	}
+}
+
+// TestDocumentedMetrics compares the table of metrics with what servers expose.
+func TestDocumentedMetrics(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(documentation(t), "\n| metric, after `carecycle_` |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var documented, exposed []string
+	for line := range strings.Lines(table) {
+		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(strings.Split(line+" | ", " | ")[0], -1) {
+			documented = append(documented, "carecycle_"+name[1])
+		}
+	}
+	for _, name := range regexp.MustCompile(`(?m)^# TYPE (carecycle_\S+) `).FindAllStringSubmatch(metricsOf(t, newServer(t)), -1) {
+		exposed = append(exposed, name[1])
+	}
+	slices.Sort(documented)
+	slices.Sort(exposed)
+	if diff := cmp.Diff(documented, exposed); diff != "" {
+		t.Errorf("(-documented +exposed):\n%s", diff)
 	}
 }
 

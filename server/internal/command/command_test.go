@@ -34,19 +34,59 @@ func TestExamples(t *testing.T) {
 	})
 }
 
+// section returns the part of docs/operations.md below a heading.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, part, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("docs/operations.md has no section %s", heading)
+	}
+	part, _, _ = strings.Cut(part, "\n## ")
+	return part
+}
+
+// TestDocumentedCommands compares the table of commands with the command line: each command has a row, and each row is of a command.
+func TestDocumentedCommands(t *testing.T) {
+	var rows []string
+	for line := range strings.Lines(section(t, "Commands")) {
+		if strings.HasPrefix(line, "| `") {
+			rows = append(rows, strings.Split(line, " | ")[0])
+		}
+	}
+	used := map[string]bool{}
+	everyNode(newParser(new(commands)).Model.Node, func(node *kong.Node) {
+		if len(node.Children) > 0 || node.Hidden {
+			return
+		}
+		words := commandWords(node)
+		words = strings.TrimSuffix(words, " show") // which history alone means, too
+		for _, row := range rows {
+			if strings.Contains(row, "`"+words+" ") || strings.Contains(row, "`"+words+"`") {
+				used[words], used[row] = true, true
+			}
+		}
+		if !used[words] {
+			t.Errorf("docs/operations.md has no command %s", words)
+		}
+	})
+	for _, row := range rows {
+		if !used[row] {
+			t.Errorf("docs/operations.md documents what is no command: %s", row)
+		}
+	}
+}
+
 // setting is a row of the table in docs/operations.md.
 type setting struct{ variable, byDefault string }
 
 // TestSettings compares the table of settings with the command line's flags.
 func TestSettings(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(text), "\n## Settings\n")
-	table, _, _ = strings.Cut(table, "\n## ")
-	documented := map[string]setting{}
-	for line := range strings.Lines(table) {
+	documented, meanings := map[string]setting{}, map[string]string{}
+	for line := range strings.Lines(section(t, "Settings")) {
 		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
 		if !strings.HasPrefix(line, "| `--") {
 			continue
@@ -58,6 +98,7 @@ func TestSettings(t *testing.T) {
 		}
 		for i, name := range names {
 			documented[strings.Trim(name, "-`")] = setting{strings.Trim(strings.Split(cells[1], ", ")[i], "`"), cells[2]}
+			meanings[strings.Trim(name, "-`")] = cells[3]
 		}
 	}
 	seen := map[string]bool{}
@@ -81,6 +122,12 @@ func TestSettings(t *testing.T) {
 			}
 			if want := (setting{flag.Envs[0], byDefault}); !found || row != want {
 				t.Errorf("docs/operations.md has %q for --%s, want %q", row, flag.Name, want)
+			}
+			words := commandWords(node)
+			group, _, _ := strings.Cut(words, " ")
+			if meaning := meanings[flag.Name]; node.Type == kong.CommandNode && words != "serve" && len(node.Children) == 0 &&
+				!strings.Contains(meaning, "`"+words+"`") && !strings.Contains(meaning, "`"+group+"`") {
+				t.Errorf("docs/operations.md does not say that --%s is of %s: %s", flag.Name, words, meaning)
 			}
 		}
 	})
