@@ -160,16 +160,16 @@ func incomplete(target string) bool {
 // TestDocumentedCopy runs what the documentation says, but for createdb.
 func TestDocumentedCopy(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(text), "\n## Move from SQLite to PostgreSQL\n")
+	_, section, _ := strings.Cut(documentation(t), "\n## Move from SQLite to PostgreSQL\n")
 	lines := regexp.MustCompile(`(?m)^ *bin/carecycle-server (.*)$`).FindAllStringSubmatch(section[:strings.Index(section, "\n## ")], -1)
 	if len(lines) != 2 {
 		t.Fatalf("%d commands in the documentation, want 2", len(lines))
 	}
-	names := strings.NewReplacer("data/carecycle.db", filled(t, 2), "postgres://user:password@db1/carecycle", pgtest.New(t))
+	target := filepath.Join(t.TempDir(), "database")
+	if err := os.WriteFile(target, []byte(pgtest.New(t)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("data/carecycle.db", filled(t, 2), "/etc/carecycle-server/database", target)
 	for _, line := range lines {
 		if _, stderr, code := run("", strings.Fields(names.Replace(line[1]))...); code != 0 {
 			t.Errorf("%s: exit code %d, %s", line[1], code, stderr)

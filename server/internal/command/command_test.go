@@ -3,6 +3,7 @@ package command
 import (
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,6 +33,33 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	})
+}
+
+// TestDocumentedExamples parses each command in the code of the documentation.
+func TestDocumentedExamples(t *testing.T) {
+	example := regexp.MustCompile(`carecycle-server ([a-z][^#`+"`"+`)>|\\\n]*)`)
+	argument := regexp.MustCompile(`'[^']*'|\S+`)
+	for _, file := range []string{"README.md", "docs/operations.md"} {
+		text, err := os.ReadFile("../../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := regexp.MustCompile("(?s)```sh\n.*?```|`[^`\n]+`").FindAllString(string(text), -1)
+		found := 0
+		for _, line := range example.FindAllStringSubmatch(strings.Join(code, "\n"), -1) {
+			var args []string
+			for _, arg := range argument.FindAllString(line[1], -1) {
+				args = append(args, strings.Trim(arg, "'"))
+			}
+			if _, err := newParser(new(commands)).Parse(args); err != nil {
+				t.Errorf("%s: %q: %v", file, line[0], err)
+			}
+			found++
+		}
+		if found < 5 {
+			t.Errorf("%s: %d commands were found", file, found)
+		}
+	}
 }
 
 // section returns the part of docs/operations.md below a heading.
