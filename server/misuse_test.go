@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -231,14 +233,37 @@ func newerSchema(t *testing.T, path string) string {
 	return path
 }
 
-// migrated creates a database without records.
-func migrated(t *testing.T, path string) string {
+// migrated migrates a database, or creates one without records: a copy of one that the command migrate has created, as that takes long.
+func migrated(t testing.TB, database string) string {
 	t.Helper()
-	if _, stderr, code := run("", "migrate", "--database", path); code != 0 {
-		t.Fatal(stderr)
+	if _, err := os.Stat(database); err == nil || strings.Contains(database, "://") {
+		if _, stderr, code := run("", "migrate", "--database", database); code != 0 {
+			t.Fatal(stderr)
+		}
+		return database
 	}
-	return path
+	empty, err := emptyDatabase()
+	if err == nil {
+		err = os.WriteFile(database, empty, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return database
 }
+
+var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
+	directory, err := os.MkdirTemp("", "")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(directory)
+	path := filepath.Join(directory, "empty.db")
+	if _, stderr, code := run("", "migrate", "--database", path); code != 0 {
+		return nil, errors.New(stderr)
+	}
+	return os.ReadFile(path)
+})
 
 // foreignDatabase creates a database of another program.
 func foreignDatabase(t *testing.T, path string) string {

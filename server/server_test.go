@@ -56,6 +56,9 @@ func newServer(t testing.TB) *server {
 
 func serve(t testing.TB, database string, flags ...string) *server {
 	t.Helper()
+	if _, err := os.Stat(database); err != nil && !strings.Contains(database, "://") {
+		migrated(t, database)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{t: t, database: database, log: newBuffer(), transport: newTransport(t), asked: &sync.Map{}}
 	exited := make(chan int, 1)

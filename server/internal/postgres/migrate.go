@@ -35,18 +35,6 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) (tab
 		return err
 	}))
 	defer db.Close()
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return "", err
-	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrationTimeout/time.Second))) // looks once a second
-	if err != nil {
-		return "", err
-	}
-	migrator, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(migrationLock{locker, waiting}), goose.WithTableName(schema.VersionTable))
-	if err != nil {
-		return "", err
-	}
 	waiting.set("a lock on the table " + schema.VersionTable)
 	if err := renameVersionTable(ctx, db); err != nil {
 		return "", err
@@ -59,12 +47,29 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, waiting *waiting) (tab
 		return "", schema.Newer(version, newestVersion)
 	}
 	if version < newestVersion { // nearly never; otherwise there is no lock to wait for
-		if _, err = migrator.Up(ctx); err != nil {
+		if err := migrateUp(ctx, db, waiting); err != nil {
 			return "", err
 		}
 	}
 	err = db.QueryRowContext(ctx, "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass($1)", schema.VersionTable).Scan(&tables)
 	return tables, err
+}
+
+func migrateUp(ctx context.Context, db *sql.DB, waiting *waiting) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrationTimeout/time.Second))) // looks once a second
+	if err != nil {
+		return err
+	}
+	migrator, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(migrationLock{locker, waiting}), goose.WithTableName(schema.VersionTable))
+	if err != nil {
+		return err
+	}
+	_, err = migrator.Up(ctx)
+	return err
 }
 
 // migrationLock is goose's lock, and records what the process waits for.

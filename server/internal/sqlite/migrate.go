@@ -35,15 +35,6 @@ func migrate(ctx context.Context, c *sqlite.Conn, path string) error {
 }
 
 func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) error {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)")
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	migrator, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName(schema.VersionTable))
-	if err != nil {
-		return err
-	}
 	if err := renameVersionTable(c); err != nil {
 		return err
 	}
@@ -53,6 +44,15 @@ func migrateOnce(ctx context.Context, c *sqlite.Conn, path string, files fs.FS) 
 		return err
 	case version > newestVersion:
 		return schema.Newer(version, newestVersion)
+	}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	migrator, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName(schema.VersionTable))
+	if err != nil {
+		return err
 	}
 	_, err = migrator.Up(ctx)
 	return err

@@ -28,6 +28,7 @@ const Downgrade = `
 	DROP TABLE invitations;
 	DROP TABLE sessions;
 	DROP TABLE memberships;
+	DROP TABLE recovery_codes;
 	DROP TABLE users;
 	DROP TABLE idempotency_keys;
 	DROP INDEX api_keys_by_organization;
