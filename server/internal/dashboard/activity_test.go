@@ -27,7 +27,7 @@ func TestActivity(t *testing.T) {
 			}
 			path := fmt.Sprintf("/dashboard/organizations/%d/activity", organization)
 			all := v.get(path)
-			if all.status != http.StatusOK || strings.Count(all.body, id.String()) != 2 || !strings.Contains(all.body, "<td class=\"wrap\">City</td>") ||
+			if all.status != http.StatusOK || strings.Count(all.body, id.String()) != 2 || !strings.Contains(all.body, `data-label="Properties">City</td>`) ||
 				strings.Contains(all.body, otherID.String()) || strings.Contains(all.body, "canary") {
 				t.Errorf("all: got %d\n%s", all.status, all.body)
 			}

@@ -34,9 +34,7 @@ func look(t *testing.T, ctx context.Context, name string) {
 	}
 	for width, size := range map[int64]string{1280: "wide", 390: "phone"} {
 		for _, colours := range []string{"light", "dark"} {
-			if _, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 844, DeviceScaleFactor: 1}); err != nil {
-				t.Fatal(err)
-			}
+			resize(t, ctx, width)
 			prefer(t, ctx, colours)
 			screen, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: new(true)})
 			if err != nil {
@@ -46,6 +44,15 @@ func look(t *testing.T, ctx context.Context, name string) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// resize sets the width of the screen.
+func resize(t *testing.T, ctx context.Context, width int64) {
+	t.Helper()
+	screen := emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 844, DeviceScaleFactor: 1}
+	if _, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, screen); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -185,7 +192,8 @@ func testTwoStepInBrowser(t *testing.T, ctx context.Context, s *site, u account.
 	do("account-two-step", chromedp.Navigate(s.url+"/dashboard/account"), browsertest.Shows("main", "You have 9 recovery codes left"))
 }
 
-// testAccessible has axe-core look at every page, in both colour schemes, as an operator, who sees all of them.
+// testAccessible has axe-core look at every page, as an operator, who sees all of them: in light colours on a wide screen, and in dark
+// ones on a phone, where nothing is wider than the screen.
 func testAccessible(t *testing.T, ctx context.Context, s *site, organization int64, customer, id uuid.UUID) {
 	axe := browsertest.Axe(t)
 	keys, err := s.store.ListKeys(t.Context(), 0, apikey.Key{}, 1)
@@ -230,11 +238,13 @@ func testAccessible(t *testing.T, ctx context.Context, s *site, organization int
 		if err := chromedp.Do(ctx, chromedp.Navigate(s.url+path), browsertest.Shows("h1", "")); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		if route.Operator {
-			look(t, ctx, "operator-"+strings.Trim(strings.ReplaceAll(path, "/", "-"), "-"))
-		}
-		for _, colours := range []string{"light", "dark"} {
+		look(t, ctx, "page"+strings.NewReplacer("/", "-", "{", "", "}", "").Replace(strings.TrimPrefix(route.Pattern, "GET /dashboard")))
+		for colours, width := range map[string]int64{"light": 1280, "dark": 390} {
 			prefer(t, ctx, colours)
+			resize(t, ctx, width)
+			if err := chromedp.Do(ctx, browsertest.Until("nothing is wider than the screen", `[document.documentElement, ...document.querySelectorAll(".scroll:has(.cards)")].every(e => e.scrollWidth <= e.clientWidth || innerWidth > 768 && e.matches(".scroll"))`)); err != nil {
+				t.Errorf("%s, %d wide: %v", path, width, err)
+			}
 			violations, err := browsertest.Violations(ctx, axe)
 			if err != nil {
 				t.Fatal(err)

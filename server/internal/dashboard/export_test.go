@@ -24,3 +24,6 @@ const (
 	SessionIdle     = sessionIdle
 	PendingLifetime = pendingLifetime
 )
+
+// FormatAge returns how long ago something was.
+var FormatAge = formatAge

@@ -24,6 +24,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/dashboard"
+	"github.com/carecycle/provider-api/server/internal/design"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
@@ -262,7 +263,23 @@ func (v *visitor) do(method, path string, form url.Values) reply {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	if weight := len(body) + assetsSize(v.t); strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") && weight > 100<<10 {
+		v.t.Errorf("%s has %d bytes with its style sheet and script, want 100 KB at most", path, weight)
+	}
 	return reply{response.StatusCode, response.Header.Get("Location"), response.Header, string(body)}
+}
+
+// assetsSize returns the size of the files that a page loads.
+func assetsSize(t *testing.T) (total int) {
+	t.Helper()
+	for _, name := range []string{"style.css", "site.js", "icon.svg"} {
+		content, err := design.Files.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += len(content)
+	}
+	return total
 }
 
 var tokenField = regexp.MustCompile(`name="csrf_token" value="([^"]+)"`)

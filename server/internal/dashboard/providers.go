@@ -125,6 +125,17 @@ type providerPage struct {
 	More         string // the path of older events, or ""
 }
 
+// Unset returns the labels of the fields without a value.
+func (p providerPage) Unset() string {
+	var labels []string
+	for _, field := range p.Fields {
+		if field.Value == "" {
+			labels = append(labels, field.Label)
+		}
+	}
+	return strings.Join(labels, ", ")
+}
+
 // event is a change, for people.
 type event struct {
 	client.HistoryEntry

@@ -142,7 +142,7 @@ func TestEdit(t *testing.T) {
 	})
 
 	t.Run("a customer that cannot be one", func(t *testing.T) {
-		if got := edit(func(form url.Values) { form.Set("customerId", "nobody") }); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "Enter the ID of a customer") {
+		if got := edit(func(form url.Values) { form.Set("customerId", "nobody") }); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "Enter the ID of a customer") || !strings.Contains(got.body, `<a href="#customerId">Customer</a>`) {
 			t.Errorf("got %d\n%s", got.status, got.body)
 		}
 	})
@@ -245,10 +245,10 @@ func TestAddProvider(t *testing.T) {
 	if got := v.submit(path+"/new", form); got.status != http.StatusConflict {
 		t.Errorf("sent with other values: got %d\n%s", got.status, got.body)
 	}
-	if got := v.get(path); strings.Count(got.body, "<td>Pharmacy</td>") != 1 {
+	if got := v.get(path); strings.Count(got.body, `data-label="Type">Pharmacy</td>`) != 1 {
 		t.Errorf("the customer's page:\n%s", got.body)
 	}
-	if got := v.get(path + "?type=Hospital&active=yes"); !strings.Contains(got.body, "No provider is like that") {
+	if got := v.get(path + "?type=Hospital&active=yes"); !strings.Contains(got.body, "No provider of this customer has that type and state") {
 		t.Errorf("filtered:\n%s", got.body)
 	}
 }

@@ -46,6 +46,10 @@ func parsePages() map[string]*template.Template {
 
 var functions = template.FuncMap{
 	"when": formatTime,
+	"ago": func(at any) (template.HTML, error) {
+		t, err := parseTime(at)
+		return formatAge(t, time.Now()), err
+	},
 	"section": func(p page, name, text string) section {
 		return section{p.Path(name), text, p.Section == name}
 	},
@@ -83,6 +87,44 @@ var functions = template.FuncMap{
 		}
 		return "read"
 	},
+}
+
+// parseTime returns a time, or the one that a record has as text.
+func parseTime(at any) (time.Time, error) {
+	switch at := at.(type) {
+	case string:
+		return time.Parse(time.RFC3339, at)
+	case *string:
+		return time.Parse(time.RFC3339, *at)
+	}
+	return at.(time.Time), nil
+}
+
+// formatAge returns how long ago something was. Beyond a month it is the day. Pointing at it shows the time.
+func formatAge(t, now time.Time) template.HTML {
+	if t.IsZero() {
+		return "never"
+	}
+	age := now.Sub(t)
+	text := t.UTC().Format("2 Jan 2006")
+	switch {
+	case age < time.Minute:
+		text = "just now" // the clock of the database can be ahead
+	case age < time.Hour:
+		text = plural(int(age.Minutes()), "minute")
+	case age < 24*time.Hour:
+		text = plural(int(age.Hours()), "hour")
+	case age < 30*24*time.Hour:
+		text = plural(int(age.Hours()/24), "day")
+	}
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, t.Format(time.RFC3339), t.UTC().Format("2 Jan 2006, 15:04 UTC"), text))
+}
+
+func plural(n int, unit string) string {
+	if n != 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s ago", n, unit)
 }
 
 func formatTime(t time.Time) template.HTML {

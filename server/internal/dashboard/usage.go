@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
@@ -294,7 +293,10 @@ func requestsPlot(periods []period) plot {
 		}
 	}
 	top := roundUp(most)
-	marks := []mark{{float64(top), fmt.Sprint(top)}, {float64(top) / 2, strings.TrimSuffix(fmt.Sprintf("%.1f", float64(top)/2), ".0")}}
+	marks := []mark{{float64(top), fmt.Sprint(top)}}
+	if top%2 == 0 {
+		marks = append(marks, mark{float64(top) / 2, fmt.Sprint(top / 2)})
+	}
 	return newPlot("Requests", []string{"succeeded", "rejected", "limited", "failed"}, bars, float64(top), marks)
 }
 

@@ -58,7 +58,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: the plot is not of the organization\n%s", span, got.body)
 		}
 	}
-	if got := v.get(page + "?key=" + billing.ID); !strings.Contains(got.body, "<td>getCustomerProvider</td><td>5</td>") {
+	if got := v.get(page + "?key=" + billing.ID); !strings.Contains(got.body, `<td data-label="Operation">getCustomerProvider</td><td data-label="Requests">5</td>`) {
 		t.Errorf("of one key:\n%s", got.body)
 	}
 	for query, of := range map[string]string{"?key=key_x": "an unknown key", "?operation=updateCustomerProvider": "an operation that was not used"} {
