@@ -1,7 +1,10 @@
 package command
 
 import (
+	"bytes"
+	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -16,6 +19,13 @@ func (s serveCommand) newDashboard(st store, ready *api.API, public string) (htt
 	config := dashboard.Config{
 		Store: st, API: ready, Limiter: apikey.NewLimiter(time.Now), CallerIP: api.CallerIP(s.proxies()), IsSecure: isSecure, Demo: s.Demo,
 		APIURL: func(*http.Request) string { return scheme(s.TLSCert != "") + public + string(s.PathPrefix) },
+	}
+	if s.OIDCIssuer != "" {
+		secret, err := os.ReadFile(s.OIDCSecretFile)
+		if err != nil {
+			return nil, fmt.Errorf("--oidc-client-secret-file: %w", err)
+		}
+		config.OpenID = &dashboard.OpenID{Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: string(bytes.TrimSpace(secret))}
 	}
 	if s.Dashboard == "public" {
 		if s.Docs != "off" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -20,6 +21,9 @@ type serveCommand struct {
 	Addr           address       `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH|systemd" help:"Where to serve the API; systemd for the socket that it passes. Default: 127.0.0.1:8080."`
 	AdminAddr      adminAddress  `default:"127.0.0.1:9090" placeholder:"HOST:PORT|off" help:"Where to serve /metrics and /log-level; keep it private. Default: 127.0.0.1:9090."`
 	Dashboard      string        `default:"admin" enum:"admin,public,off" placeholder:"WHERE" help:"Where to serve the dashboard: at the admin address, at the public one, or off. Default: admin."`
+	OIDCIssuer     string        `name:"oidc-issuer" placeholder:"URL" help:"An OpenID Connect issuer with which users of the dashboard can sign in, such as https://login.example.com."`
+	OIDCClientID   string        `name:"oidc-client-id" placeholder:"ID" help:"What the issuer calls this server."`
+	OIDCSecretFile string        `name:"oidc-client-secret-file" type:"path" placeholder:"FILE" help:"A file that holds the secret that the issuer gave to this server."`
 	Pprof          bool          `help:"Serve profiles at /debug/pprof/ of the admin address, to callers on this machine."`
 	PprofRemote    bool          `help:"Serve profiles to callers on other machines, too."`
 	TrustedProxies []network     `placeholder:"CIDR" help:"The networks of the proxies in front of the server, whose X-Forwarded-For names the caller. Default: none."`
@@ -46,6 +50,12 @@ func (s serveCommand) Validate() error {
 	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key belong together; give both, or none")
+	}
+	if (s.OIDCIssuer == "") != (s.OIDCClientID == "") || (s.OIDCIssuer == "") != (s.OIDCSecretFile == "") {
+		return errors.New("--oidc-issuer, --oidc-client-id and --oidc-client-secret-file belong together; give all, or none")
+	}
+	if u, err := url.Parse(s.OIDCIssuer); s.OIDCIssuer != "" && (err != nil || u.Scheme != "https" && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1") {
+		return errors.New("--oidc-issuer must be a URL that begins with https://")
 	}
 	if s.ShutdownDelay > maxShutdownDelay {
 		return fmt.Errorf("--shutdown-delay must be at most %v, so that a stop takes less than 30 seconds", maxShutdownDelay)

@@ -32,7 +32,7 @@ func newAuditedSite(t *testing.T, kind string, lines ...string) (_ *site, path s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { trail.Close() })
-	return newSite(t, kind, trail), path
+	return newSite(t, kind, withTrail(trail)), path
 }
 
 // auditLine returns a line of an export in a trail.
@@ -171,7 +171,7 @@ func TestAuditTrailFails(t *testing.T) {
 	t.Parallel()
 	full := audit.New(fullDisk{}, audit.Options{Failed: func() {}, Lost: func(int) {}, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { full.Close() })
-	s := newSite(t, "SQLite", full)
+	s := newSite(t, "SQLite", withTrail(full))
 	number, _, _ := s.organization("Clinic")
 	owner := s.signedIn(s.member("ada@example.com", number, account.Owner))
 	got := owner.submit(fmt.Sprintf("/dashboard/organizations/%d/customers/search", number), url.Values{"text": {"Clinic"}})
@@ -189,7 +189,7 @@ func TestNoAuditTrail(t *testing.T) {
 	t.Parallel()
 	stream := audit.New(io.Discard, audit.Options{Failed: func() {}, Lost: func(int) {}, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { stream.Close() })
-	for name, s := range map[string]*site{"none": newSite(t, "SQLite"), "to standard output": newSite(t, "SQLite", stream)} {
+	for name, s := range map[string]*site{"none": newSite(t, "SQLite"), "to standard output": newSite(t, "SQLite", withTrail(stream))} {
 		number, _, _ := s.organization("Clinic")
 		owner := s.signedIn(s.member("ada@example.com", number, account.Owner))
 		operator := s.signedIn(s.user(account.User{Email: "operator@example.com", Operator: true}))

@@ -38,13 +38,14 @@ type Store interface {
 	usage.Store
 }
 
-// Config holds what a Dashboard needs. Every field is required but Docs and Demo.
+// Config holds what a Dashboard needs. Every field is required but OpenID, Docs and Demo.
 type Config struct {
 	Store    Store
 	API      *api.API
 	Limiter  *apikey.Limiter            // of the attempts to sign in from one address
 	CallerIP func(*http.Request) string // the IP address that a request comes from
 	IsSecure func(*http.Request) bool   // whether the browser sent the request by TLS
+	OpenID   *OpenID                    // nil for none
 	APIURL   func(*http.Request) string // where programs find the API, such as https://api.example.com
 	Docs     string                     // the path of the reference on the same listener, or ""
 	Demo     bool                       // a link signs in without a password

@@ -141,9 +141,11 @@ func (r *request) caller(u *account.User, m account.Membership) *apikey.Key {
 	return &apikey.Key{ID: u.ID, Organization: m.Organization, OrganizationName: m.OrganizationName, Permissions: m.Role.Permissions()}
 }
 
-// next returns where a person wanted to go before signing in: a path of the dashboard.
-func (r *request) next() string {
-	next := r.FormValue("next")
+// next returns where a person wanted to go before signing in.
+func (r *request) next() string { return safePath(r.FormValue("next")) }
+
+// safePath returns the path if it is one of the dashboard, and otherwise the first page's.
+func safePath(next string) string {
 	if u, err := url.Parse(next); err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path.Clean(u.Path)+"/", "/dashboard/") || strings.Contains(next, `\`) {
 		return "/dashboard/"
 	}

@@ -91,18 +91,31 @@ func (w *written) String() string {
 	return w.text.String()
 }
 
-// newSite serves a dashboard on a store of that kind, with an audit trail if one is given.
-func newSite(t *testing.T, kind string, trail ...*audit.Trail) *site {
+// option is what a site has that most have not.
+type option func(*api.Config, *dashboard.Config)
+
+func withTrail(trail *audit.Trail) option {
+	return func(config *api.Config, _ *dashboard.Config) { config.Audit = trail }
+}
+
+func withIssuer(url string) option {
+	return func(_ *api.Config, config *dashboard.Config) {
+		config.OpenID = &dashboard.OpenID{Issuer: url, ClientID: "dashboard", ClientSecret: "secret"}
+	}
+}
+
+// newSite serves a dashboard on a store of that kind.
+func newSite(t *testing.T, kind string, options ...option) *site {
 	t.Helper()
 	ahead := new(atomic.Int64)
 	store := openers[kind](t, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })()
-	s := serve(t, store, trail...)
+	s := serve(t, store, options...)
 	s.ahead = ahead
 	return s
 }
 
 // serve is newSite on a store that is open.
-func serve(t *testing.T, store dashboard.Store, trail ...*audit.Trail) *site {
+func serve(t *testing.T, store dashboard.Store, options ...option) *site {
 	t.Helper()
 	doc, err := gen.ReadContract(providerapi.Contract)
 	if err != nil {
@@ -124,8 +137,13 @@ func serve(t *testing.T, store dashboard.Store, trail ...*audit.Trail) *site {
 		Contract: doc, Docs: reference, Store: store, Keys: verifier, Limiter: apikey.NewLimiter(time.Now), Metrics: metrics.New(), Usage: counts, Log: log, LogSuccess: func() bool { return true },
 		Ping: func(context.Context) error { return nil },
 	}
-	if trail != nil {
-		config.Audit = trail[0]
+	start := time.Now() // the limit of an address has no time to recover, however slow the machine is
+	pagesConfig := dashboard.Config{
+		Store: store, Limiter: apikey.NewLimiter(func() time.Time { return start }), CallerIP: api.CallerIP(nil), IsSecure: api.IsSecure(nil),
+		APIURL: func(r *http.Request) string { return "http://" + r.Host }, Docs: "/docs",
+	}
+	for _, set := range options {
+		set(&config, &pagesConfig)
 	}
 	ready, err := api.New(config)
 	if err != nil {
@@ -133,11 +151,8 @@ func serve(t *testing.T, store dashboard.Store, trail ...*audit.Trail) *site {
 	}
 	t.Cleanup(ready.Close)
 	server := httptest.NewUnstartedServer(nil)
-	start := time.Now() // the limit of an address has no time to recover, however slow the machine is
-	pages, err := dashboard.New(dashboard.Config{
-		Store: store, API: ready, Limiter: apikey.NewLimiter(func() time.Time { return start }), CallerIP: api.CallerIP(nil), IsSecure: api.IsSecure(nil),
-		APIURL: func(r *http.Request) string { return "http://" + r.Host }, Docs: "/docs",
-	})
+	pagesConfig.API = ready
+	pages, err := dashboard.New(pagesConfig)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,12 +90,16 @@ func (d *Dashboard) invite(r *request) error {
 	if err != nil {
 		return err
 	}
-	scheme := "http://"
-	if d.IsSecure(r.Request) {
-		scheme = "https://"
-	}
-	link := scheme + r.Host + "/dashboard/invitations/" + token
+	link := r.origin() + "/dashboard/invitations/" + token
 	return r.render(http.StatusOK, "members-invited.html", "Invitation", invitationPage{offer, link})
+}
+
+// origin returns the address of the dashboard, as the browser has it.
+func (r *request) origin() string {
+	if r.dashboard.IsSecure(r.Request) {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 func (d *Dashboard) cancelInvitation(r *request) error {

@@ -15,6 +15,8 @@ var routes = []route{
 	{pattern: "POST /dashboard/sign-in", guard: anyone, handle: (*Dashboard).signIn},
 	{pattern: "GET /dashboard/sign-in/code", guard: anyone, handle: (*Dashboard).showCode},
 	{pattern: "POST /dashboard/sign-in/code", guard: anyone, handle: (*Dashboard).signInWithCode},
+	{pattern: "GET " + openIDPath, guard: anyone, handle: (*Dashboard).startOpenID},
+	{pattern: "GET " + openIDPath + "/callback", guard: anyone, handle: (*Dashboard).finishOpenID},
 	{pattern: "POST /dashboard/sign-out", guard: signedIn, handle: (*Dashboard).signOut},
 	{pattern: "GET /dashboard/links/{token}", guard: anyone, handle: (*Dashboard).showLink},
 	{pattern: "POST /dashboard/links/{token}", guard: anyone, handle: (*Dashboard).useLink},

@@ -46,7 +46,7 @@ func newTwoStepSite(t *testing.T, kind string) (s *site, u account.User, v *visi
 	p = &phone{t: t, clock: storetest.NewClock(time.Now().Add(-24 * time.Hour))} // behind, as sessions end by the clock of the server
 	trail := audit.New(&p.trail, audit.Options{Failed: func() {}, Lost: func(int) {}, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { trail.Close() })
-	s = serve(t, openers[kind](t, p.clock.Now)(), trail)
+	s = serve(t, openers[kind](t, p.clock.Now)(), withTrail(trail))
 	number, _, _ := s.organization("Clinic")
 	u = s.member("ada@example.com", number, account.Viewer)
 	v = s.signedIn(u)

@@ -1,0 +1,189 @@
+package dashboard
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// OpenID is the account of this server with an OpenID Connect issuer that people can sign in with. The issuer is asked for its endpoints
+// at the first sign-in, and again until it responds.
+type OpenID struct {
+	Issuer, ClientID, ClientSecret string
+
+	provider atomic.Pointer[oidc.Provider]
+}
+
+// Name returns what the sign-in page calls the issuer.
+func (o *OpenID) Name() string {
+	u, err := url.Parse(o.Issuer)
+	if err != nil {
+		return o.Issuer
+	}
+	return u.Host
+}
+
+// issuerTimeout bounds each request to the issuer.
+const issuerTimeout = 10 * time.Second
+
+func (o *OpenID) find(ctx context.Context) (*oidc.Provider, error) {
+	if found := o.provider.Load(); found != nil {
+		return found, nil
+	}
+	found, err := oidc.NewProvider(ctx, o.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("find the OpenID issuer: %w", err)
+	}
+	o.provider.Store(found)
+	return found, nil
+}
+
+// config returns what the issuer knows of this server, whose address is the one that the browser uses.
+func (o *OpenID) config(r *request, provider *oidc.Provider) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: provider.Endpoint(), Scopes: []string{oidc.ScopeOpenID, "email"},
+		RedirectURL: r.origin() + openIDPath + "/callback",
+	}
+}
+
+const openIDPath = "/dashboard/openid"
+
+// openIDAttempt is in a cookie while the browser is with the issuer, so that only this browser can come back.
+type openIDAttempt struct {
+	State, Nonce, Verifier, Next string
+}
+
+func (r *request) setOpenIDCookie(value string, maxAge int) {
+	http.SetCookie(r.w, &http.Cookie{
+		Name: openIDCookie, Value: value, Path: openIDPath, MaxAge: maxAge, HttpOnly: true, Secure: r.dashboard.IsSecure(r.Request), SameSite: http.SameSiteLaxMode,
+	})
+}
+
+const openIDCookie = "carecycle_openid"
+
+// startOpenID sends the browser to the issuer. It is a link, as the policy of the pages keeps forms from leading elsewhere.
+func (d *Dashboard) startOpenID(r *request) error {
+	if d.OpenID == nil {
+		return errPageNotFound
+	}
+	provider, err := d.OpenID.find(issuerContext(r.Context()))
+	if err != nil {
+		return r.failAtIssuer(err)
+	}
+	attempt := openIDAttempt{rand.Text(), rand.Text(), oauth2.GenerateVerifier(), r.next()}
+	text, err := json.Marshal(attempt)
+	if err != nil {
+		return err
+	}
+	r.setOpenIDCookie(base64.RawURLEncoding.EncodeToString(text), int(pendingLifetime.Seconds()))
+	return r.redirect(d.OpenID.config(r, provider).AuthCodeURL(attempt.State, oidc.Nonce(attempt.Nonce), oauth2.S256ChallengeOption(attempt.Verifier)))
+}
+
+// finishOpenID signs in a user whose email address the issuer vouches for.
+func (d *Dashboard) finishOpenID(r *request) error {
+	if d.OpenID == nil {
+		return errPageNotFound
+	}
+	attempt, ok := r.openIDAttempt()
+	r.setOpenIDCookie("", -1)
+	if !ok || r.FormValue("error") != "" {
+		return r.render(http.StatusUnprocessableEntity, "signin.html", "Sign in", signInForm{Next: attempt.Next, Problem: "The sign-in was interrupted, or took too long. Try again."})
+	}
+	var atIssuer error
+	u, err := r.attempt(func() (u account.User, err error) {
+		email, err := d.OpenID.email(r, attempt)
+		if err != nil {
+			atIssuer = err
+			return u, account.ErrSignIn
+		}
+		return account.SignInAs(r.Context(), d.Store, email)
+	})
+	switch {
+	case errors.Is(err, account.ErrCodeNeeded):
+		return r.askForCode(&u, attempt.Next)
+	case errors.Is(err, account.ErrTooManyAttempts):
+		return r.render(http.StatusTooManyRequests, "signin.html", "Sign in", signInForm{Next: attempt.Next, Problem: tooManyAttempts})
+	case atIssuer != nil:
+		return r.failAtIssuer(atIssuer)
+	case errors.Is(err, account.ErrSignIn):
+		return r.render(http.StatusForbidden, "signin.html", "Sign in", signInForm{Next: attempt.Next, Problem: "There is no user with your email address. Ask an owner of your organization, or the operator, to invite you."})
+	case err != nil:
+		return err
+	}
+	if err := r.begin(&u); err != nil {
+		return err
+	}
+	return r.redirect(attempt.Next)
+}
+
+// openIDAttempt returns the attempt that the browser has begun, and whether the issuer's response is for it.
+func (r *request) openIDAttempt() (attempt openIDAttempt, ok bool) {
+	attempt.Next = "/dashboard/"
+	cookie, err := r.Cookie(openIDCookie)
+	if err != nil {
+		return attempt, false
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	if err != nil || json.Unmarshal(text, &attempt) != nil {
+		return attempt, false
+	}
+	attempt.Next = safePath(attempt.Next)
+	return attempt, attempt.State != "" && subtle.ConstantTimeCompare([]byte(attempt.State), []byte(r.FormValue("state"))) == 1
+}
+
+// email returns the email address of the person whom the issuer has sent back. Its errors hold nothing that the browser or the issuer
+// has sent but the code of an error.
+func (o *OpenID) email(r *request, attempt openIDAttempt) (string, error) {
+	ctx := issuerContext(r.Context())
+	provider, err := o.find(ctx)
+	if err != nil {
+		return "", err
+	}
+	token, err := o.config(r, provider).Exchange(ctx, r.FormValue("code"), oauth2.VerifierOption(attempt.Verifier))
+	if refused := new(oauth2.RetrieveError); errors.As(err, &refused) {
+		return "", fmt.Errorf("the OpenID issuer refuses the code: status %d, %.40q", refused.Response.StatusCode, refused.ErrorCode)
+	}
+	if err != nil {
+		return "", errors.New("the OpenID issuer gives no token")
+	}
+	text, _ := token.Extra("id_token").(string)
+	id, err := provider.Verifier(&oidc.Config{ClientID: o.ClientID}).Verify(ctx, text)
+	var claims struct {
+		Email         string `json:"email"`
+		EmailVerified bool   `json:"email_verified"`
+	}
+	switch {
+	case err != nil:
+		return "", errors.New("the OpenID issuer gives a token that is not valid")
+	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(attempt.Nonce)) == 0:
+		return "", errors.New("the OpenID issuer gives the token of another sign-in")
+	case id.Claims(&claims) != nil || claims.Email == "" || !claims.EmailVerified:
+		return "", errors.New("the OpenID issuer gives no verified email address")
+	}
+	return claims.Email, nil
+}
+
+// failAtIssuer sends the page of an error that has to do with the issuer, and reports it.
+func (r *request) failAtIssuer(err error) error {
+	api.Fail(r.Context(), err)
+	page := failure{Title: r.dashboard.OpenID.Name() + " did not sign you in", Advice: "Try again, or sign in with your password. If that does not help, ask the operator: the reason is in the log of the server."}
+	return r.render(http.StatusBadGateway, "error.html", page.Title, page)
+}
+
+// issuerContext has go-oidc and oauth2 send their requests with a timeout.
+func issuerContext(ctx context.Context) context.Context {
+	return oidc.ClientContext(ctx, &http.Client{Timeout: issuerTimeout})
+}
