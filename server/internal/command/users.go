@@ -132,7 +132,7 @@ func formatUser(u account.User) string {
 	switch {
 	case u.Disabled:
 		state = "disabled"
-	case u.PasswordHash == "":
+	case u.PasswordHash == "" && u.SignedInAt.IsZero():
 		state = "invited"
 	}
 	var roles []string

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/carecycle/provider-api/server/internal/account"
+	"golang.org/x/sync/semaphore"
 )
 
 // homePage is a part of the organizations of a user.
@@ -41,7 +42,7 @@ func (d *Dashboard) showSignIn(r *request) error {
 
 func (d *Dashboard) signIn(r *request) error {
 	form := signInForm{Email: r.PostFormValue("email"), Next: r.next()}
-	u, err := r.attempt(func() (account.User, error) {
+	u, err := r.attempt(d.attempts, func() (account.User, error) {
 		return account.SignIn(r.Context(), d.Store, form.Email, r.PostFormValue("password"))
 	})
 	switch {
@@ -65,14 +66,14 @@ func (d *Dashboard) signIn(r *request) error {
 var signInProblem = fmt.Sprintf("The email address or the password is wrong. After %d wrong passwords, even the right one is refused for up to %d minutes. If you have forgotten it, ask the operator for a new link.",
 	account.MaxAttempts, int(account.AttemptWindow.Minutes()))
 
-// attempt calls signIn, unless too many attempts from the same address have failed. Few attempts run at once, so that the limit also
-// holds for those that are sent at the same time.
-func (r *request) attempt(signIn func() (account.User, error)) (account.User, error) {
+// attempt calls signIn, unless too many attempts from the same address have failed. As many run at once as there are slots, so that
+// the limit also holds for those that are sent at the same time.
+func (r *request) attempt(slots *semaphore.Weighted, signIn func() (account.User, error)) (account.User, error) {
 	d, address := r.dashboard, r.dashboard.CallerIP(r.Request)
-	if err := d.attempts.Acquire(r.Context(), 1); err != nil {
+	if err := slots.Acquire(r.Context(), 1); err != nil {
 		return account.User{}, err
 	}
-	defer d.attempts.Release(1)
+	defer slots.Release(1)
 	if d.Limiter.Blocked(address) {
 		return account.User{}, account.ErrTooManyAttempts
 	}

@@ -59,6 +59,7 @@ type Dashboard struct {
 	handler  http.Handler
 	hasUsers atomic.Bool
 	attempts *semaphore.Weighted // to sign in
+	atIssuer *semaphore.Weighted // attempts that wait for the issuer, apart, so that one that hangs disturbs no others
 	searches *semaphore.Weighted // of the audit trail
 }
 
@@ -67,7 +68,7 @@ const maxAttemptsAtOnce = 4
 
 // New returns a Dashboard.
 func New(config Config) (*Dashboard, error) {
-	d := &Dashboard{Config: config, attempts: semaphore.NewWeighted(maxAttemptsAtOnce), searches: semaphore.NewWeighted(1)}
+	d := &Dashboard{Config: config, attempts: semaphore.NewWeighted(maxAttemptsAtOnce), atIssuer: semaphore.NewWeighted(maxAttemptsAtOnce), searches: semaphore.NewWeighted(1)}
 	var err error
 	d.client, err = client.New(apikey.Generate(), // which is not sent
 		client.WithBaseURL("http://api.invalid"+config.API.Prefix), client.WithTransport(config.API.Transport()), client.WithoutRetries())

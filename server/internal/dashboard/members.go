@@ -141,7 +141,8 @@ func (d *Dashboard) setRole(r *request) error {
 // acceptPage is an invitation, for the person who opens its link.
 type acceptPage struct {
 	account.Invitation
-	SignedIn bool // as the person who is invited
+	Path     string // of this page
+	SignedIn bool   // as the person who is invited
 	Min      int
 	Problem  string
 }
@@ -156,7 +157,7 @@ func (r *request) renderInvitation(status int, problem string) error {
 	if err != nil {
 		return err
 	}
-	return r.render(status, "invitation.html", "Invitation", acceptPage{invitation, r.user != nil && r.user.Email == invitation.Email, account.MinPassword, problem})
+	return r.render(status, "invitation.html", "Invitation", acceptPage{invitation, r.URL.Path, r.user != nil && r.user.Email == invitation.Email, account.MinPassword, problem})
 }
 
 func (d *Dashboard) acceptInvitation(r *request) error {
@@ -170,7 +171,7 @@ func (d *Dashboard) acceptInvitation(r *request) error {
 			return err
 		}
 	}
-	u, err := r.attempt(func() (account.User, error) {
+	u, err := r.attempt(d.attempts, func() (account.User, error) {
 		return account.Accept(r.Context(), d.Store, token, r.PostFormValue("password"))
 	})
 	switch {

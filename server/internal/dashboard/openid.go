@@ -103,7 +103,7 @@ func (d *Dashboard) finishOpenID(r *request) error {
 		return r.render(http.StatusUnprocessableEntity, "signin.html", "Sign in", signInForm{Next: attempt.Next, Problem: "The sign-in was interrupted, or took too long. Try again."})
 	}
 	var atIssuer error
-	u, err := r.attempt(func() (u account.User, err error) {
+	u, err := r.attempt(d.atIssuer, func() (u account.User, err error) {
 		email, err := d.OpenID.email(r, attempt)
 		if err != nil {
 			atIssuer = err

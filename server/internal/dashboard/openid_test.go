@@ -10,10 +10,15 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/await"
+	"github.com/carecycle/provider-api/server/internal/browsertest"
+	"github.com/chromedp/chromedp"
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/coreos/go-oidc/v3/oidc/oidctest"
 	"golang.org/x/oauth2"
@@ -27,6 +32,8 @@ type issuer struct {
 	server oidctest.Server // of its endpoints and its key
 	claims map[string]any  // about the person, in the place of what is right
 	asked  url.Values      // by the last sign-in
+	held   chan struct{}   // closed when it may give tokens; nil for always
+	asks   atomic.Int32    // for tokens
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -47,7 +54,17 @@ func newIssuer(t *testing.T) *issuer {
 
 // ServeHTTP implements [http.Handler].
 func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/token" {
+	switch r.URL.Path {
+	case "/token":
+		i.asks.Add(1)
+		if i.held != nil {
+			<-i.held
+		}
+	case "/auth": // the person is signed in, and agrees
+		i.asked = r.URL.Query()
+		http.Redirect(w, r, i.asked.Get("redirect_uri")+"?"+url.Values{"state": {i.asked.Get("state")}, "code": {"code"}}.Encode(), http.StatusFound)
+		return
+	default:
 		i.server.ServeHTTP(w, r)
 		return
 	}
@@ -206,6 +223,60 @@ func TestOpenIDAttempts(t *testing.T) {
 	}
 	if got := v.get(i.begin(v)); got.status != http.StatusTooManyRequests || v.isSignedIn() {
 		t.Errorf("got %d", got.status)
+	}
+}
+
+// TestIssuerHangs signs in with a password while many wait for the issuer.
+func TestIssuerHangs(t *testing.T) {
+	t.Parallel()
+	s, u, i := newOpenIDSite(t)
+	v := s.visitor()
+	back := i.begin(v)
+	cookies := v.Jar
+	i.held = make(chan struct{})
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			one := s.visitor()
+			one.Jar = cookies
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+back, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if response, err := one.Do(request); err == nil {
+				response.Body.Close()
+			}
+		})
+	}
+	await.State(t, "attempts at the issuer", func() bool { return i.asks.Load() >= 4 })
+	s.signedIn(u)
+	close(i.held)
+	all.Wait()
+}
+
+// TestOpenIDInBrowser follows the link to an issuer of another site in Chromium, whose policy of the page and whose cookies must allow it,
+// and joins an organization on the way.
+func TestOpenIDInBrowser(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.url = strings.Replace(i.url, "127.0.0.1", "localhost", 1)
+	i.server.SetIssuer(i.url)
+	s := newSite(t, "SQLite", withIssuer(i.url))
+	number, _, _ := s.organization("Clinic")
+	s.user(account.User{Email: "ada@example.com", Operator: true})
+	link := s.signedIn(s.member("owner@example.com", number, account.Owner)).invite(number, "ada@example.com", account.Viewer)
+	ctx, _ := browsertest.New(t, s.url)
+	err := chromedp.Do(ctx,
+		chromedp.Navigate(s.url+link), browsertest.Shows("h1", "Join Clinic"),
+		browsertest.Click("main a[href^='/dashboard/openid']"),
+		browsertest.Until("the person is signed in", `document.querySelector(".person")?.innerText.includes("ada@example.com")`),
+		browsertest.Click("main button"),
+		browsertest.Shows("h1", "API keys"),
+		chromedp.Navigate(s.url+"/dashboard/account"), browsertest.Shows("main", "You sign in without a password"),
+	)
+	if err != nil {
+		t.Error(err)
 	}
 }
 

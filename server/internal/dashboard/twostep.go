@@ -64,7 +64,7 @@ func (d *Dashboard) signInWithCode(r *request) error {
 	if u == nil {
 		return r.render(http.StatusUnprocessableEntity, "signin.html", "Sign in", signInForm{Next: form.Next, Problem: lateProblem})
 	}
-	_, err = r.attempt(func() (account.User, error) {
+	_, err = r.attempt(d.attempts, func() (account.User, error) {
 		return *u, account.CompleteSignIn(r.Context(), d.Store, u, r.PostFormValue("code"))
 	})
 	switch {
