@@ -25,7 +25,7 @@ func (s serveCommand) newDashboard(st store, ready *api.API, public string) (htt
 		if err != nil {
 			return nil, fmt.Errorf("--oidc-client-secret-file: %w", err)
 		}
-		config.OpenID = &dashboard.OpenID{Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: string(bytes.TrimSpace(secret))}
+		config.OpenID = &dashboard.OpenID{Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: string(bytes.TrimSpace(secret)), Timeout: 10 * time.Second}
 	}
 	if s.Dashboard == "public" {
 		if s.Docs != "off" {

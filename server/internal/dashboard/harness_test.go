@@ -23,6 +23,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/audit"
+	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/dashboard"
 	"github.com/carecycle/provider-api/server/internal/design"
 	"github.com/carecycle/provider-api/server/internal/docs"
@@ -100,7 +101,7 @@ func withTrail(trail *audit.Trail) option {
 
 func withIssuer(url string) option {
 	return func(_ *api.Config, config *dashboard.Config) {
-		config.OpenID = &dashboard.OpenID{Issuer: url, ClientID: "dashboard", ClientSecret: "secret"}
+		config.OpenID = &dashboard.OpenID{Issuer: url, ClientID: "dashboard", ClientSecret: "secret", Timeout: await.Patience}
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 // at the first sign-in, and again until it responds.
 type OpenID struct {
 	Issuer, ClientID, ClientSecret string
+	Timeout                        time.Duration // of each request to the issuer
 
 	provider atomic.Pointer[oidc.Provider]
 }
@@ -35,9 +36,6 @@ func (o *OpenID) Name() string {
 	}
 	return u.Host
 }
-
-// issuerTimeout bounds each request to the issuer.
-const issuerTimeout = 10 * time.Second
 
 func (o *OpenID) find(ctx context.Context) (*oidc.Provider, error) {
 	if found := o.provider.Load(); found != nil {
@@ -79,7 +77,7 @@ func (d *Dashboard) startOpenID(r *request) error {
 	if d.OpenID == nil {
 		return errPageNotFound
 	}
-	provider, err := d.OpenID.find(issuerContext(r.Context()))
+	provider, err := d.OpenID.find(d.OpenID.context(r.Context()))
 	if err != nil {
 		return r.failAtIssuer(err)
 	}
@@ -147,7 +145,7 @@ func (r *request) openIDAttempt() (attempt openIDAttempt, ok bool) {
 // email returns the email address of the person whom the issuer has sent back. Its errors hold nothing that the browser or the issuer
 // has sent but the code of an error.
 func (o *OpenID) email(r *request, attempt openIDAttempt) (string, error) {
-	ctx := issuerContext(r.Context())
+	ctx := o.context(r.Context())
 	provider, err := o.find(ctx)
 	if err != nil {
 		return "", err
@@ -183,7 +181,7 @@ func (r *request) failAtIssuer(err error) error {
 	return r.render(http.StatusBadGateway, "error.html", page.Title, page)
 }
 
-// issuerContext has go-oidc and oauth2 send their requests with a timeout.
-func issuerContext(ctx context.Context) context.Context {
-	return oidc.ClientContext(ctx, &http.Client{Timeout: issuerTimeout})
+// context has go-oidc and oauth2 send their requests with the timeout.
+func (o *OpenID) context(ctx context.Context) context.Context {
+	return oidc.ClientContext(ctx, &http.Client{Timeout: o.Timeout})
 }

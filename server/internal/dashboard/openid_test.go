@@ -235,8 +235,10 @@ func TestIssuerHangs(t *testing.T) {
 	cookies := v.Jar
 	i.held = make(chan struct{})
 	var all sync.WaitGroup
+	var ended atomic.Int32
 	for range 6 {
 		all.Go(func() {
+			defer ended.Add(1)
 			one := s.visitor()
 			one.Jar = cookies
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+back, nil)
@@ -251,6 +253,9 @@ func TestIssuerHangs(t *testing.T) {
 	}
 	await.State(t, "attempts at the issuer", func() bool { return i.asks.Load() >= 4 })
 	s.signedIn(u)
+	if n := ended.Load(); n > 0 {
+		t.Errorf("the password had to wait until %d of them had ended", n)
+	}
 	close(i.held)
 	all.Wait()
 }
