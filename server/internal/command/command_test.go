@@ -37,7 +37,7 @@ func TestExamples(t *testing.T) {
 
 // TestDocumentedExamples parses each command in the code of the documentation.
 func TestDocumentedExamples(t *testing.T) {
-	example := regexp.MustCompile(`carecycle-server ([a-z][^#`+"`"+`)>|\\\n]*)`)
+	example := regexp.MustCompile(`carecycle-server ([a-z][^#` + "`" + `)>|\\\n]*)`)
 	argument := regexp.MustCompile(`'[^']*'|\S+`)
 	for _, file := range []string{"README.md", "docs/operations.md"} {
 		text, err := os.ReadFile("../../../" + file)
