@@ -169,7 +169,7 @@ func useDashboard(ctx context.Context, org *fixture) error {
 	session := account.Session{Key: "key", UserID: u.ID, Data: []byte("data"), ExpiresAt: time.Now().Add(time.Hour)}
 	row := usage.Row{Organization: org.organization, At: time.Now().Truncate(time.Minute), Key: "key_x", Operation: "operation", Counts: usage.Counts{Requests: 1}}
 	_, removed := org.RemoveUsage(ctx, usage.Resolutions()[0], time.Now().Add(time.Hour), 10)
-	return errors.Join(link,
+	return errors.Join(link, org.RenameOrganization(ctx, org.organization, "renamed"), org.SuspendOrganization(ctx, org.organization, false),
 		org.SetRole(ctx, u.ID, org.organization, account.Viewer), org.SetRole(ctx, u.ID, org.organization, ""),
 		org.SaveInvitation(ctx, invitation, account.Invitation{Organization: org.organization, Email: "bob@example.com", Role: account.Viewer}, time.Hour),
 		org.AcceptInvitation(ctx, invitation, account.User{ID: "usr_bob", Email: "bob@example.com"}),
