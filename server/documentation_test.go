@@ -64,6 +64,24 @@ func TestExampleImport(t *testing.T) {
 	}
 }
 
+// TestReferences follows the references in the documentation: each is to a heading, or to a paragraph that begins with its name.
+func TestReferences(t *testing.T) {
+	t.Parallel()
+	text := documentation(t)
+	_, tasks, _ := strings.Cut(text, "\n| to | see |\n")
+	tasks, _, _ = strings.Cut(tasks, "\n\n")
+	references := regexp.MustCompile(`(?i)\bsee \*([^*]+)\*`).FindAllStringSubmatch(text, -1)
+	references = append(references, regexp.MustCompile(`\*([^*]+)\*`).FindAllStringSubmatch(tasks, -1)...)
+	if len(references) < 20 {
+		t.Errorf("%d references, want more", len(references))
+	}
+	for _, reference := range references {
+		if !strings.Contains(text, "\n## "+reference[1]+"\n") && !strings.Contains(text, "\n**"+reference[1]+".** ") {
+			t.Errorf("docs/operations.md has no %q", reference[1])
+		}
+	}
+}
+
 // documentation returns the documentation for operators.
 func documentation(t *testing.T) string {
 	t.Helper()

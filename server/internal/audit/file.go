@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+
+	"github.com/carecycle/provider-api/server/internal/owner"
 )
 
 // file is a sink that follows its path.
@@ -101,7 +103,7 @@ func open(path string) (_ *openFile, err error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is not a file", path)
 	case info.Size() == 0:
-		err = errors.Join(ownLikeDirectory(f), syncDirectory(filepath.Dir(path)))
+		err = errors.Join(owner.LikeDirectory(f), syncDirectory(filepath.Dir(path)))
 	default:
 		err = endLine(f, info.Size())
 	}

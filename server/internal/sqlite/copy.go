@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/owner"
 	"github.com/carecycle/provider-api/server/internal/schema"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -21,6 +22,8 @@ import (
 type CopyOptions struct {
 	Replace  bool                      // replace an existing file
 	Progress func(copied, total int64) // called after each MiB; may be nil
+
+	own func(*os.File) error // gives the copy to its user; nil if that is who copies
 }
 
 // Copied says what is in a copy.
@@ -98,6 +101,7 @@ func Restore(ctx context.Context, path, backup string, o CopyOptions) (Copied, e
 		return Copied{}, fmt.Errorf("open backup %s: %w", backup, explainCopy(err))
 	}
 	defer source.Close()
+	o.own = owner.LikeDirectory
 	return copyDatabase(ctx, source, backup, path, o)
 }
 
@@ -162,6 +166,11 @@ func copyDatabase(ctx context.Context, source *sqlite.Conn, from, to string, o C
 	}
 	if copied, err = checkCopy(ctx, file.Name()); err != nil {
 		return copied, fmt.Errorf("check the copy of %s: %w", from, err)
+	}
+	if o.own != nil {
+		if err := o.own(file.File); err != nil {
+			return copied, err
+		}
 	}
 	return copied, file.publish()
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/carecycle/provider-api/server/internal/owner"
 )
 
 // resolve returns the path of a file without symbolic links: SQLite keeps the log next to the file, not next to a link to it.
@@ -22,7 +24,7 @@ func resolve(path string) (string, error) {
 }
 
 // create creates an empty file, which is a new database to SQLite, with permissions for its owner alone. SQLite gives the same
-// permissions to the files next to it.
+// permissions and the same owner to the files next to it.
 func create(path string, mustExist bool) error {
 	directory := filepath.Dir(path)
 	if info, err := os.Stat(directory); err != nil || !info.IsDir() {
@@ -41,7 +43,7 @@ func create(path string, mustExist bool) error {
 	if err != nil {
 		return err
 	}
-	return file.Close()
+	return errors.Join(owner.LikeDirectory(file), file.Close())
 }
 
 // files are the database and its log, as they were opened.

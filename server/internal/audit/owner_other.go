@@ -1,7 +1,0 @@
-//go:build !unix
-
-package audit
-
-import "os"
-
-func ownLikeDirectory(*os.File) error { return nil }
