@@ -59,9 +59,14 @@ func TestStartingWithoutDatabase(t *testing.T) {
 	instance := pgtest.Start(t, pgserver.Options{})
 	database := instance.Database(t)
 	instance.Stop(t)
-	p := start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "off")
+	serve := func() process {
+		return start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "off")
+	}
+	p, stopped := serve(), serve()
 	s := &server{t: t, database: database, log: p.stderr, transport: newTransport(t), asked: &sync.Map{}}
 	s.url, _ = p.stderr.addresses(t, "the database to respond (postgres: ")
+	stopped.stderr.waitFor(t, "waiting for the database")
+	stopped.end(t, syscall.SIGTERM)
 	for path, want := range map[string]int{"/livez": http.StatusOK, "/readyz": http.StatusServiceUnavailable} {
 		if got := s.send(request{Method: http.MethodGet, Path: path}); got.Status != want {
 			t.Errorf("%s: %d %s, want %d", path, got.Status, got.Body, want)
@@ -73,11 +78,6 @@ func TestStartingWithoutDatabase(t *testing.T) {
 	instance.Start(t)
 	awaitStatus(t, http.StatusOK, func() response { return s.send(request{Method: http.MethodGet, Path: "/readyz"}) })
 	p.end(t, syscall.SIGTERM)
-
-	instance.Stop(t)
-	p = start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "off")
-	p.stderr.waitFor(t, "waiting for the database")
-	p.end(t, syscall.SIGTERM) // while it waits
 }
 
 // TestReplacedDatabase deletes or replaces the file of a running server. Nothing more is acknowledged, as it would be lost.
