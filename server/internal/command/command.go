@@ -101,8 +101,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		message := noValue.ReplaceAllString(variableValue.ReplaceAllString(err.Error(), "$1)"), "a value is missing")
-		fmt.Fprintf(stderr, "%s: %s; see %[1]s --help\n", program, message)
+		message := variableValue.ReplaceAllString(err.Error(), "$1)")
+		message = noValue.ReplaceAllString(message, "a value is missing")
+		message = noUUID.ReplaceAllString(message, "it must be a UUID, such as 3c90c3cc-0d44-4b50-8888-8dd25736052a")
+		fmt.Fprintf(stderr, "%s: %s; see %s --help\n", program, message, misused(err))
 		return Usage
 	}
 	if err := c.readDatabaseFile(); err != nil {
@@ -136,14 +138,27 @@ func newParser(c *commands, options ...kong.Option) *kong.Kong {
 	)...)
 }
 
+// misused returns the command whose help says more about an error of the command line.
+func misused(err error) string {
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok {
+		if node := parse.Context.Selected(); node != nil {
+			return node.FullPath()
+		}
+	}
+	return program
+}
+
 // exampleHelp returns the end of a command's help. The line begins with the command's name; a test parses it.
 func exampleHelp(line string) string { return "Example:\n\n    " + program + " " + line }
 
 // variableValue matches what kong appends to the error of an environment variable: its name, and its value, which may be a secret.
 var variableValue = regexp.MustCompile(`(?s)(\(from envar \w+)=".*"\)`)
 
-// noValue matches what kong says of a flag at the end of the line whose value is missing.
-var noValue = regexp.MustCompile(`expected \w+ value but got "EOL" \(<EOL>\)`)
+// Errors that are put into other words: of a flag at the end of the line whose value is missing, and of an ID.
+var (
+	noValue = regexp.MustCompile(`expected \w+ value but got "EOL" \(<EOL>\)`)
+	noUUID  = regexp.MustCompile(`invalid UUID (length: \d+|format)`)
+)
 
 // exitError is an error with an exit code of its own.
 type exitError struct {
