@@ -60,17 +60,20 @@ func TestStartingWithoutDatabase(t *testing.T) {
 	database := instance.Database(t)
 	instance.Stop(t)
 	serve := func() process {
-		return start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "off")
+		return start(t, t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	}
 	p, stopped := serve(), serve()
 	s := &server{t: t, database: database, log: p.stderr, transport: newTransport(t), asked: &sync.Map{}}
-	s.url, _ = p.stderr.addresses(t, "the database to respond (postgres: ")
+	s.url, s.admin = p.stderr.addresses(t, "the database to respond (postgres: ")
 	stopped.stderr.waitFor(t, "waiting for the database")
 	stopped.end(t, syscall.SIGTERM)
 	for path, want := range map[string]int{"/livez": http.StatusOK, "/readyz": http.StatusServiceUnavailable} {
 		if got := s.send(request{Method: http.MethodGet, Path: path}); got.Status != want {
 			t.Errorf("%s: %d %s, want %d", path, got.Status, got.Body, want)
 		}
+	}
+	if got := s.metrics(); !strings.Contains(got, "\ncarecycle_ready 0\n") {
+		t.Errorf("the metrics, of which an alert is made, do not say that it is not ready:\n%s", got)
 	}
 	if _, stderr, code := s.run("", "keys", "list"); code != 1 || !strings.Contains(stderr, "no server can be reached there") {
 		t.Errorf("keys list: exit code %d, %s", code, stderr)

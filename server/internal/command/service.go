@@ -127,7 +127,7 @@ func (v *service) storeOptions() storeOptions {
 		},
 		patient: true,
 		waiting: func(reason string) {
-			v.log.Warn("waiting for the database", "reason", reason, "address", v.public.Addr().String())
+			v.log.Warn("waiting for the database", append([]any{"reason", reason}, v.addresses()...)...)
 		},
 	}
 }
@@ -177,14 +177,19 @@ func (v *service) show(ready, pages http.Handler) {
 
 // attributes are what the log says of the server when it serves.
 func (v *service) attributes(st store) []any {
-	attributes := []any{"address", v.public.Addr().String(), "version", programVersion()}
+	attributes := append(v.addresses(), "version", programVersion())
 	if v.TLSCert != "" {
 		attributes = append(attributes, "tls", true)
 	}
-	if v.admin != nil {
-		attributes = append(attributes, "admin", v.admin.Addr().String())
-	}
 	return append(attributes, "database", v.commands.Database.name(), "schema", st.Stats().SchemaVersion, slog.Group("settings", changedSettings(v.commands.flags)...))
+}
+
+func (v *service) addresses() []any {
+	addresses := []any{"address", v.public.Addr().String()}
+	if v.admin != nil {
+		addresses = append(addresses, "admin", v.admin.Addr().String())
+	}
+	return addresses
 }
 
 // newLimiter returns a limiter that the servers on a store share, if the store can have several.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/batch"
@@ -30,6 +31,7 @@ type Metrics struct {
 	dropped   prometheus.Counter
 	unaudited prometheus.Counter
 	auditFail prometheus.Counter
+	ready     atomic.Pointer[func() bool] // nil until Serve
 }
 
 // New returns new metrics, all zero, together with those of the process and the Go runtime.
@@ -84,7 +86,13 @@ func New() *Metrics {
 	for _, kind := range []provider.Code{provider.CodeUnavailable, provider.CodeOutcomeUnknown, provider.CodeInternal} {
 		m.failed.WithLabelValues(string(kind)) // there from the start, so that the first failure is an increase
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.waited, m.failed, m.dropped, m.unaudited, m.auditFail, build(),
+	ready := newGauge("carecycle_ready", "1 if /readyz says that the server is ready, 0 if not, or not within 2 seconds.", func() float64 {
+		if ready := m.ready.Load(); ready != nil && (*ready)() {
+			return 1
+		}
+		return 0
+	})
+	m.registry.MustRegister(ready, m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.waited, m.failed, m.dropped, m.unaudited, m.auditFail, build(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -130,31 +138,27 @@ func (m *Metrics) Transaction(run batch.Run, err error) {
 // Serve adds what is asked of others when the metrics are fetched: of the store, of the API keys in memory, and whether the server is
 // ready.
 func (m *Metrics) Serve(store func() provider.Stats, cachedKeys func() int, ready func() bool) {
-	gauge := func(name, help string, value func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
-	}
+	m.ready.Store(&ready)
 	m.registry.MustRegister(
-		gauge("carecycle_ready", "1 if /readyz says that the server is ready, 0 if not, or not within 2 seconds.", func() float64 {
-			if ready() {
-				return 1
-			}
-			return 0
-		}),
-		gauge("carecycle_api_keys_cached", "API keys in memory.", func() float64 { return float64(cachedKeys()) }),
-		gauge("carecycle_store_queued_changes", "Changes that wait for a transaction.", func() float64 { return float64(store().Queued) }),
-		gauge("carecycle_store_connections_in_use", "Connections to the database that are in use or waited for; of SQLite, those for reading.", func() float64 { return float64(store().Connections) }),
-		gauge("carecycle_store_connections_max", "The largest number of such connections.", func() float64 { return float64(store().MaxConnections) }),
-		gauge("carecycle_store_schema_version", "The version of the database's schema that this program uses.", func() float64 { return float64(store().SchemaVersion) }),
+		newGauge("carecycle_api_keys_cached", "API keys in memory.", func() float64 { return float64(cachedKeys()) }),
+		newGauge("carecycle_store_queued_changes", "Changes that wait for a transaction.", func() float64 { return float64(store().Queued) }),
+		newGauge("carecycle_store_connections_in_use", "Connections to the database that are in use or waited for; of SQLite, those for reading.", func() float64 { return float64(store().Connections) }),
+		newGauge("carecycle_store_connections_max", "The largest number of such connections.", func() float64 { return float64(store().MaxConnections) }),
+		newGauge("carecycle_store_schema_version", "The version of the database's schema that this program uses.", func() float64 { return float64(store().SchemaVersion) }),
 	)
 	if store().Bytes > 0 {
 		m.registry.MustRegister(
-			gauge("carecycle_store_database_bytes", "The size of SQLite's file.", func() float64 { return float64(store().Bytes) }),
-			gauge("carecycle_store_log_bytes", "The size of SQLite's write-ahead log.", func() float64 { return float64(store().LogBytes) }),
-			gauge("carecycle_last_backup_timestamp_seconds", "The moment whose state the last backup of SQLite's file has, since 1970; 0 if there is none.", func() float64 {
+			newGauge("carecycle_store_database_bytes", "The size of SQLite's file.", func() float64 { return float64(store().Bytes) }),
+			newGauge("carecycle_store_log_bytes", "The size of SQLite's write-ahead log.", func() float64 { return float64(store().LogBytes) }),
+			newGauge("carecycle_last_backup_timestamp_seconds", "The moment whose state the last backup of SQLite's file has, since 1970; 0 if there is none.", func() float64 {
 				return float64(max(0, store().LastBackup.Unix()))
 			}),
 		)
 	}
+}
+
+func newGauge(name, help string, value func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 }
 
 // LogDropped records log lines that could not be written.
