@@ -47,17 +47,26 @@ func TestUnits(t *testing.T) {
 	needs(t, "systemd-analyze", "systemd")
 	directory := t.TempDir()
 	verify := exec.Command("systemd-analyze", "verify", "--man=no")
+	install := func(name, text string) (path string) {
+		t.Helper()
+		path = filepath.Join(directory, name)
+		text = strings.ReplaceAll(text, "/usr/local/bin/carecycle-server", os.Args[0])
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
 	for _, name := range []string{"carecycle-server.service", "carecycle-server.socket"} {
 		text, err := os.ReadFile(filepath.Join("deploy", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		installed := filepath.Join(directory, name)
-		if err := os.WriteFile(installed, bytes.ReplaceAll(text, []byte("/usr/local/bin/carecycle-server"), []byte(os.Args[0])), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		verify.Args = append(verify.Args, installed)
+		verify.Args = append(verify.Args, install(name, string(text)))
 	}
+	const documented = "carecycle-server.service.d/move.conf" // for a move to PostgreSQL
+	_, added, _ := strings.Cut(documentation(t), "# /etc/systemd/system/"+documented+"\n")
+	added, _, _ = strings.Cut(added, "```")
+	install(documented, added)
 	if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}
