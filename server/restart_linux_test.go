@@ -20,10 +20,21 @@ import (
 )
 
 // TestRestartBehindNginx restarts one of two servers after the other, behind nginx as it is documented: no request fails. nginx does not
-// know whether a server is ready; it tries to connect.
+// know whether a server is ready; it tries to connect. On one machine, servers can share a SQLite file.
 func TestRestartBehindNginx(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t)
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		restartBehindNginx(t, filepath.Join(t.TempDir(), "test.db"))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		restartBehindNginx(t, pgtest.New(t))
+	})
+}
+
+func restartBehindNginx(t *testing.T, database string) {
+	t.Helper()
 	a := account{server: &server{t: t, database: database}}
 	a.mustRun("", "migrate")
 	a.organization, a.key = "acme", a.newKey("acme")
