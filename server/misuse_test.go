@@ -1,17 +1,16 @@
 package main
 
 import (
-	"errors"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/sqlitetest"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -235,7 +234,7 @@ func newerSchema(t *testing.T, path string) string {
 	return path
 }
 
-// migrated migrates a database, or creates one without records: a copy of one that the command migrate has created, as that takes long.
+// migrated migrates a database, or creates one without records.
 func migrated(t testing.TB, database string) string {
 	t.Helper()
 	if _, err := os.Stat(database); err == nil || strings.Contains(database, "://") {
@@ -244,28 +243,8 @@ func migrated(t testing.TB, database string) string {
 		}
 		return database
 	}
-	empty, err := emptyDatabase()
-	if err == nil {
-		err = os.WriteFile(database, empty, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return database
+	return sqlitetest.New(t, database)
 }
-
-var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
-	directory, err := os.MkdirTemp("", "")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(directory)
-	path := filepath.Join(directory, "empty.db")
-	if _, stderr, code := run("", "migrate", "--database", path); code != 0 {
-		return nil, errors.New(stderr)
-	}
-	return os.ReadFile(path)
-})
 
 // foreignDatabase creates a database of another program.
 func foreignDatabase(t *testing.T, path string) string {

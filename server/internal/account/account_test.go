@@ -10,6 +10,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/sqlitetest"
 )
 
 const password = "correct horse battery"
@@ -17,7 +18,7 @@ const password = "correct horse battery"
 // newUser returns a store with a user who has the password.
 func newUser(t *testing.T, now func() time.Time) (*sqlite.Store, account.User) {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Now: now})
+	store, err := sqlite.Open(t.Context(), sqlitetest.New(t, filepath.Join(t.TempDir(), "test.db")), sqlite.Options{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

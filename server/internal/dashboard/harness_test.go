@@ -32,6 +32,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
+	"github.com/carecycle/provider-api/server/internal/sqlitetest"
 	"github.com/carecycle/provider-api/server/internal/usage"
 	"github.com/google/uuid"
 )
@@ -50,7 +51,7 @@ type site struct {
 // openers create a database of each kind, and return what opens it as a server does.
 var openers = map[string]func(t *testing.T, now func() time.Time) func() dashboard.Store{
 	"SQLite": func(t *testing.T, now func() time.Time) func() dashboard.Store {
-		path := filepath.Join(t.TempDir(), "test.db")
+		path := sqlitetest.New(t, filepath.Join(t.TempDir(), "test.db"))
 		return func() dashboard.Store {
 			store, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: now})
 			if err != nil {
@@ -115,6 +116,10 @@ func newSite(t *testing.T, kind string, options ...option) *site {
 	return s
 }
 
+var referencePages = sync.OnceValues(func() (docs.Pages, error) {
+	return docs.New(providerapi.Contract, docs.Options{Dashboard: dashboard.Home, TestKeys: dashboard.TestKeys})
+})
+
 // serve is newSite on a store that is open.
 func serve(t *testing.T, store dashboard.Store, options ...option) *site {
 	t.Helper()
@@ -130,7 +135,7 @@ func serve(t *testing.T, store dashboard.Store, options ...option) *site {
 	t.Cleanup(verifier.Close)
 	counts := usage.NewRecorder(store, time.Now, log)
 	t.Cleanup(counts.Close)
-	reference, err := docs.New(providerapi.Contract, docs.Options{Dashboard: dashboard.Home, TestKeys: dashboard.TestKeys})
+	reference, err := referencePages()
 	if err != nil {
 		t.Fatal(err)
 	}

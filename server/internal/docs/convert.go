@@ -12,21 +12,28 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// withThisServer returns the contract with another server before its own: the one that the reader has the document from, which has the
-// prefix before each path.
-func withThisServer(contract []byte, prefix string) ([]byte, error) {
+// withThisServer returns the contract, as text and as its mapping, with another server before its own: the one that the reader has the
+// document from, which has the prefix before each path.
+func withThisServer(contract []byte, prefix string) ([]byte, *yaml.Node, error) {
 	doc, err := parse(contract)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	servers := value(doc, "servers")
 	if servers == nil || servers.Kind != yaml.SequenceNode || servers.Style&yaml.FlowStyle != 0 || len(servers.Content) == 0 {
-		return nil, errors.New("it lists no servers, each on lines of its own")
+		return nil, nil, errors.New("it lists no servers, each on lines of its own")
 	}
-	lines := bytes.SplitAfter(contract, []byte("\n"))
-	indentation := strings.Repeat(" ", servers.Column-1)
-	here := indentation + "- url: " + cmp.Or(prefix, "/") + "\n" + indentation + "  description: This server\n"
-	return bytes.Join(slices.Insert(lines, servers.Line-1, []byte(here)), nil), nil
+	here := "- url: " + cmp.Or(prefix, "/") + "\n  description: This server\n"
+	var added yaml.Node
+	if err := yaml.Unmarshal([]byte(here), &added); err != nil {
+		return nil, nil, err
+	}
+	servers.Content = slices.Insert(servers.Content, 0, added.Content[0].Content[0])
+	lines, indentation := bytes.SplitAfter(contract, []byte("\n")), strings.Repeat(" ", servers.Column-1)
+	for _, line := range slices.Backward(strings.SplitAfter(here, "\n")[:2]) {
+		lines = slices.Insert(lines, servers.Line-1, []byte(indentation+line))
+	}
+	return bytes.Join(lines, nil), doc, nil
 }
 
 // parse returns the mapping of a document.
@@ -39,15 +46,6 @@ func parse(document []byte) (*yaml.Node, error) {
 		return nil, errors.New("it is not a YAML mapping")
 	}
 	return root.Content[0], nil
-}
-
-// convert returns a document as JSON. Properties keep the document's order.
-func convert(contract []byte) ([]byte, error) {
-	doc, err := parse(contract)
-	if err != nil {
-		return nil, err
-	}
-	return indented(doc)
 }
 
 // indented returns a node as JSON.

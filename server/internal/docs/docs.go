@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/design"
+	"go.yaml.in/yaml/v4"
 )
 
 // Pages are the handlers of GET and HEAD, by path. Package api registers each of them, and rejects other paths and methods.
@@ -36,11 +37,11 @@ type Options struct {
 // New returns the pages of a contract in YAML. A further page is a further entry of the map below. The paths of the map are without the
 // prefix; links have it.
 func New(contract []byte, o Options) (Pages, error) {
-	contract, err := withThisServer(contract, o.Prefix)
+	contract, root, err := withThisServer(contract, o.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
-	document, err := convert(contract)
+	document, err := indented(root)
 	if err != nil {
 		return nil, fmt.Errorf("convert the contract to JSON: %w", err)
 	}
@@ -49,7 +50,7 @@ func New(contract []byte, o Options) (Pages, error) {
 		"/openapi.json": file("application/json", document),
 	}
 	if !o.WithoutUI {
-		if err := pages.addReference(contract, o); err != nil {
+		if err := pages.addReference(root, o); err != nil {
 			return nil, fmt.Errorf("write the docs page: %w", err)
 		}
 	}
@@ -60,13 +61,9 @@ func New(contract []byte, o Options) (Pages, error) {
 }
 
 // addReference adds the page /docs and the files that it loads.
-func (p Pages) addReference(contract []byte, o Options) error {
-	reference, err := readReference(contract, o)
-	if err != nil {
-		return err
-	}
+func (p Pages) addReference(contract *yaml.Node, o Options) error {
 	var page bytes.Buffer
-	if err := referenceTemplate.Execute(&page, reference); err != nil {
+	if err := referenceTemplate.Execute(&page, readReference(contract, o)); err != nil {
 		return err
 	}
 	html := file("text/html; charset=utf-8", page.Bytes())

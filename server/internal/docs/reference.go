@@ -86,11 +86,7 @@ type reader struct {
 }
 
 // readReference returns what the page shows of a contract.
-func readReference(contract []byte, o Options) (*reference, error) {
-	root, err := parse(contract)
-	if err != nil {
-		return nil, err
-	}
+func readReference(root *yaml.Node, o Options) *reference {
 	page := &reference{Options: o}
 	r := reader{root, page}
 	info := r.get(root, "info")
@@ -111,7 +107,7 @@ func readReference(contract []byte, o Options) (*reference, error) {
 			page.Objects = append(page.Objects, r.object(name, schema))
 		}
 	}
-	return page, nil
+	return page
 }
 
 func (r reader) operation(method, path string, n *yaml.Node) operation {
