@@ -117,6 +117,7 @@ type storeOptions struct {
 	writes  writes.Options
 	patient bool                // wait for PostgreSQL if it is away
 	waiting func(reason string) // called now and then while it cannot be opened yet; nil for a line on standard error
+	finish  bool                // as that of [postgres.Options]
 }
 
 // withStore opens the store, calls f with it and closes it. The database must exist.
@@ -156,7 +157,7 @@ func (c *commands) openStore(ctx context.Context, o storeOptions, mustExist bool
 	}
 	var s store
 	if c.Database.isPostgres() {
-		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.writes, Patient: o.patient, Waiting: o.waiting, Latest: c.latestURL()})
+		s, err = postgres.Open(ctx, string(c.Database), postgres.Options{Batch: o.writes, Patient: o.patient, Waiting: o.waiting, Latest: c.latestURL(), Finish: o.finish})
 	} else {
 		s, err = sqlite.Open(ctx, string(c.Database), sqlite.Options{Batch: o.writes, MustExist: mustExist})
 	}

@@ -16,6 +16,7 @@ import (
 type migrateCommand struct {
 	Status bool `xor:"migrate" help:"List the migrations instead, applied and due, and change nothing. The exit code is 4 if one is due."`
 	DryRun bool `xor:"migrate" help:"List the migrations that are due instead, and try them in a transaction that is rolled back."`
+	Finish bool `xor:"migrate" help:"With PostgreSQL, after a rolling upgrade: say that no server of an older version runs any more, so that new events take the form that needs less room."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -29,7 +30,7 @@ func (m migrateCommand) Run(ctx context.Context, c *commands, io streams) error 
 	if m.Status || m.DryRun {
 		return m.list(ctx, c, io)
 	}
-	return c.withNewStore(ctx, storeOptions{}, func(store) error { return upToDate(io) })
+	return c.withNewStore(ctx, storeOptions{finish: m.Finish}, func(store) error { return upToDate(io) })
 }
 
 func upToDate(io streams) error {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -144,7 +143,7 @@ func (a *activity) readSpan(ctx context.Context, from time.Time, events int) (fu
 	}
 	q, b := &a.query, a.before
 	left := q.Limit - len(a.page.Events)
-	found, err := read(ctx, a.store, scanActivity, selectActivity, from, a.until, q.KeyID, q.Organization, (*[16]byte)(q.CustomerID),
+	found, err := read(ctx, a.store, a.store.numbers.scanActivity, selectActivity, from, a.until, q.KeyID, q.Organization, (*[16]byte)(q.CustomerID),
 		b.at, b.organization, [16]byte(b.provider), b.version, left)
 	if err != nil {
 		return false, err
@@ -177,10 +176,10 @@ type activityRow struct {
 	organization int64
 }
 
-func scanActivity(row pgx.CollectableRow) (r activityRow, err error) {
-	event, changes, err := scanEvent(row, (*[16]byte)(&r.ProviderID), (*[16]byte)(&r.CustomerID), &r.organization, &r.Organization)
+func (n *numbers) scanActivity(row pgx.CollectableRow) (r activityRow, err error) {
+	event, stored, err := scanEvent(row, (*[16]byte)(&r.ProviderID), (*[16]byte)(&r.CustomerID), &r.organization, &r.Organization)
 	if err == nil {
-		event.Changes, err = wire.ParseStoredChanges(changes)
+		err = n.Load().Parse(stored, &event)
 	}
 	event.ProviderID = r.ProviderID
 	r.Event = event

@@ -113,6 +113,7 @@ var privileges = []struct{ table, privileges string }{
 	{"invitations", "SELECT, INSERT, UPDATE, DELETE"},
 	{"memberships", "SELECT, INSERT, UPDATE, DELETE"},
 	{"organizations", "SELECT, INSERT, UPDATE"},
+	{"property_names", "SELECT, INSERT"},
 	{"provider_events", "SELECT, INSERT"},
 	{"providers", "SELECT, INSERT, UPDATE"},
 	{"purged_customers", "SELECT, DELETE"}, // an import opens them

@@ -15,6 +15,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -168,6 +169,8 @@ func causeOf(err error) error {
 		return start
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errEnded
+	case errors.Is(err, wire.ErrUnknownNumber):
+		return wire.ErrUnknownNumber
 	}
 	return fmt.Errorf("postgres: %T", innermost(err))
 }

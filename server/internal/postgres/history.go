@@ -32,7 +32,7 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 	)
 	err := s.readPage(ctx, func(b *pgx.Batch) {
 		b.Queue(selectProvider, organization, [16]byte(id)).Query(into(&found, scanProvider))
-		b.Queue(selectEvents, organization, [16]byte(id), before, limit).Query(into(&events, scanEventOf(id)))
+		b.Queue(selectEvents, organization, [16]byte(id), before, limit).Query(into(&events, s.numbers.scanEventOf(id)))
 	})
 	if err == nil && !has(customer, found) {
 		err = provider.ErrNotFound
@@ -45,7 +45,7 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 
 // Events implements [provider.Store].
 func (s *Store) Events(ctx context.Context, organization int64, id uuid.UUID, before int64, limit int) ([]provider.Event, error) {
-	return read(ctx, s, scanEventOf(id), selectEvents, organization, [16]byte(id), before, limit)
+	return read(ctx, s, s.numbers.scanEventOf(id), selectEvents, organization, [16]byte(id), before, limit)
 }
 
 // Owners implements [provider.Store].
@@ -96,21 +96,21 @@ func (s *Store) ListVersions(ctx context.Context, organization int64, after *uui
 	return read(ctx, s, scan, selectVersions, organization, [16]byte(*after), limit)
 }
 
-func scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
+func (n *numbers) scanEventOf(id uuid.UUID) pgx.RowToFunc[provider.Event] {
 	return func(row pgx.CollectableRow) (provider.Event, error) {
-		event, changes, err := scanEvent(row)
+		event, stored, err := scanEvent(row)
 		event.ProviderID = id
 		if err == nil {
-			event.Changes, err = wire.ParseStoredChanges(changes)
+			err = n.Load().Parse(stored, &event)
 		}
 		return event, err
 	}
 }
 
-// scanEvent reads the columns of an event, and its changes as they are stored. Further columns have the given destinations.
-func scanEvent(row pgx.CollectableRow, more ...any) (event provider.Event, changes []byte, err error) {
-	all := append([]any{&event.Version, &event.At, (*string)(&event.Action), &event.By.KeyID, &event.By.RequestID, &changes}, more...)
+// scanEvent reads the columns of an event. Some are still as they are stored. Further columns have the given destinations.
+func scanEvent(row pgx.CollectableRow, more ...any) (event provider.Event, stored wire.StoredEvent, err error) {
+	all := append([]any{&event.Version, &event.At, &stored.Action, &event.By.KeyID, &stored.RequestID, &stored.Changes}, more...)
 	err = row.Scan(all...)
 	event.At = event.At.UTC()
-	return event, changes, err
+	return event, stored, err
 }

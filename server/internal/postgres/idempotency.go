@@ -83,7 +83,7 @@ func (t *transaction) readRepeated(ctx context.Context, c *pgx.Conn, calls []pro
 		}
 		id, found := known.ProviderID, new(repeated)
 		r.creations.found[id] = found
-		b.Queue(selectEvents, r.organization, [16]byte(id), 2, 1).Query(into(&found.first, scanEventOf(id)))
+		b.Queue(selectEvents, r.organization, [16]byte(id), 2, 1).Query(into(&found.first, t.numbers.scanEventOf(id)))
 		b.Queue(selectProvider, r.organization, [16]byte(id)).Query(into(&found.current, scanProvider))
 	}
 	if b.Len() == 0 {

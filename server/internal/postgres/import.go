@@ -12,7 +12,7 @@ import (
 func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
 	err := s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		count = provider.ImportCount{}
-		t := transaction{clock: s.now}
+		t := transaction{numbers: &s.numbers, clock: s.now}
 		records := t.of(organization)
 		for _, id := range customers {
 			records.created[id] = false

@@ -12,6 +12,9 @@ func (s *Store) EnsureOrganization(ctx context.Context, name string) (number int
 	if number, err := s.FindOrganization(ctx, name); err != nil || number != 0 {
 		return number, false, err
 	}
+	if err := s.beginNumbers(ctx); err != nil {
+		return 0, false, err
+	}
 	inserted, err := s.execute(ctx, "INSERT INTO organizations (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
 	if err != nil {
 		return 0, false, err

@@ -43,6 +43,8 @@ func TestPlans(t *testing.T) {
 		"changed records":          saveProviders,
 		"new customers":            insertCustomers,
 		"new events":               insertEvents,
+		"the numbers":              selectNumbers,
+		"a new number":             insertNumber,
 		"creations by key":         selectCreations,
 		"new creations":            insertCreations,
 		"a replaced creation":      deleteCreation,
@@ -200,7 +202,7 @@ func TestPlans(t *testing.T) {
 	}
 	check("filled")
 	// Not all tables: those that databases share can be locked by other tests.
-	if _, err := s.execute(t.Context(), "ANALYZE organizations, api_keys, customers, providers, provider_events, idempotency_keys, users, recovery_codes, memberships, sessions, invitations, usage, rate_buckets"); err != nil {
+	if _, err := s.execute(t.Context(), "ANALYZE organizations, property_names, api_keys, customers, providers, provider_events, idempotency_keys, users, recovery_codes, memberships, sessions, invitations, usage, rate_buckets"); err != nil {
 		t.Fatal(err)
 	}
 	check("with statistics")

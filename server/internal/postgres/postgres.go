@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -65,6 +66,10 @@ type Options struct {
 
 	// Waiting, if not nil, is called now and then while Open waits, with what it waits for.
 	Waiting func(reason string)
+
+	// Finish says that no server runs that is older than this program, so that events are written in a form that such a server cannot read.
+	// It stays true for the database.
+	Finish bool
 }
 
 func (o Options) latest(dsn string) func() (string, error) {
@@ -85,6 +90,7 @@ type Store struct {
 	waits  chan struct{}    // holds one for each transaction that waits for a locked row
 	pages  chan struct{}    // holds one for each takePage whose end is to come
 
+	numbers   numbers
 	acquiring atomic.Int64 // calls that wait for a connection
 }
 
@@ -116,7 +122,7 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config, o Options) 
 	defer waiting.end()
 	waiting.set(toRespond)
 	for {
-		err := s.connectNow(ctx, config, waiting)
+		err := s.connectNow(ctx, config, waiting, o.Finish)
 		if err == nil || !o.Patient || !isAway(err, config.ConnConfig) {
 			return err
 		}
@@ -132,7 +138,7 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config, o Options) 
 const toRespond = "the database to respond"
 
 // connectNow opens the pool if the database is there.
-func (s *Store) connectNow(ctx context.Context, config *pgxpool.Config, waiting *waiting) error {
+func (s *Store) connectNow(ctx context.Context, config *pgxpool.Config, waiting *waiting, finish bool) error {
 	if err := checkDatabase(ctx, config.ConnConfig); err != nil {
 		return err
 	}
@@ -147,11 +153,14 @@ func (s *Store) connectNow(ctx context.Context, config *pgxpool.Config, waiting 
 		return err
 	}
 	s.pages = make(chan struct{}, max(1, config.MaxConns*3/10))
-	if err := s.checkColumns(ctx); err != nil {
-		s.pool.Close()
-		return err
+	err = s.checkColumns(ctx)
+	if err == nil {
+		err = s.numberProperties(ctx, finish)
 	}
-	return nil
+	if err != nil {
+		s.pool.Close()
+	}
+	return err
 }
 
 // Close finishes the writes in flight and closes the connections.
@@ -261,16 +270,21 @@ func (s *Store) write(ctx context.Context, f func(context.Context, *pgx.Conn) er
 	return s.attempts(context.WithoutCancel(ctx), f)
 }
 
-// attempts runs f until it succeeds or a retry cannot help. It retries f while it collides with other transactions, and once
-// if its connection is lost.
+// attempts runs f until it succeeds or a retry cannot help. It retries f while it collides with other transactions, once if its
+// connection is lost, and once if a newer server has numbered a property.
 func (s *Store) attempts(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
-	pause, reconnected := firstPause, false
+	pause, reconnected, renumbered := firstPause, false, false
 	for n := 1; ; n++ {
 		err := s.attempt(ctx, attemptTimeout, f)
 		var code sqlState
 		switch {
 		case errors.As(err, new(connectionLostError)) && !reconnected:
 			reconnected = true
+		case errors.Is(err, wire.ErrUnknownNumber) && !renumbered:
+			renumbered = true
+			if err := s.attempt(ctx, attemptTimeout, s.numbers.read); err != nil {
+				return err
+			}
 		case errors.As(err, &code) && code.collision() && n < maxAttempts:
 			time.Sleep(rand.N(pause))
 			pause *= 2

@@ -47,7 +47,7 @@ var selectClosed = "SELECT coalesce((SELECT CASE WHEN " + isOpen("$2") + ` THEN 
 // Purge implements [provider.Eraser]. PostgreSQL itself keeps old rows until it vacuums.
 func (s *Store) Purge(ctx context.Context, organization int64, ids []uuid.UUID) error {
 	return s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		t := transaction{clock: s.now, deletes: true}
+		t := transaction{numbers: &s.numbers, clock: s.now, deletes: true}
 		r := t.of(organization)
 		for _, id := range ids {
 			r.want(id)
@@ -81,7 +81,7 @@ func (r *records) savePurged(b *pgx.Batch) {
 // RemoveRecords implements [provider.Eraser].
 func (s *Store) RemoveRecords(ctx context.Context, organization int64, ids []uuid.UUID) error {
 	return s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		t := transaction{}
+		t := transaction{numbers: &s.numbers}
 		r := t.of(organization)
 		for _, id := range ids {
 			r.want(id)

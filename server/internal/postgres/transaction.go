@@ -21,6 +21,7 @@ import (
 
 // transaction is a transaction on the records of some organizations, in the order of their numbers.
 type transaction struct {
+	numbers       *numbers
 	organizations []*records
 	skipLocked    bool          // do not wait for rows that other sessions have locked
 	lockTimeout   time.Duration // for each of those rows otherwise; 0 means the session's
@@ -160,6 +161,9 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 		}
 		r.queueCreations(b)
 	}
+	if t.numbers.Load().None() { // until there are some
+		b.Queue(selectNumbers).Query(t.numbers.scan)
+	}
 	b.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) }) // after the locks
 	if t.deletes {                                                                                    // after the locks, so that nobody adds or drops a column until the end
 		b.Queue(selectColumns).Query(into(&t.columns, pgx.RowToStructByPos[tableColumn]))
@@ -206,13 +210,13 @@ func (t *transaction) findLocked(ctx context.Context, c *pgx.Conn) error {
 
 // commit saves the changed records and their events, and commits: one round trip.
 func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
-	b, clear := new(pgx.Batch), clearOthers(t.columns)
+	b, clear, numbers := new(pgx.Batch), clearOthers(t.columns), t.numbers.Load()
 	for _, r := range t.organizations {
 		r.openPurged(b)
 		if len(r.events) == 0 && len(r.purged) == 0 {
 			continue
 		}
-		events, err := r.appending()
+		events, err := r.appending(numbers)
 		if err != nil {
 			return err
 		}
@@ -357,25 +361,26 @@ func (r *records) saving() []any {
 }
 
 // appending returns the arguments of insertEvents: an array for each column.
-func (r *records) appending() ([]any, error) {
-	texts := make([]string, len(r.events))
+func (r *records) appending(numbers *wire.Numbers) ([]any, error) {
+	actions, requests, changes := make([]string, len(r.events)), make([]string, len(r.events)), make([]string, len(r.events))
 	var text []byte // used again for each
 	for i, event := range r.events {
-		var err error
-		if text, err = wire.AppendStoredChanges(text[:0], event.Changes); err != nil {
+		stored, err := numbers.Store(text[:0], event)
+		if err != nil {
 			return nil, err
 		}
-		texts[i] = string(text)
+		text = stored.Changes
+		actions[i], requests[i], changes[i] = stored.Action, stored.RequestID, string(text)
 	}
 	return []any{
 		r.organization,
 		column(r.events, func(e *provider.Event) [16]byte { return e.ProviderID }),
 		column(r.events, func(e *provider.Event) int64 { return e.Version }),
 		column(r.events, func(e *provider.Event) time.Time { return e.At }),
-		column(r.events, func(e *provider.Event) string { return string(e.Action) }),
+		actions,
 		column(r.events, func(e *provider.Event) string { return e.By.KeyID }),
-		column(r.events, func(e *provider.Event) string { return e.By.RequestID }),
-		texts,
+		requests,
+		changes,
 	}, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -161,6 +160,10 @@ func (p *piece) problem(id uuid.UUID, text string) {
 }
 
 func (p *piece) checkHistories(ctx context.Context, c *pgx.Conn, records []provider.Provider) error {
+	var numbers numbers // of this moment
+	if err := numbers.read(ctx, c); err != nil {
+		return err
+	}
 	rows, err := c.Query(ctx, selectHistories(p.condition), p.organization, [16]byte(p.after), [16]byte(p.last))
 	if err != nil {
 		return err
@@ -170,12 +173,12 @@ func (p *piece) checkHistories(ctx context.Context, c *pgx.Conn, records []provi
 	h.begin()
 	for rows.Next() {
 		var id uuid.UUID
-		event, changes, err := scanEvent(rows, (*[16]byte)(&id))
+		event, stored, err := scanEvent(rows, (*[16]byte)(&id))
 		if err != nil {
 			return err
 		}
 		event.ProviderID = id
-		event.Changes, err = wire.ParseStoredChanges(changes)
+		err = numbers.Load().Parse(stored, &event)
 		h.add(&event, err)
 	}
 	for h.check != nil {

@@ -114,7 +114,7 @@ func (s *Store) run(calls []provider.Write, kind transaction) ([]writes.Result, 
 	results := make([]writes.Result, len(calls))
 	err := s.write(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
 		t := kind
-		t.clock = s.now
+		t.numbers, t.clock = &s.numbers, s.now
 		for i := range calls {
 			t.deletes = t.deletes || calls[i].Action == provider.Deleted
 			t.of(calls[i].Organization).wantFor(&calls[i])

@@ -35,6 +35,16 @@ type Change struct {
 // customerID is the name of the property that moves a record. It is a key, so it is not in the table of properties.
 const customerID = "customerId"
 
+// ChangedProperties returns the names that a Change can have, in the order of the documented page.
+func ChangedProperties() []string {
+	names := make([]string, 0, 1+len(property.Table))
+	names = append(names, customerID)
+	for id := range property.Table {
+		names = append(names, property.Table[id].Name)
+	}
+	return names
+}
+
 // With returns the record with the patch applied, and the changes, in the order of the documented page. Setting a property to
 // the value that it has is no change. The version and the times stay as they are.
 func (r Provider) With(patch *property.Patch) (Provider, []Change) {

@@ -54,6 +54,9 @@ var (
 	PurgedOrganizations = &Table{"purged_organizations", 1, []TableColumn{
 		{"id", Integer}, {"purged_at", Time},
 	}}
+	PropertyNames = &Table{"property_names", 1, []TableColumn{
+		{"number", Integer}, {"name", Text},
+	}}
 	Events = &Table{"provider_events", 3, []TableColumn{
 		{"organization_id", Integer}, {"provider_id", UUID}, {"version", Integer}, {"at", Time}, {"action", Text},
 		{"key_id", Text}, {"request_id", Text}, {"changes", Text},
@@ -81,7 +84,7 @@ var (
 )
 
 // Tables are all of them, each after those that it refers to.
-var Tables = []*Table{Organizations, PurgedOrganizations, APIKeys, Customers, PurgedCustomers, Events, Providers, IdempotencyKeys, Users, RecoveryCodes, Memberships, Invitations}
+var Tables = []*Table{Organizations, PurgedOrganizations, APIKeys, Customers, PurgedCustomers, PropertyNames, Events, Providers, IdempotencyKeys, Users, RecoveryCodes, Memberships, Invitations}
 
 // Omitted are the tables and the columns that a copy of a database leaves out, each with the reason.
 var Omitted = map[string]string{

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -37,7 +38,7 @@ func (s *Store) Activity(ctx context.Context, q provider.ActivityQuery) (page pr
 		}
 	}
 	err = s.readPage(ctx, func(c *sqlite.Conn) error {
-		a := activity{conn: c, query: q, since: q.Since.UnixMilli(), until: math.MaxInt64}
+		a := activity{conn: c, numbers: s.numbers, query: q, since: q.Since.UnixMilli(), until: math.MaxInt64}
 		if q.Since.IsZero() {
 			a.since = math.MinInt64
 		}
@@ -57,6 +58,7 @@ func (s *Store) Activity(ctx context.Context, q provider.ActivityQuery) (page pr
 // activity reads a page.
 type activity struct {
 	conn         *sqlite.Conn
+	numbers      *wire.Numbers
 	query        provider.ActivityQuery
 	since, until int64
 	page         provider.ActivityPage
@@ -104,7 +106,7 @@ func (a *activity) readPart(from, before int64) (row int64, _ error) {
 		id := from.uuid()
 		event.CustomerID, event.Organization = from.uuid(), s.ColumnText(from.next())
 		var err error
-		event.Event, err = scanEvent(s, id)
+		event.Event, err = scanEvent(s, id, a.numbers)
 		a.page.Events = append(a.page.Events, event)
 		return err
 	}})

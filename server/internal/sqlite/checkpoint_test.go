@@ -113,7 +113,7 @@ func TestLogIsBounded(t *testing.T) {
 	s, ids := filled(t, 2000, Options{})
 	checks := checkpointerOf(t, s)
 	pages := one(t, s, "PRAGMA page_count", (*sqlite.Stmt).ColumnInt64)
-	for n := range 20 {
+	for n := range 24 {
 		importAgain(t, s, ids, n)
 		checks.checkpointOnce()
 	}

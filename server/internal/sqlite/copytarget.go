@@ -86,7 +86,7 @@ func checkTarget(c *sqlite.Conn) error {
 		return err
 	}
 	for _, t := range schema.Tables {
-		if tables[t.Name] == nil {
+		if tables[t.Name] == nil || t == schema.PropertyNames { // which a command may have filled; see mark
 			continue
 		}
 		err := sqlitex.ExecuteTransient(c, "SELECT 1 FROM "+t.Name+" LIMIT 1", &sqlitex.ExecOptions{ResultFunc: func(*sqlite.Stmt) error { return schema.ErrNotEmpty }})
@@ -111,7 +111,8 @@ func (t *CopyTarget) mark() error {
 	if err := checkTarget(t.conn); err != nil {
 		return err
 	}
-	return execute(t.conn, "CREATE TABLE IF NOT EXISTS "+schema.CopyMarker+" (since INTEGER) STRICT")
+	const withoutOrganizations = "DELETE FROM property_names WHERE NOT EXISTS (SELECT 1 FROM organizations)"
+	return errors.Join(execute(t.conn, withoutOrganizations), execute(t.conn, "CREATE TABLE IF NOT EXISTS "+schema.CopyMarker+" (since INTEGER) STRICT"))
 }
 
 // firstCopied is the row of the first event that is added. Arrange gives them smaller ones.

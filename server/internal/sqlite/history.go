@@ -36,7 +36,7 @@ func (s *Store) History(ctx context.Context, organization int64, customer, id uu
 		if err != nil {
 			return err
 		}
-		events, err = readEvents(c, record, before, limit)
+		events, err = s.readEvents(c, record, before, limit)
 		return err
 	})
 	return events, err
@@ -49,22 +49,22 @@ func (s *Store) Events(ctx context.Context, organization int64, id uuid.UUID, be
 		if err != nil || record == nil {
 			return err
 		}
-		events, err = readEvents(c, record, before, limit)
+		events, err = s.readEvents(c, record, before, limit)
 		return err
 	})
 	return events, err
 }
 
 // readEvents returns events of a record with a version below before, or the latest if that is 0.
-func readEvents(c *sqlite.Conn, record *row, before int64, limit int) (events []provider.Event, err error) {
+func (s *Store) readEvents(c *sqlite.Conn, record *row, before int64, limit int) (events []provider.Event, err error) {
 	start := record.lastEvent
 	if before == 0 {
 		before = math.MaxInt64
 	} else if start, err = eventNear(c, record, before-1); err != nil {
 		return nil, err
 	}
-	err = sqlitex.Execute(c, selectEvents, &sqlitex.ExecOptions{Args: []any{start, before, limit}, ResultFunc: func(s *sqlite.Stmt) error {
-		event, err := scanEvent(s, record.ID)
+	err = sqlitex.Execute(c, selectEvents, &sqlitex.ExecOptions{Args: []any{start, before, limit}, ResultFunc: func(statement *sqlite.Stmt) error {
+		event, err := scanEvent(statement, record.ID, s.numbers)
 		events = append(events, event)
 		return err
 	}})
@@ -157,24 +157,22 @@ func (s *Store) Owners(ctx context.Context, id uuid.UUID) (owners []provider.Own
 	return owners, err
 }
 
-// scanEvent reads the columns of an event.
-func scanEvent(s *sqlite.Stmt, id uuid.UUID) (provider.Event, error) {
+// scanEvent reads the columns of an event. If it fails, the event has no changes.
+func scanEvent(s *sqlite.Stmt, id uuid.UUID, numbers *wire.Numbers) (provider.Event, error) {
 	event := provider.Event{
 		ProviderID: id,
 		Version:    s.ColumnInt64(0),
 		At:         time.UnixMilli(s.ColumnInt64(1)).UTC(),
-		Action:     provider.Action(s.ColumnText(2)),
-		By:         provider.Actor{KeyID: s.ColumnText(3), RequestID: s.ColumnText(4)},
+		By:         provider.Actor{KeyID: s.ColumnText(3)},
 	}
-	var err error
-	event.Changes, err = wire.ParseStoredChanges([]byte(s.ColumnText(5)))
+	err := numbers.Parse(wire.StoredEvent{Action: s.ColumnText(2), RequestID: s.ColumnText(4), Changes: []byte(s.ColumnText(5))}, &event)
 	return event, err
 }
 
 // saveEvent saves an event after the latest one of its record.
-func saveEvent(c *sqlite.Conn, record *row, event *provider.Event) (int64, error) {
+func (s *Store) saveEvent(c *sqlite.Conn, record *row, event *provider.Event) (int64, error) {
 	var scratch [512]byte
-	changes, err := wire.AppendStoredChanges(scratch[:0], event.Changes)
+	stored, err := s.numbers.Store(scratch[:0], event)
 	if err != nil {
 		return 0, err
 	}
@@ -190,10 +188,10 @@ func saveEvent(c *sqlite.Conn, record *row, event *provider.Event) (int64, error
 	}
 	statement.BindInt64(3, event.Version)
 	statement.BindInt64(4, event.At.UnixMilli())
-	statement.BindText(5, string(event.Action))
+	statement.BindText(5, stored.Action)
 	statement.BindText(6, event.By.KeyID)
-	statement.BindText(7, event.By.RequestID)
-	statement.BindText(8, string(changes))
+	statement.BindText(7, stored.RequestID)
+	statement.BindText(8, string(stored.Changes))
 	if err := run(statement); err != nil {
 		return 0, err
 	}

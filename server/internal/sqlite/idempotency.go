@@ -18,7 +18,7 @@ const (
 )
 
 // runOnce is runWrite for a creation with an idempotency key.
-func runOnce(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider, error) {
+func (s *Store) runOnce(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider, error) {
 	near, err := loadCreations(c, w)
 	if err != nil {
 		return provider.Provider{}, err
@@ -32,9 +32,9 @@ func runOnce(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provide
 		return provider.Provider{}, err
 	}
 	if repeats {
-		return loadRepeated(c, w.Organization, saved)
+		return s.loadRepeated(c, w.Organization, saved)
 	}
-	next, event, err := apply(c, w, now)
+	next, event, err := s.apply(c, w, now)
 	if err != nil {
 		return next, err
 	}
@@ -73,7 +73,7 @@ func loadCreations(c *sqlite.Conn, w *provider.Write) (near []provider.Creation,
 }
 
 // loadRepeated returns the result of a write that repeats a creation.
-func loadRepeated(c *sqlite.Conn, organization int64, saved *provider.Creation) (provider.Provider, error) {
+func (s *Store) loadRepeated(c *sqlite.Conn, organization int64, saved *provider.Creation) (provider.Provider, error) {
 	record, err := load(c, organization, saved.ProviderID)
 	if err != nil {
 		return provider.Provider{}, err
@@ -81,7 +81,7 @@ func loadRepeated(c *sqlite.Conn, organization int64, saved *provider.Creation) 
 	if record == nil {
 		return provider.Repeated(nil, nil)
 	}
-	events, err := readEvents(c, record, 2, 1) // the first, if it is still there
+	events, err := s.readEvents(c, record, 2, 1) // the first, if it is still there
 	if err != nil {
 		return provider.Provider{}, err
 	}

@@ -88,7 +88,7 @@ func (s *Store) importPart(ctx context.Context, organization int64, imports []pr
 			if event == nil {
 				continue
 			}
-			if err := save(c, organization, current, &next, event); err != nil {
+			if err := s.save(c, organization, current, &next, event); err != nil {
 				return err
 			}
 		}

@@ -35,6 +35,7 @@ const Downgrade = `
 	ALTER TABLE api_keys DROP COLUMN successor;
 	ALTER TABLE organizations DROP COLUMN suspended;
 	DROP TABLE purged_customers;
+	DROP TABLE property_names;
 	DROP INDEX providers_by_filter;
 	DROP INDEX providers_deleted;
 	DELETE FROM ` + schema.VersionTable + ` WHERE version_id >= 3;`

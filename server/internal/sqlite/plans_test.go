@@ -37,6 +37,8 @@ func TestPlans(t *testing.T) {
 		"an event to clear":   clearEvent,
 		"a new row":           selectLastRow,
 		"the last event":      selectLast,
+		"the numbers":         selectNumbers,
+		"a new number":        insertNumber,
 		"a part of a time":    selectPart,
 		"times of a part":     savePartTimes,
 		"activity":            selectActivity,
@@ -104,6 +106,7 @@ func TestPlans(t *testing.T) {
 		"owners of an ID":     {"SEARCH organizations", "SCAN organizations"},              // the key of a record begins with the organization
 		"records to copy":     {"SCAN providers USING INDEX sqlite_autoindex_providers_1"}, // all, in the order of their key
 		"all keys":            {"SCAN api_keys USING INDEX api_keys_by_time"},              // in their order
+		"the numbers":         {"SCAN property_names"},                                     // all, in their order
 		"estimates":           {"SCAN provider_events"},                                    // its first row
 		"any record":          {"SEARCH providers"},                                        // one row
 		"customers to remove": {"SEARCH customers USING PRIMARY KEY (organization_id=?)"},  // a piece

@@ -56,7 +56,7 @@ func (s *Store) Purge(ctx context.Context, organization int64, ids []uuid.UUID) 
 			last := record.lastEvent
 			if event != nil {
 				var err error
-				if last, err = saveEvent(c, record, event); err != nil {
+				if last, err = s.saveEvent(c, record, event); err != nil {
 					return err
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -44,6 +45,7 @@ type Store struct {
 	reading atomic.Int64  // connections of it that are in use, or waited for
 	pages   chan struct{} // holds one for each readPage that runs
 	checks  *checkpointer
+	numbers *wire.Numbers // of properties in the history
 
 	turn   turn // held for the length of a transaction
 	writer *sqlite.Conn
@@ -84,6 +86,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := checkColumns(s.writer); err != nil {
+		return err
+	}
+	if s.numbers, err = numberProperties(s.writer); err != nil {
 		return err
 	}
 	if err := pragmas(s.writer, fmt.Sprintf("application_id = %d", applicationID)); err != nil { // also a test that the file can be written

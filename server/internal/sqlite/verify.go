@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -73,6 +74,7 @@ func (s *Store) Verify(ctx context.Context, report func(provider.Problem)) (prov
 
 type verification struct {
 	conn     *sqlite.Conn
+	numbers  *wire.Numbers
 	report   func(provider.Problem)
 	verified provider.Verified
 	events   rowSet // those that belong to a record
@@ -94,6 +96,9 @@ func (v *verification) run() error {
 	}
 	last, err := number(v.conn, selectLast) // later ones may come after their record was read
 	if err != nil {
+		return err
+	}
+	if v.numbers, err = readNumbers(v.conn); err != nil {
 		return err
 	}
 	if err := v.checkRecords(); err != nil {
@@ -212,7 +217,7 @@ func (v *verification) checkRecord(organization int64, record *row) error {
 				return nil
 			}
 			v.verified.Versions++
-			event, readErr := scanEvent(s, record.ID)
+			event, readErr := scanEvent(s, record.ID, v.numbers)
 			version = event.Version
 			goOn = check.Add(&event, readErr)
 			const previous, named = 6, 7

@@ -21,7 +21,7 @@ func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
 	err := s.write(context.Background(), func(c *sqlite.Conn) error {
 		now := s.now()
 		for i := range calls {
-			next, err := runWrite(c, &calls[i], now)
+			next, err := s.runWrite(c, &calls[i], now)
 			if err != nil && provider.CodeOf(err) == "" {
 				return err
 			}
@@ -33,16 +33,16 @@ func (s *Store) runWrites(calls []provider.Write) ([]writes.Result, error) {
 	return results, err
 }
 
-func runWrite(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider, error) {
+func (s *Store) runWrite(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider, error) {
 	if w.Idempotency != nil {
-		return runOnce(c, w, now)
+		return s.runOnce(c, w, now)
 	}
-	next, _, err := apply(c, w, now)
+	next, _, err := s.apply(c, w, now)
 	return next, err
 }
 
 // apply applies a write to its record and saves the result.
-func apply(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider, *provider.Event, error) {
+func (s *Store) apply(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider, *provider.Event, error) {
 	current, err := load(c, w.Organization, w.ID)
 	if err != nil {
 		return provider.Provider{}, nil, err
@@ -60,24 +60,24 @@ func apply(c *sqlite.Conn, w *provider.Write, now time.Time) (provider.Provider,
 			return next, nil, w.NoCustomer()
 		}
 	}
-	return next, event, save(c, w.Organization, current, &next, event)
+	return next, event, s.save(c, w.Organization, current, &next, event)
 }
 
 // save writes what Apply decided, the record and its event. current is nil for a new record.
-func save(c *sqlite.Conn, organization int64, current *row, next *provider.Provider, event *provider.Event) error {
+func (s *Store) save(c *sqlite.Conn, organization int64, current *row, next *provider.Provider, event *provider.Event) error {
 	if current == nil {
 		last, err := number(c, selectLastRow)
 		if err != nil {
 			return err
 		}
 		current = &row{rowID: last + 1}
-		lastEvent, err := saveEvent(c, current, event)
+		lastEvent, err := s.saveEvent(c, current, event)
 		if err != nil {
 			return err
 		}
 		return insert(c, organization, current.rowID, next, lastEvent)
 	}
-	lastEvent, err := saveEvent(c, current, event)
+	lastEvent, err := s.saveEvent(c, current, event)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/schema"
 	"github.com/carecycle/provider-api/server/internal/storecopy"
@@ -73,7 +74,7 @@ func (b *brokenTarget) Commit(ctx context.Context) error {
 // TestInterrupted interrupts a copy twice. No store opens it in between, and it does not begin again.
 func TestInterrupted(t *testing.T) {
 	each(t, func(t *testing.T, from, to kind) {
-		const records, rows = 300, 2 + 2*300 // with an organization, a customer, and events
+		const records, rows = 300, 3 + len(property.Table) + 2*300 // with an organization, a customer, numbers of properties, and events
 		fromName, toName := newSource(t, from, records), to.create(t)
 		for _, run := range []struct {
 			commits, added int
@@ -206,7 +207,7 @@ func TestCompared(t *testing.T) {
 	}
 }
 
-// TestTargetWithData names a target that has rows.
+// TestTargetWithData names a target that has rows, and one that a store has opened.
 func TestTargetWithData(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -214,6 +215,13 @@ func TestTargetWithData(t *testing.T) {
 			fromName, toName := newSource(t, k, 1), newSource(t, k, 1)
 			if err := copyAll(t.Context(), k, fromName, k, toName); !errors.Is(err, schema.ErrNotEmpty) {
 				t.Errorf("a target with data: %v", err)
+			}
+			opened := k.create(t)
+			if err := open(t, k, opened).Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := copyAll(t.Context(), k, fromName, k, opened); err != nil {
+				t.Errorf("a target without data: %v", err)
 			}
 		})
 	}

@@ -2,17 +2,155 @@ package wire
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 
+	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 )
 
-// AppendStoredChanges appends changes to b in the form of the stores' column, which a person can read and SQL can search: an object
-// with a member for each property, ["from","to"], or the new value alone if there was none before. So the first event of a record is its
-// JSON without nulls. It fails for text that is not valid UTF-8.
-func AppendStoredChanges(b []byte, changes []provider.Change) (_ []byte, err error) {
+// StoredEvent has the columns of an event that the stores keep in a form of their own. They are texts, which a person can read.
+//
+// The changes are an array. A number says which property the next value belongs to, and the values after that belong to the properties with
+// the next numbers. A value is the new one alone if there was none before, ["from"] if there is none any more, and ["from","to"] otherwise.
+// So the first event of a record is [1,"the customer","the type",…]. The action is its first letter. A request ID that is a UUID is its bytes
+// in base64.
+//
+// Without numbers, the changes are an object with a member for each property, ["from","to"] or the new value alone, and the action and
+// the request ID are as they are. Earlier versions stored this, or the list that AppendChanges writes; all of them can be read.
+type StoredEvent struct {
+	Action, RequestID string
+	Changes           []byte
+}
+
+// Numbers are those of the properties in a database, for its events. A property keeps its number, even if the contract loses the property.
+// The zero value has none.
+type Numbers struct {
+	names  []string // names[0] has number 1
+	byName map[string]int
+}
+
+// Add adds the property with the next number. It fails for another number.
+func (n *Numbers) Add(number int64, name string) error {
+	if number != int64(len(n.names))+1 {
+		return fmt.Errorf("the number %d of a property is missing", len(n.names)+1)
+	}
+	if n.byName == nil {
+		n.byName = map[string]int{}
+	}
+	n.names = append(n.names, name)
+	n.byName[name] = len(n.names)
+	return nil
+}
+
+// None reports whether no property has a number.
+func (n *Numbers) None() bool { return len(n.names) == 0 }
+
+// Missing returns the properties of the contract that have no number, in the order in which they get one.
+func (n *Numbers) Missing() (names []string) {
+	for _, name := range provider.ChangedProperties() {
+		if n.byName[name] == 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Store returns the columns of an event. Its changes are appended to b. It fails for text that is not valid UTF-8.
+func (n *Numbers) Store(b []byte, e *provider.Event) (stored StoredEvent, err error) {
+	if n.None() || !n.haveAll(e.Changes) {
+		stored.Action, stored.RequestID = string(e.Action), e.By.RequestID
+		stored.Changes, err = appendNamed(b, e.Changes)
+		return stored, err
+	}
+	stored.Action, stored.RequestID = string(e.Action[:1]), shortID(e.By.RequestID)
+	stored.Changes, err = n.appendNumbered(b, e.Changes)
+	return stored, err
+}
+
+func (n *Numbers) haveAll(changes []provider.Change) bool {
+	for i := range changes {
+		if n.byName[changes[i].Field] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+var actions = map[string]provider.Action{"c": provider.Created, "u": provider.Updated, "d": provider.Deleted}
+
+// Parse sets what Store has made of an event: its action, its request ID and its changes. If it fails, the event has no changes. Its errors
+// hold nothing of the event.
+func (n *Numbers) Parse(stored StoredEvent, e *provider.Event) (err error) {
+	action, short := actions[stored.Action]
+	if short {
+		e.Action, e.By.RequestID = action, longID(stored.RequestID)
+	} else {
+		e.Action, e.By.RequestID = provider.Action(stored.Action), stored.RequestID
+	}
+	e.Changes, err = n.parseChanges(stored.Changes)
+	return err
+}
+
+// A short ID is the 16 bytes of a UUID. Another ID that looks like one has a mark in front of it.
+var shortIDs = base64.RawStdEncoding.Strict()
+
+const (
+	shortIDLen = 22
+	noShortID  = "="
+)
+
+func shortID(id string) string {
+	if parsed, err := uuid.Parse(id); err == nil && parsed.String() == id {
+		return shortIDs.EncodeToString(parsed[:])
+	}
+	if len(id) == shortIDLen || strings.HasPrefix(id, noShortID) {
+		return noShortID + id
+	}
+	return id
+}
+
+func longID(stored string) string {
+	if rest, marked := strings.CutPrefix(stored, noShortID); marked {
+		return rest
+	}
+	if len(stored) != shortIDLen {
+		return stored
+	}
+	var id uuid.UUID
+	if _, err := shortIDs.Decode(id[:], []byte(stored)); err != nil {
+		return stored
+	}
+	return id.String()
+}
+
+func (n *Numbers) appendNumbered(b []byte, changes []provider.Change) (_ []byte, err error) {
+	b = append(b, '[')
+	next := 0
+	for i := range changes {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		number := n.byName[changes[i].Field]
+		if number != next {
+			b = strconv.AppendInt(b, int64(number), 10)
+			b = append(b, ',')
+		}
+		next = number + 1
+		if b, err = appendChange(b, &changes[i], ""); err != nil {
+			return b, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+func appendNamed(b []byte, changes []provider.Change) (_ []byte, err error) {
 	b = append(b, '{')
 	for i := range changes {
 		if i > 0 {
@@ -21,22 +159,31 @@ func AppendStoredChanges(b []byte, changes []provider.Change) (_ []byte, err err
 		b = append(b, '"')
 		b = append(b, changes[i].Field...) // a name of the contract, with nothing to escape
 		b = append(b, `":`...)
-		alone := changes[i].From.IsNull() && !changes[i].To.IsNull()
-		if !alone {
-			b = append(b, '[')
-			if b, err = appendValue(b, changes[i].From); err != nil {
-				return b, err
-			}
-			b = append(b, ',')
-		}
-		if b, err = appendValue(b, changes[i].To); err != nil {
+		if b, err = appendChange(b, &changes[i], ",null"); err != nil {
 			return b, err
-		}
-		if !alone {
-			b = append(b, ']')
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// appendChange appends the new value, or an array of both if there was one before. cleared is what follows the old one if there is no new one.
+func appendChange(b []byte, change *provider.Change, cleared string) (_ []byte, err error) {
+	if change.From.IsNull() && !change.To.IsNull() {
+		return appendValue(b, change.To)
+	}
+	b = append(b, '[')
+	if b, err = appendValue(b, change.From); err != nil {
+		return b, err
+	}
+	if change.To.IsNull() {
+		b = append(b, cleared...)
+	} else {
+		b = append(b, ',')
+		if b, err = appendValue(b, change.To); err != nil {
+			return b, err
+		}
+	}
+	return append(b, ']'), nil
 }
 
 var (
@@ -44,43 +191,117 @@ var (
 	errNoValue   = errors.New("the history has a change whose value is neither text, nor a boolean, nor null")
 )
 
-// ParseStoredChanges reads what AppendStoredChanges wrote, also of properties that the contract no longer has, and the list that
-// AppendChanges writes, which earlier versions stored. Its errors hold nothing of the text.
-func ParseStoredChanges(text []byte) (changes []provider.Change, _ error) {
-	if bytes.HasPrefix(text, []byte("[")) {
+// ErrUnknownNumber means that an event has a number that a property got after the Numbers were read.
+var ErrUnknownNumber = errors.New("the history has a number that no property has")
+
+// parseChanges reads changes in any of their forms, also of properties that the contract no longer has. Its errors hold nothing of the text:
+// those of the decoder would quote it.
+func (n *Numbers) parseChanges(text []byte) ([]provider.Change, error) {
+	switch {
+	case bytes.HasPrefix(text, []byte("[{")):
 		return parseList(text)
+	case bytes.HasPrefix(text, []byte("[")):
+		return n.parseNumbered(text)
 	}
+	return parseNamed(text)
+}
+
+func (n *Numbers) parseNumbered(text []byte) (changes []provider.Change, _ error) {
+	d := jsontext.NewDecoder(bytes.NewReader(text))
+	if err := readMark(d, '['); err != nil {
+		return nil, err
+	}
+	for number := int64(0); d.PeekKind() != ']'; number++ {
+		if d.PeekKind() == '0' {
+			value, err := d.ReadValue()
+			if err != nil {
+				return nil, errNoChanges
+			}
+			if number, err = strconv.ParseInt(string(value), 10, 64); err != nil {
+				return nil, errNoChanges
+			}
+		}
+		name, err := n.name(number)
+		if err != nil {
+			return nil, err
+		}
+		change, err := readChange(d, name)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, change)
+	}
+	return changes, readMark(d, ']')
+}
+
+func (n *Numbers) name(number int64) (string, error) {
+	switch {
+	case number < 1:
+		return "", errNoChanges
+	case number > int64(len(n.names)):
+		return "", ErrUnknownNumber
+	}
+	return n.names[number-1], nil
+}
+
+func parseNamed(text []byte) (changes []provider.Change, _ error) {
 	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))
-	if begin, err := d.ReadToken(); err != nil || begin.Kind() != '{' { // a cause would quote the text
-		return nil, errNoChanges
+	if err := readMark(d, '{'); err != nil {
+		return nil, err
 	}
 	for d.PeekKind() == '"' {
 		name, err := d.ReadToken()
 		if err != nil {
 			return nil, errNoChanges
 		}
-		change := provider.Change{Field: name.String()}
-		value, err := d.ReadValue()
+		change, err := readChange(d, name.String())
 		if err != nil {
-			return nil, errNoChanges
-		}
-		from, to := json.RawMessage("null"), json.RawMessage(value)
-		if value.Kind() == '[' {
-			var both []json.RawMessage
-			if json.Unmarshal(value, &both) != nil || len(both) != 2 {
-				return nil, errNoChanges
-			}
-			from, to = both[0], both[1]
-		}
-		if change, err = parseChange(change.Field, string(from), string(to)); err != nil {
 			return nil, err
 		}
 		changes = append(changes, change)
 	}
-	if end, err := d.ReadToken(); err != nil || end.Kind() != '}' {
-		return nil, errNoChanges
+	return changes, readMark(d, '}')
+}
+
+// readMark reads the beginning or the end of an array or an object.
+func readMark(d *jsontext.Decoder, mark jsontext.Kind) error {
+	if token, err := d.ReadToken(); err != nil || token.Kind() != mark {
+		return errNoChanges
 	}
-	return changes, nil
+	return nil
+}
+
+// readChange reads what appendChange has written.
+func readChange(d *jsontext.Decoder, field string) (provider.Change, error) {
+	change := provider.Change{Field: field, From: property.Null, To: property.Null}
+	if d.PeekKind() != '[' {
+		err := readValue(d, &change.To)
+		return change, err
+	}
+	if err := readMark(d, '['); err != nil {
+		return change, err
+	}
+	err := readValue(d, &change.From)
+	if err == nil && d.PeekKind() != ']' {
+		err = readValue(d, &change.To)
+	}
+	if err == nil {
+		err = readMark(d, ']')
+	}
+	return change, err
+}
+
+func readValue(d *jsontext.Decoder, value *property.Value) error {
+	text, err := d.ReadValue()
+	if err != nil {
+		return errNoChanges
+	}
+	found, ok := parseValue(string(text))
+	if !ok {
+		return errNoValue
+	}
+	*value = found
+	return nil
 }
 
 func parseList(text []byte) ([]provider.Change, error) {
@@ -93,19 +314,12 @@ func parseList(text []byte) ([]provider.Change, error) {
 	}
 	changes := make([]provider.Change, len(list))
 	for i, one := range list {
-		var err error
-		if changes[i], err = parseChange(one.Field, string(one.From), string(one.To)); err != nil {
-			return nil, err
+		from, ok := parseValue(string(one.From))
+		to, alsoOK := parseValue(string(one.To))
+		if !ok || !alsoOK {
+			return nil, errNoValue
 		}
+		changes[i] = provider.Change{Field: one.Field, From: from, To: to}
 	}
 	return changes, nil
-}
-
-func parseChange(field, from, to string) (provider.Change, error) {
-	before, ok := parseValue(from)
-	after, alsoOK := parseValue(to)
-	if !ok || !alsoOK {
-		return provider.Change{}, errNoValue
-	}
-	return provider.Change{Field: field, From: before, To: after}, nil
 }

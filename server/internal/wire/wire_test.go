@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -202,21 +203,19 @@ func plain(value property.Value) any {
 	return nil
 }
 
-// Changes are read as they were written, in either form.
+// Changes are read as the API lists them, which the first versions stored.
 func TestChangesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		list := rapid.SliceOf(rapid.Custom(func(r *rapid.T) provider.Change {
 			return provider.Change{Field: rapid.StringMatching("[a-zA-Z0-9]+").Draw(r, "field"), From: anyValue.Draw(r, "from"), To: anyValue.Draw(r, "to")}
 		})).Draw(r, "list")
-		for _, write := range []func([]byte, []provider.Change) ([]byte, error){wire.AppendChanges, wire.AppendStoredChanges} {
-			text, err := write(nil, list)
-			if err != nil || !json.Valid(text) {
-				r.Fatalf("%v is written as %s, %v", list, text, err)
-			}
-			got, err := wire.ParseStoredChanges(text)
-			if err != nil || !slices.Equal(got, list) {
-				r.Errorf("%s is read as %v, %v; want %v", text, got, err, list)
-			}
+		text, err := wire.AppendChanges(nil, list)
+		if err != nil || !json.Valid(text) {
+			r.Fatalf("%v is written as %s, %v", list, text, err)
+		}
+		var got provider.Event
+		if err := new(wire.Numbers).Parse(wire.StoredEvent{Changes: text}, &got); err != nil || !slices.Equal(got.Changes, list) {
+			r.Errorf("%s is read as %v, %v; want %v", text, got.Changes, err, list)
 		}
 	})
 }
@@ -231,7 +230,9 @@ func TestChangesForm(t *testing.T) {
 		want  string
 	}{
 		{wire.AppendChanges, `so far: [{"field":"city","from":null,"to":"Zürich <1>\n"},{"field":"isActive","from":true,"to":false},{"field":"notes","from":"a","to":null}]`},
-		{wire.AppendStoredChanges, `so far: {"city":"Zürich <1>\n","isActive":[true,false],"notes":["a",null]}`},
+		{storedBy(new(wire.Numbers)), `so far: {"city":"Zürich <1>\n","isActive":[true,false],"notes":["a",null]}`},
+		{storedBy(numbersOf("notes", "email", "city", "isActive")), `so far: [3,"Zürich <1>\n",[true,false],1,["a"]]`},
+		{storedBy(numbersOf("notes", "city")), `so far: {"city":"Zürich <1>\n","isActive":[true,false],"notes":["a",null]}`},
 	} {
 		if text, err := c.write([]byte("so far: "), changes); err != nil || string(text) != c.want {
 			t.Errorf("got %s, %v; want %s", text, err, c.want)
@@ -239,17 +240,116 @@ func TestChangesForm(t *testing.T) {
 	}
 }
 
+// storedBy returns a function that appends the changes of an event as they are stored.
+func storedBy(n *wire.Numbers) func([]byte, []provider.Change) ([]byte, error) {
+	return func(b []byte, changes []provider.Change) ([]byte, error) {
+		stored, err := n.Store(b, &provider.Event{Action: provider.Updated, Changes: changes})
+		return stored.Changes, err
+	}
+}
+
+func numbersOf(names ...string) *wire.Numbers {
+	n := new(wire.Numbers)
+	for i, name := range names {
+		if err := n.Add(int64(i)+1, name); err != nil {
+			panic(err)
+		}
+	}
+	return n
+}
+
+// An event is read as it was stored: with numbers or without them, whatever its values and its request ID are, and also after other properties
+// were numbered.
+func TestStoredEvents(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		names := rapid.SliceOfDistinct(rapid.StringMatching("[a-zA-Z][a-zA-Z0-9]*"), rapid.ID[string]).Draw(r, "names")
+		numbers := numbersOf(names...)
+		e := provider.Event{
+			Action: rapid.SampledFrom([]provider.Action{provider.Created, provider.Updated, provider.Deleted}).Draw(r, "action"),
+			By:     provider.Actor{RequestID: anyRequestID.Draw(r, "request")},
+		}
+		anyName := rapid.StringMatching("[a-zA-Z0-9]+")
+		if len(names) > 0 && rapid.Bool().Draw(r, "numbered") {
+			anyName = rapid.SampledFrom(names)
+		}
+		e.Changes = rapid.SliceOf(rapid.Custom(func(r *rapid.T) provider.Change {
+			return provider.Change{Field: anyName.Draw(r, "field"), From: anyValue.Draw(r, "from"), To: anyValue.Draw(r, "to")}
+		})).Draw(r, "changes")
+		stored, err := numbers.Store(nil, &e)
+		if err != nil || !json.Valid(stored.Changes) {
+			r.Fatalf("%v is stored as %s, %v", e, stored.Changes, err)
+		}
+		if err := numbers.Add(int64(len(names))+1, "a later one"); err != nil {
+			r.Fatal(err)
+		}
+		var got provider.Event
+		if err := numbers.Parse(stored, &got); err != nil || got.Action != e.Action || got.By != e.By || !slices.Equal(got.Changes, e.Changes) {
+			r.Errorf("%+v with the changes %s is read as %v, %v; want %v", stored, stored.Changes, got, err, e)
+		}
+	})
+}
+
+// Request IDs are UUIDs, and whatever else earlier versions took.
+var anyRequestID = rapid.OneOf(rapid.StringMatching("|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|=*[0-9a-zA-Z+/]{22}|[0-9a-f]{32}"), rapid.String())
+
+func TestStoredForm(t *testing.T) {
+	const id = "0197c0de-0000-7abc-8def-0123456789ab"
+	e := provider.Event{Action: provider.Updated, By: provider.Actor{RequestID: id}}
+	for name, c := range map[string]struct {
+		numbers         *wire.Numbers
+		action, request string
+	}{
+		"with numbers": {numbersOf("city"), "u", "AZfA3gAAeryN7wEjRWeJqw"}, "without": {new(wire.Numbers), "updated", id},
+	} {
+		if got, err := c.numbers.Store(nil, &e); err != nil || got.Action != c.action || got.RequestID != c.request {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+	}
+}
+
+// A number that another server may have given is not taken for a damage.
+func TestUnknownNumber(t *testing.T) {
+	for text, want := range map[string]bool{`[2,"a"]`: true, `[1,"a","b"]`: true, `[0,"a"]`: false, `["a"]`: false} {
+		err := numbersOf("city").Parse(wire.StoredEvent{Changes: []byte(text)}, new(provider.Event))
+		if err == nil || errors.Is(err, wire.ErrUnknownNumber) != want {
+			t.Errorf("%s: got %v", text, err)
+		}
+	}
+}
+
+// Every property of the contract gets a number, and keeps it.
+func TestMissingNumbers(t *testing.T) {
+	n := numbersOf("city", "a lost one")
+	missing := n.Missing()
+	if len(missing) != len(property.Table) || missing[0] != "customerId" || slices.Contains(missing, "city") {
+		t.Errorf("got %v", missing)
+	}
+	for i, name := range missing {
+		if err := n.Add(int64(3+i), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := n.Missing(); left != nil {
+		t.Errorf("got %v", left)
+	}
+	if n.Add(99, "x") == nil {
+		t.Error("a number was left out")
+	}
+}
+
 func TestErrorsHoldNoValue(t *testing.T) {
 	secret := []provider.Change{{Field: "city", To: property.Text("secret\xff")}}
 	_, badText := wire.AppendChanges(nil, secret)
-	_, badStored := wire.AppendStoredChanges(nil, secret)
-	errs := []error{badText, badStored}
+	_, badStored := storedBy(new(wire.Numbers))(nil, secret)
+	_, badNumbered := storedBy(numbersOf("city"))(nil, secret)
+	errs := []error{badText, badStored, badNumbered}
 	for _, text := range []string{
 		`[{"field": 4711, "from": "secret"}]`, `[{"field": "secret", "from": 4711, "to": null}]`,
-		`{"secret":4711}`, `{"secret":["secret"]}`, `{"secret":["a",4711]}`, `{"secret":{}}`, `{"secret"`, `"secret"`, `secret`, ``,
+		`{"secret":4711}`, `{"secret":["secret","secret","secret"]}`, `{"secret":[]}`, `{"secret":["a",4711]}`, `{"secret":{}}`, `{"secret"`, `"secret"`, `secret`, ``,
+		`[4711,"secret"]`, `[1,4711]`, `[1,4711,"secret"]`, `[1,["secret",4711]]`, `[1,"a","secret"]`, `[0,"secret"]`, `[-4711,"secret"]`, `[1.5,"secret"]`, `[47114711471147114711,"secret"]`,
+		`["secret"]`, `[1,[]]`, `[1]`, `[1,["a","b","secret"]]`, `[1,"secret"`, `[1,"secret"}`, `[1,{"secret":4711}]`, `[1,"secret\x"]`, `[1 "secret"]`,
 	} {
-		_, err := wire.ParseStoredChanges([]byte(text))
-		errs = append(errs, err)
+		errs = append(errs, numbersOf("city").Parse(wire.StoredEvent{Changes: []byte(text)}, new(provider.Event)))
 	}
 	for i, err := range errs {
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "4711") {
