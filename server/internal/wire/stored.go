@@ -64,23 +64,17 @@ func (n *Numbers) Missing() (names []string) {
 
 // Store returns the columns of an event. Its changes are appended to b. It fails for text that is not valid UTF-8.
 func (n *Numbers) Store(b []byte, e *provider.Event) (stored StoredEvent, err error) {
-	if n.None() || !n.haveAll(e.Changes) {
-		stored.Action, stored.RequestID = string(e.Action), e.By.RequestID
-		stored.Changes, err = appendNamed(b, e.Changes)
+	numbered := false
+	if !n.None() {
+		stored.Changes, numbered, err = n.appendNumbered(b, e.Changes)
+	}
+	if numbered {
+		stored.Action, stored.RequestID = string(e.Action[:1]), shortID(e.By.RequestID)
 		return stored, err
 	}
-	stored.Action, stored.RequestID = string(e.Action[:1]), shortID(e.By.RequestID)
-	stored.Changes, err = n.appendNumbered(b, e.Changes)
+	stored.Action, stored.RequestID = string(e.Action), e.By.RequestID
+	stored.Changes, err = appendNamed(b, e.Changes)
 	return stored, err
-}
-
-func (n *Numbers) haveAll(changes []provider.Change) bool {
-	for i := range changes {
-		if n.byName[changes[i].Field] == 0 {
-			return false
-		}
-	}
-	return true
 }
 
 var actions = map[string]provider.Action{"c": provider.Created, "u": provider.Updated, "d": provider.Deleted}
@@ -102,13 +96,16 @@ func (n *Numbers) Parse(stored StoredEvent, e *provider.Event) (err error) {
 var shortIDs = base64.RawStdEncoding.Strict()
 
 const (
+	uuidLen    = 36 // in its canonical form
 	shortIDLen = 22
 	noShortID  = "="
 )
 
 func shortID(id string) string {
-	if parsed, err := uuid.Parse(id); err == nil && parsed.String() == id {
-		return shortIDs.EncodeToString(parsed[:])
+	if parsed, err := uuid.Parse(id); err == nil && len(id) == uuidLen && !strings.ContainsAny(id, "ABCDEF") {
+		var short [shortIDLen]byte
+		shortIDs.Encode(short[:], parsed[:])
+		return string(short[:])
 	}
 	if len(id) == shortIDLen || strings.HasPrefix(id, noShortID) {
 		return noShortID + id
@@ -130,24 +127,36 @@ func longID(stored string) string {
 	return id.String()
 }
 
-func (n *Numbers) appendNumbered(b []byte, changes []provider.Change) (_ []byte, err error) {
+// appendNumbered returns false if a property has no number.
+func (n *Numbers) appendNumbered(b []byte, changes []provider.Change) (_ []byte, numbered bool, err error) {
 	b = append(b, '[')
-	next := 0
+	next := 1
 	for i := range changes {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		number := n.byName[changes[i].Field]
-		if number != next {
+		number := n.numberOf(changes[i].Field, next)
+		if number == 0 {
+			return b, false, nil
+		}
+		if i == 0 || number != next {
 			b = strconv.AppendInt(b, int64(number), 10)
 			b = append(b, ',')
 		}
 		next = number + 1
 		if b, err = appendChange(b, &changes[i], ""); err != nil {
-			return b, err
+			return b, true, err
 		}
 	}
-	return append(b, ']'), nil
+	return append(b, ']'), true, nil
+}
+
+// numberOf returns the number of a property, 0 if it has none. It probably is the next one.
+func (n *Numbers) numberOf(name string, next int) int {
+	if next <= len(n.names) && n.names[next-1] == name {
+		return next
+	}
+	return n.byName[name]
 }
 
 func appendNamed(b []byte, changes []provider.Change) (_ []byte, err error) {
