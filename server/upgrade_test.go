@@ -14,10 +14,11 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/jackc/pgx/v5"
 )
 
 // TestRollingUpgrade replaces the program before the newest migration by this one, on one database, while requests go through whatever
-// serves: none fails. Then the older program does not start any more.
+// serves: none fails. Then the older program does not start any more, and events take the form that it could not read.
 //
 // It builds the older program, so it runs only if the environment variable UPGRADE is set. See make upgrade.
 func TestRollingUpgrade(t *testing.T) {
@@ -64,6 +65,13 @@ func TestRollingUpgrade(t *testing.T) {
 	secondProcess.end(t, syscall.SIGTERM)
 	load.through(third)
 	firstProcess.end(t, syscall.SIGTERM)
+	if written := newForm(t, database); written != 0 {
+		t.Errorf("%d events were written that the older program cannot read", written)
+	}
+	if code := migrate("--finish"); code != 0 {
+		t.Errorf("exit code %d of migrate --finish", code)
+	}
+	await.State(t, "events are written in the new form", func() bool { return t.Failed() || newForm(t, database) > 100 })
 	load.stop()
 
 	again := program(t.TempDir(), "serve", "--database", database, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
@@ -73,6 +81,20 @@ func TestRollingUpgrade(t *testing.T) {
 		t.Errorf("the older program after the migration: exit code %d, %s", code, again.stderr)
 	}
 	expectNoProblem(t, database)
+}
+
+// newForm counts the events of the form that needs numbers of properties.
+func newForm(t *testing.T, database string) (n int) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	if err := c.QueryRow(t.Context(), "SELECT count(*) FROM provider_events WHERE changes NOT LIKE '{%'").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // buildOlder builds the program of the commit before the newest migration.
@@ -147,8 +169,11 @@ func (l *load) send(n int, key, path string) {
 	}
 	s := servers[n%len(servers)]
 	r := request{Path: path, Key: key, Body: fmt.Sprintf(`{"notes":"%d"}`, n)}
-	if n%3 == 0 {
+	switch n % 4 {
+	case 0:
 		r = request{Method: http.MethodGet, Path: path, Key: key}
+	case 1:
+		r = request{Method: http.MethodGet, Path: path + "/history?limit=5", Key: key}
 	}
 	if got, err := s.try(r); err != nil || got.Status != http.StatusOK {
 		l.t.Errorf("request %d: %d %s, %v", n, got.Status, got.Body, err)
