@@ -1,12 +1,22 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/jackc/pgx/v5"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // TestExitCodes runs the program so that it ends with each exit code that docs/operations.md lists.
@@ -90,4 +100,81 @@ func documentation(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestDocumentedSQL reads a history by the statements of docs/operations.md.
+func TestDocumentedSQL(t *testing.T) {
+	t.Parallel()
+	text := documentation(t)
+	_, section, _ := strings.Cut(text, "\n**In SQL.**")
+	statements := regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(section, 2)
+	if len(statements) != 2 {
+		t.Fatalf("%d statements in the documentation, want 2", len(statements))
+	}
+	file, url := filepath.Join(t.TempDir(), "test.db"), pgtest.New(t)
+	for _, database := range []string{file, url} {
+		for _, line := range []string{
+			`{"customerId":"` + exampleID + `","id":"` + exampleID + `","providerType":"Hospital","city":"a","isActive":true}`,
+			`{"customerId":"` + exampleID + `","id":"` + exampleID + `","providerType":"Pharmacy","city":null,"notes":"n","isActive":false}`,
+		} {
+			if _, stderr, code := run(line, "import", "-", "--organization", "acme", "--database", database); code != 0 {
+				t.Fatal(stderr)
+			}
+		}
+	}
+	want := []string{"1 city a", "1 customerId " + exampleID, "1 isActive true", "1 providerType Hospital",
+		"2 city [a]", "2 isActive [true,false]", "2 notes n", "2 providerType [Hospital,Pharmacy]"}
+	for store, rows := range map[string][]string{"SQLite": sqliteRows(t, file, statements[0][1]), "PostgreSQL": postgresRows(t, url, statements[1][1])} {
+		slices.Sort(rows)
+		if !slices.Equal(rows, want) {
+			t.Errorf("%s: got %q, want %q", store, rows, want)
+		}
+	}
+}
+
+// plainRow returns a row of a history without the marks of JSON.
+func plainRow(version int64, name, value string) string {
+	return fmt.Sprint(version, " ", name, " ", strings.NewReplacer(`"`, "", " ", "").Replace(value))
+}
+
+func sqliteRows(t *testing.T, path, statement string) (rows []string) {
+	t.Helper()
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	booleans := map[string]string{"0": "false", "1": "true"} // as SQLite shows them
+	err = sqlitex.ExecuteTransient(c, strings.TrimSpace(statement), &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+		rows = append(rows, plainRow(s.ColumnInt64(0), s.ColumnText(1), cmp.Or(booleans[s.ColumnText(2)], s.ColumnText(2))))
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func postgresRows(t *testing.T, url, statement string) []string {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	found, err := c.Query(t.Context(), statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := pgx.CollectRows(found, func(row pgx.CollectableRow) (string, error) {
+		var version int64
+		var name string
+		var value json.RawMessage
+		err := row.Scan(&version, &name, &value)
+		return plainRow(version, name, string(value)), err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }
