@@ -289,6 +289,27 @@ func TestStoredEvents(t *testing.T) {
 	})
 }
 
+// FuzzStoredChanges reads any text. What can be read can be stored again, and is then the same.
+func FuzzStoredChanges(f *testing.F) {
+	for _, text := range []string{`[1,"a",["b"],["c","d"],1,true]`, `{"city":"a","notes":["b",null]}`, `[{"field":"city","from":null,"to":false}]`, `[]`, `[2,"\ud800"]`} {
+		f.Add([]byte(text))
+	}
+	n := numbersOf("city", "notes", "isActive")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var e, got provider.Event
+		if n.Parse(wire.StoredEvent{Action: "u", Changes: text}, &e) != nil {
+			return
+		}
+		stored, err := n.Store(nil, &e)
+		if err != nil {
+			t.Skip("it has a name or a text that is not valid UTF-8")
+		}
+		if err := n.Parse(stored, &got); err != nil || !slices.Equal(got.Changes, e.Changes) {
+			t.Errorf("%s is read as %v, stored as %s, and read as %v, %v", text, e.Changes, stored.Changes, got.Changes, err)
+		}
+	})
+}
+
 // Request IDs are UUIDs, and whatever else earlier versions took.
 var anyRequestID = rapid.OneOf(rapid.StringMatching("|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|=*[0-9a-zA-Z+/]{22}|[0-9a-f]{32}"), rapid.String())
 
