@@ -17,7 +17,10 @@ const (
 )
 
 // numbers are those of the properties in the history, as they were read last. There are none while a server may run that does not know them.
-type numbers struct{ atomic.Pointer[wire.Numbers] }
+type numbers struct {
+	atomic.Pointer[wire.Numbers]
+	complete atomic.Bool // every property of the contract has one
+}
 
 // scan reads the rows of selectNumbers.
 func (n *numbers) scan(rows pgx.Rows) error {
@@ -27,6 +30,7 @@ func (n *numbers) scan(rows pgx.Rows) error {
 	_, err := pgx.ForEachRow(rows, []any{&number, &name}, func() error { return found.Add(number, name) })
 	if err == nil {
 		n.Store(found)
+		n.complete.Store(len(found.Missing()) == 0)
 	}
 	return err
 }

@@ -40,10 +40,12 @@ func TestFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	change(0)
+	execute(t, c, "INSERT INTO property_names VALUES (1, 'customerId')") // as if Finish had just begun
+	change(0)
 	open(t, dsn, postgres.Options{Finish: true})
 	change(2)
 	events, err := org.events()
-	if err != nil || len(events) != 4 || events[0].Action != provider.Updated || events[0].Changes[0].To != last.Values[property.Notes] {
+	if err != nil || len(events) != 5 || events[0].Action != provider.Updated || events[0].Changes[0].To != last.Values[property.Notes] {
 		t.Errorf("got %v, %v", events, err)
 	}
 }

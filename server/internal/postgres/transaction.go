@@ -161,7 +161,7 @@ func (t *transaction) begin(ctx context.Context, c *pgx.Conn) error {
 		}
 		r.queueCreations(b)
 	}
-	if t.numbers.Load().None() { // until there are some
+	if !t.numbers.complete.Load() { // another server may have given some since
 		b.Queue(selectNumbers).Query(t.numbers.scan)
 	}
 	b.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) }) // after the locks
