@@ -68,8 +68,14 @@ func TestRollingUpgrade(t *testing.T) {
 	if written := newForm(t, database); written != 0 {
 		t.Errorf("%d events were written that the older program cannot read", written)
 	}
+	if stdout, _, _ := run("", "status", "--database", database); !strings.Contains(stdout, "run migrate --finish") {
+		t.Errorf("what is due:\n%s", stdout)
+	}
 	if code := migrate("--finish"); code != 0 {
 		t.Errorf("exit code %d of migrate --finish", code)
+	}
+	if stdout, _, _ := run("", "status", "--database", database); strings.Contains(stdout, "migrate --finish") {
+		t.Errorf("what is due afterwards:\n%s", stdout)
 	}
 	await.State(t, "events are written in the new form", func() bool { return t.Failed() || newForm(t, database) > 100 })
 	load.stop()

@@ -107,6 +107,9 @@ func (s *status) add(read *provider.Status, now time.Time) {
 	default:
 		s.due("the schema has version %d, and this program knows up to %d: install the newer program", read.SchemaVersion, read.NewestVersion)
 	}
+	if read.Unfinished {
+		s.due("new events have the form of the version before: once no server of an older version runs, run migrate --finish")
+	}
 	if s.Store == "sqlite" {
 		s.LogBytes = &read.LogBytes
 		s.addBackup(read.LastBackup, now)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/gen/property"
+	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -33,6 +34,9 @@ func TestFinish(t *testing.T) {
 		}
 		if got := queryInt(t, c, countNumbered); got != want {
 			t.Errorf("%d events have numbers, want %d", got, want)
+		}
+		if status, err := postgres.ReadStatus(t.Context(), dsn, nil, func(apikey.Key) {}); err != nil || status.Unfinished != (want == 0) {
+			t.Errorf("with %d such events: the upgrade is unfinished: %t, %v", want, status.Unfinished, err)
 		}
 	}
 	change(0)

@@ -45,6 +45,8 @@ func ReadStatus(ctx context.Context, dsn string, latest func() (string, error), 
 const (
 	selectSchemaVersion = "SELECT coalesce(max(version_id), 0) FROM " + schema.VersionTable + " WHERE is_applied"
 
+	selectUnfinished = "SELECT (SELECT count(*) FROM property_names) < $1 AND EXISTS (SELECT FROM organizations)"
+
 	// What PostgreSQL itself keeps: the count of the last ANALYZE, or of the statistics since.
 	selectEstimate = `SELECT coalesce(max(greatest(pg_class.reltuples, n_live_tup)), 0)::bigint
 		FROM pg_class LEFT JOIN pg_stat_user_tables ON relid = pg_class.oid WHERE pg_class.oid = to_regclass($1)`
@@ -70,6 +72,7 @@ func readStatus(ctx context.Context, c *pgx.Conn, key func(apikey.Key)) (s provi
 	b := new(pgx.Batch)
 	b.Queue(selectEstimate, "providers").QueryRow(func(row pgx.Row) error { return row.Scan(&s.Records) })
 	b.Queue(selectEstimate, "provider_events").QueryRow(func(row pgx.Row) error { return row.Scan(&s.Events) })
+	b.Queue(selectUnfinished, len(provider.ChangedProperties())).QueryRow(func(row pgx.Row) error { return row.Scan(&s.Unfinished) })
 	b.Queue(selectOldestEvent).QueryRow(func(row pgx.Row) error { return row.Scan(&oldest) })
 	if err := c.SendBatch(ctx, b).Close(); err != nil {
 		return s, err

@@ -13,6 +13,7 @@ type Status struct {
 	Records     int64     // an estimate, which includes deleted ones
 	Events      int64     // an estimate
 	OldestEvent time.Time // about; zero if there is none
+	Unfinished  bool      // a rolling upgrade of PostgreSQL's servers: events have the older form until the operator says that it has ended
 
 	LastBackup Backup // the zero value if there is none, or if backups are not this program's
 }
