@@ -76,8 +76,16 @@ for (const form of forms) {
   choose();
 }
 
+const keyForAll = document.getElementById("key-for-all");
+if (keyForAll) {
+  keyForAll.hidden = false;
+  keyForAll.elements.key.addEventListener("input", ({ target }) => setKey(target.value));
+  keyForAll.addEventListener("submit", (event) => event.preventDefault());
+}
+
 // setKey fills in a key everywhere. It is kept in the fields alone.
 function setKey(secret) {
+  if (keyForAll) keyForAll.elements.key.value = secret;
   for (const form of forms) {
     form.elements.key.value = secret;
     form.refresh();
