@@ -294,8 +294,12 @@ func FindByEmail(ctx context.Context, store Store, email string) (User, error) {
 
 const maxEmail = 254 // RFC 5321, 4.5.3.1.3, without the brackets
 
-// normalize returns an email address as users have it.
+// normalize returns an email address as users have it. It refuses letters outside ASCII whose lower case is in ASCII, such as the sign for
+// kelvin: the address with the lower case is another one, maybe somebody else's.
 func normalize(email string) (string, error) {
+	if strings.ContainsFunc(email, func(r rune) bool { return r > unicode.MaxASCII && unicode.ToLower(r) <= unicode.MaxASCII }) {
+		return "", ErrEmail
+	}
 	email = strings.ToLower(strings.TrimSpace(email))
 	parsed, err := mail.ParseAddress(email)
 	if err != nil || parsed.Address != email || len(email) > maxEmail || strings.ContainsFunc(email, isUnsuitable) {
