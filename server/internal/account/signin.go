@@ -84,7 +84,14 @@ func SignIn(ctx context.Context, store Store, email, password string) (User, err
 	if !known || !matches || attempts > MaxAttempts {
 		return User{}, ErrSignIn
 	}
-	if u.TwoStep {
+	compared := u.PasswordHash
+	u, err = store.UserByID(ctx, u.ID) // again, as comparing a password takes long, and has to wait for others
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && (u.Disabled || u.PasswordHash != compared):
+		return User{}, ErrSignIn
+	case err != nil:
+		return User{}, err
+	case u.TwoStep:
 		return u, ErrCodeNeeded
 	}
 	return u, store.RecordSignIn(ctx, u.ID)
