@@ -17,6 +17,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/api"
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 )
 
 // OpenID is the account of this server with an OpenID Connect issuer that people can sign in with. The issuer is asked for its endpoints
@@ -26,6 +27,7 @@ type OpenID struct {
 	Timeout                        time.Duration // of each request to the issuer
 
 	provider atomic.Pointer[oidc.Provider]
+	finding  singleflight.Group // of one request to the issuer, however many people wait for it
 }
 
 // Name returns what the sign-in page calls the issuer.
@@ -41,12 +43,15 @@ func (o *OpenID) find(ctx context.Context) (*oidc.Provider, error) {
 	if found := o.provider.Load(); found != nil {
 		return found, nil
 	}
-	found, err := oidc.NewProvider(ctx, o.Issuer)
+	found, err, _ := o.finding.Do("", func() (any, error) {
+		return oidc.NewProvider(context.WithoutCancel(ctx), o.Issuer) // for all, also if the first one leaves
+	})
 	if err != nil {
 		return nil, fmt.Errorf("find the OpenID issuer: %w", err)
 	}
-	o.provider.Store(found)
-	return found, nil
+	provider := found.(*oidc.Provider)
+	o.provider.Store(provider)
+	return provider, nil
 }
 
 // config returns what the issuer knows of this server, whose address is the one that the browser uses.

@@ -209,6 +209,9 @@ func TestOpenIDWithTwoStep(t *testing.T) {
 	if got := v.get(i.begin(v)); got.location != "/dashboard/sign-in/code?next=%2Fdashboard%2Faccount" || v.isSignedIn() {
 		t.Errorf("got %d %s", got.status, got.location)
 	}
+	if after, err := s.store.UserByID(t.Context(), u.ID); err != nil || u.PasswordHash == "" || after.PasswordHash != u.PasswordHash {
+		t.Errorf("without a code, the password changed from %q to %q: %v", u.PasswordHash, after.PasswordHash, err)
+	}
 }
 
 // TestOpenIDAttempts comes back with wrong codes, until the address is refused.
