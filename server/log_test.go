@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -161,6 +162,9 @@ func expectCause(t *testing.T, a account, want map[string]any) {
 		if line[name] != want[name] {
 			t.Errorf("%s is %v, want %v", name, line[name], want[name])
 		}
+	}
+	if metric := fmt.Sprintf("carecycle_store_errors_total{code=%q} 1\n", want["database_code"]); !strings.Contains(a.metrics(), metric) {
+		t.Errorf("the metrics lack %s", metric)
 	}
 	if holdsCanary(a.log.String()) {
 		t.Errorf("the log has the value:\n%s", a.log)

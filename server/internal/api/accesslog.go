@@ -37,6 +37,9 @@ func (a *API) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 			code = problemOf(err).code
 		}
 		done(info.operation, method, status, code, took)
+		if failed, ok := errors.AsType[*provider.DatabaseError](err); ok && !left {
+			a.Metrics.StoreError(failed.Code)
+		}
 		if a.Usage != nil && info.verified {
 			a.Usage.Record(info.key, info.operation, status, took)
 		}

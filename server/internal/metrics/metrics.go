@@ -28,6 +28,7 @@ type Metrics struct {
 	commit    prometheus.Histogram
 	waited    prometheus.Histogram
 	failed    *prometheus.CounterVec
+	errors    *prometheus.CounterVec
 	dropped   prometheus.Counter
 	unaudited prometheus.Counter
 	auditFail prometheus.Counter
@@ -70,6 +71,10 @@ func New() *Metrics {
 			Name: "carecycle_store_failed_transactions_total",
 			Help: "Transactions of changes that failed, by kind: unavailable (nothing was changed), outcome_unknown, or internal (an error of the program).",
 		}, []string{"kind"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "carecycle_store_errors_total",
+			Help: "Requests that an error of the database has failed, by its code: PostgreSQL's SQLSTATE, the name of SQLite's result code, or none, of a lost connection for example.",
+		}, []string{"code"}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "carecycle_log_lines_dropped_total",
 			Help: "Log lines that could not be written, because the reader of the log stalled or left.",
@@ -86,13 +91,14 @@ func New() *Metrics {
 	for _, kind := range []provider.Code{provider.CodeUnavailable, provider.CodeOutcomeUnknown, provider.CodeInternal} {
 		m.failed.WithLabelValues(string(kind)) // there from the start, so that the first failure is an increase
 	}
+	m.errors.WithLabelValues("")
 	ready := newGauge("carecycle_ready", "1 if /readyz says that the server is ready, 0 if not, or not within 2 seconds.", func() float64 {
 		if ready := m.ready.Load(); ready != nil && (*ready)() {
 			return 1
 		}
 		return 0
 	})
-	m.registry.MustRegister(ready, m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.waited, m.failed, m.dropped, m.unaudited, m.auditFail, build(),
+	m.registry.MustRegister(ready, m.requests, m.durations, m.inFlight, m.batchSize, m.commit, m.waited, m.failed, m.errors, m.dropped, m.unaudited, m.auditFail, build(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -119,6 +125,9 @@ func (m *Metrics) Request(operation, method string, status int, code string, too
 	m.requests.WithLabelValues(operation, Method(method), strconv.Itoa(status), code).Inc()
 	m.durations.WithLabelValues(operation).Observe(took.Seconds())
 }
+
+// StoreError records a request that an error of the database has failed. The code is the database's, or empty.
+func (m *Metrics) StoreError(code string) { m.errors.WithLabelValues(code).Inc() }
 
 // Transaction records a transaction of changes, with its error if it failed.
 func (m *Metrics) Transaction(run batch.Run, err error) {
@@ -150,6 +159,9 @@ func (m *Metrics) Serve(store func() provider.Stats, cachedKeys func() int, read
 		m.registry.MustRegister(
 			newGauge("carecycle_store_database_bytes", "The size of SQLite's file.", func() float64 { return float64(store().Bytes) }),
 			newGauge("carecycle_store_log_bytes", "The size of SQLite's write-ahead log.", func() float64 { return float64(store().LogBytes) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Name: "carecycle_store_checkpoints_total", Help: "How often SQLite's log was copied into its file by this server, completely or as far as readers let it.",
+			}, func() float64 { return float64(store().Checkpoints) }),
 			newGauge("carecycle_last_backup_timestamp_seconds", "The moment whose state the last backup of SQLite's file has, since 1970; 0 if there is none.", func() float64 {
 				return float64(max(0, store().LastBackup.Unix()))
 			}),

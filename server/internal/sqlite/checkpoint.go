@@ -32,6 +32,7 @@ type checkpointer struct {
 	copied  int         // pages of the log, after the last checkpoint
 
 	imported atomic.Int64 // records since then
+	count    atomic.Int64 // checkpoints so far
 	stop     chan struct{}
 	stopped  chan struct{}
 }
@@ -91,9 +92,16 @@ func (c *checkpointer) do(job func()) {
 // and if it can no longer grow, the writer reports that. A reader keeps the pages that were committed since it began from being
 // copied; nothing waits for one that lasts, such as a backup.
 func (c *checkpointer) checkpointOnce() {
-	var inLog, left int
+	var (
+		inLog, left int
+		err         error
+	)
+	defer func() {
+		if err == nil {
+			c.count.Add(1)
+		}
+	}()
 	for range maxPasses {
-		var err error
 		if inLog, left, err = c.retry("PASSIVE", checkpointInterval); err != nil || inLog < longLog {
 			return
 		}

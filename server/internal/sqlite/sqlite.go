@@ -374,6 +374,7 @@ func (s *Store) Stats() provider.Stats {
 		Queued: s.writes.Queued(), Connections: int(s.reading.Load()), MaxConnections: maxReaders, SchemaVersion: newestVersion,
 	}
 	stats.Bytes, stats.LogBytes = sizes(s.path)
+	stats.Checkpoints = s.checks.count.Load()
 	stats.LastBackup = lastBackup(s.path).At
 	return stats
 }
