@@ -47,7 +47,7 @@ func (o *OpenID) find(ctx context.Context) (*oidc.Provider, error) {
 		return oidc.NewProvider(context.WithoutCancel(ctx), o.Issuer) // for all, also if the first one leaves
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find the OpenID issuer: %w", err)
+		return nil, fmt.Errorf("find the OpenID issuer: %w: %.200s", errNoResponse, err) // a whole page can be in err
 	}
 	provider := found.(*oidc.Provider)
 	o.provider.Store(provider)
@@ -110,6 +110,9 @@ func (d *Dashboard) finishOpenID(r *request) error {
 		email, err := d.OpenID.email(r, attempt)
 		if err != nil {
 			atIssuer = err
+			if errors.Is(err, errNoResponse) { // which is no attempt of this address
+				return u, err
+			}
 			return u, account.ErrSignIn
 		}
 		return account.SignInAs(r.Context(), d.Store, email)
@@ -147,8 +150,11 @@ func (r *request) openIDAttempt() (attempt openIDAttempt, ok bool) {
 	return attempt, attempt.State != "" && subtle.ConstantTimeCompare([]byte(attempt.State), []byte(r.FormValue("state"))) == 1
 }
 
-// email returns the email address of the person whom the issuer has sent back. Its errors hold nothing that the browser or the issuer
-// has sent but the code of an error.
+// errNoResponse says that the issuer cannot be reached, or cannot respond at this time.
+var errNoResponse = errors.New("no usable response")
+
+// email returns the email address of the person whom the issuer has sent back. Its errors hold nothing of the person, and of the issuer's
+// responses about one only the code of an error. They are errNoResponse while the issuer is away.
 func (o *OpenID) email(r *request, attempt openIDAttempt) (string, error) {
 	ctx := o.context(r.Context())
 	provider, err := o.find(ctx)
@@ -156,11 +162,11 @@ func (o *OpenID) email(r *request, attempt openIDAttempt) (string, error) {
 		return "", err
 	}
 	token, err := o.config(r, provider).Exchange(ctx, r.FormValue("code"), oauth2.VerifierOption(attempt.Verifier))
-	if refused := new(oauth2.RetrieveError); errors.As(err, &refused) {
+	if refused := new(oauth2.RetrieveError); errors.As(err, &refused) && refused.Response.StatusCode < http.StatusInternalServerError {
 		return "", fmt.Errorf("the OpenID issuer refuses the code: status %d, %.40q", refused.Response.StatusCode, refused.ErrorCode)
 	}
 	if err != nil {
-		return "", errors.New("the OpenID issuer gives no token")
+		return "", fmt.Errorf("the OpenID issuer gives no token: %w", errNoResponse)
 	}
 	text, _ := token.Extra("id_token").(string)
 	id, err := provider.Verifier(&oidc.Config{ClientID: o.ClientID}).Verify(ctx, text)
@@ -179,9 +185,10 @@ func (o *OpenID) email(r *request, attempt openIDAttempt) (string, error) {
 	return claims.Email, nil
 }
 
-// failAtIssuer sends the page of an error that has to do with the issuer, and reports it.
+// failAtIssuer sends the page of an error that has to do with the issuer, and logs it. The line of the request has only its types.
 func (r *request) failAtIssuer(err error) error {
 	api.Fail(r.Context(), err)
+	r.dashboard.API.Log.Warn("nobody was signed in with the OpenID issuer", "request_id", api.RequestID(r.Context()), "reason", err.Error())
 	page := failure{Title: r.dashboard.OpenID.Name() + " did not sign you in", Advice: "Try again, or sign in with your password. If that does not help, ask the operator: the reason is in the log of the server."}
 	return r.render(http.StatusBadGateway, "error.html", page.Title, page)
 }

@@ -34,6 +34,7 @@ type issuer struct {
 	asked  url.Values      // by the last sign-in
 	held   chan struct{}   // closed when it may give tokens; nil for always
 	asks   atomic.Int32    // for tokens
+	away   atomic.Bool     // responds to them with a 503
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -59,6 +60,10 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		i.asks.Add(1)
 		if i.held != nil {
 			<-i.held
+		}
+		if i.away.Load() {
+			http.Error(w, "canary", http.StatusServiceUnavailable)
+			return
 		}
 	case "/auth": // the person is signed in, and agrees
 		i.asked = r.URL.Query()
@@ -188,6 +193,9 @@ func TestOpenIDRefuses(t *testing.T) {
 		if got := v.get(back); got.status != test.status || v.isSignedIn() || strings.Contains(got.body, "canary") {
 			t.Errorf("%s: got %d, want %d\n%s", name, got.status, test.status, got.body)
 		}
+		if isLogged := strings.Contains(v.log.String(), "reason=\"the OpenID issuer "); isLogged != (test.status == http.StatusBadGateway) {
+			t.Errorf("%s: is the reason in the log? %t\n%s", name, isLogged, v.log)
+		}
 		if strings.Contains(v.log.String(), "canary") {
 			t.Errorf("%s: the log has what was sent:\n%s", name, v.log)
 		}
@@ -226,6 +234,24 @@ func TestOpenIDAttempts(t *testing.T) {
 	}
 	if got := v.get(i.begin(v)); got.status != http.StatusTooManyRequests || v.isSignedIn() {
 		t.Errorf("got %d", got.status)
+	}
+}
+
+// TestIssuerAway comes back from an issuer that gives no tokens for a while. The address may go on with a password, and with the issuer.
+func TestIssuerAway(t *testing.T) {
+	t.Parallel()
+	s, u, i := newOpenIDSite(t)
+	v := s.visitor()
+	i.away.Store(true)
+	for range account.MaxAttempts + 1 {
+		if got := v.get(i.begin(v)); got.status != http.StatusBadGateway {
+			t.Fatalf("got %d, want 502", got.status)
+		}
+	}
+	s.signedIn(u)
+	i.away.Store(false)
+	if got := v.get(i.begin(v)); got.location != "/dashboard/account" || !v.isSignedIn() {
+		t.Errorf("got %d %s", got.status, got.location)
 	}
 }
 
@@ -295,7 +321,7 @@ func TestNoIssuer(t *testing.T) {
 	gone.Close()
 	s := newSite(t, "SQLite", withIssuer(gone.URL))
 	s.user(account.User{Email: "ada@example.com", Operator: true})
-	if got := s.visitor().get("/dashboard/openid"); got.status != http.StatusBadGateway || !strings.Contains(got.body, "sign in with your password") {
+	if got := s.visitor().get("/dashboard/openid"); got.status != http.StatusBadGateway || !strings.Contains(got.body, "sign in with your password") || !strings.Contains(s.log.String(), "connection refused") {
 		t.Errorf("got %d\n%s", got.status, got.body)
 	}
 	s = newSite(t, "SQLite")
