@@ -1,11 +1,13 @@
-// Command server is the program carecycle-server, which serves the careCycle customer provider API. It also creates API keys, and imports and exports records.
-// `carecycle-server --help` lists its commands. The packages under internal do the work:
+// Command server is the program carecycle-server, which serves the careCycle customer provider API. It also creates API keys, and imports
+// and exports records. `carecycle-server --help` lists its commands. The packages under internal do the work:
 //
 //   - command: the command line, which connects the other packages;
 //   - api, validate, apikey: receive and check a request, with wire, docs and metrics for responses, and tracing;
 //   - provider: the domain, which applies every change of a record;
 //   - writes, batch, sqlite, postgres, schema: store it;
-//   - transfer: the import and the export.
+//   - transfer: the import and the export;
+//   - audit: the audit trail;
+//   - dashboard, account, usage: the pages for people, who may see them, and the counts that they show.
 package main
 
 import (
