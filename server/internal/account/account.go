@@ -177,7 +177,8 @@ type Store interface {
 	// UserByLink returns the user of a link that can be used. Errors: ErrInvalidLink.
 	UserByLink(ctx context.Context, hash Hash) (User, error)
 
-	// UseLink is SetPassword for the user of a link, and forgets the attempts. Of several calls with one link, one succeeds. Errors: ErrInvalidLink.
+	// UseLink is SetPassword for the user of a link, and forgets the attempts. Of several calls with one link, one succeeds. Errors:
+	// ErrInvalidLink.
 	UseLink(ctx context.Context, hash Hash, passwordHash string) (User, error)
 
 	// SaveInvitation saves an invitation, which can be accepted until the lifetime is over. It replaces an earlier one of the same

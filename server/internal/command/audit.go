@@ -105,7 +105,7 @@ func commandWords(node *kong.Node) string {
 // harmless returns the flag, if there is one, with which a command that changes something changes nothing.
 func harmless(node *kong.Node) string {
 	for _, flag := range node.Flags {
-		if flag.Name == "dry-run" && flag.Target.Bool() || flag.Name == "status" && flag.Target.Bool() {
+		if (flag.Name == "dry-run" || flag.Name == "status") && flag.Target.Bool() {
 			return " --" + flag.Name
 		}
 	}
