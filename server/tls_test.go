@@ -122,14 +122,17 @@ func TestTLSMisuse(t *testing.T) {
 		want string
 		code int
 	}{
-		"no key":             {[]string{"--tls-cert", certFile}, "--tls-cert and --tls-key belong together", 2},
-		"no file":            {[]string{"--tls-cert", certFile + "x", "--tls-key", keyFile}, "no such file", 1},
-		"another key":        {[]string{"--tls-cert", certFile, "--tls-key", other}, "private key does not match", 1},
-		"swapped":            {[]string{"--tls-cert", keyFile, "--tls-key", certFile}, "--tls-cert, --tls-key: read ", 1},
-		"half of an issuer":  {[]string{"--oidc-issuer", "https://login.example.com"}, "belong together", 2},
-		"an issuer in clear": {[]string{"--oidc-issuer", "http://login.example.com", "--oidc-client-id", "x", "--oidc-client-secret-file", "x"}, "begins with https://", 2},
-		"no client secret":   {[]string{"--oidc-issuer", "https://login.example.com", "--oidc-client-id", "x", "--oidc-client-secret-file", "missing"}, "--oidc-client-secret-file: open", 1},
-		"a long stop":        {[]string{"--shutdown-delay", "21s"}, "--shutdown-delay must be at most 20s", 2},
+		"no key":                     {[]string{"--tls-cert", certFile}, "--tls-cert and --tls-key belong together", 2},
+		"no file":                    {[]string{"--tls-cert", certFile + "x", "--tls-key", keyFile}, "no such file", 1},
+		"another key":                {[]string{"--tls-cert", certFile, "--tls-key", other}, "private key does not match", 1},
+		"swapped":                    {[]string{"--tls-cert", keyFile, "--tls-key", certFile}, "--tls-cert, --tls-key: read ", 1},
+		"half of an issuer":          {[]string{"--oidc-issuer", "https://login.example.com"}, "belong together", 2},
+		"an issuer in clear":         {[]string{"--oidc-issuer", "http://login.example.com", "--oidc-client-id", "x", "--oidc-client-secret-file", "x"}, "begins with https://", 2},
+		"an issuer without a host":   {[]string{"--oidc-issuer", "https:", "--oidc-client-id", "x", "--oidc-client-secret-file", "x"}, "begins with https://", 2},
+		"an issuer for no dashboard": {[]string{"--dashboard", "off", "--oidc-issuer", "https://login.example.com", "--oidc-client-id", "x", "--oidc-client-secret-file", "x"}, "give only one", 2},
+		"an empty client secret":     {[]string{"--oidc-issuer", "https://login.example.com", "--oidc-client-id", "x", "--oidc-client-secret-file", os.DevNull}, "is empty", 1},
+		"no client secret":           {[]string{"--oidc-issuer", "https://login.example.com", "--oidc-client-id", "x", "--oidc-client-secret-file", "missing"}, "--oidc-client-secret-file: open", 1},
+		"a long stop":                {[]string{"--shutdown-delay", "21s"}, "--shutdown-delay must be at most 20s", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -99,7 +99,7 @@ func SignIn(ctx context.Context, store Store, email, password string) (User, err
 
 // SignInAs returns the user of an email address that was verified, and records the sign-in. It removes the user's password, and ends
 // the sessions, the first time: the password may be that of somebody who has invited the person. With two-step sign-in it does not, as
-// nobody else can sign in with the password; with ErrCodeNeeded it returns the user, as SignIn does. Errors: ErrSignIn if there is no such
+// the address alone is to change nothing; with ErrCodeNeeded it returns the user, as SignIn does. Errors: ErrSignIn if there is no such
 // user or the user is disabled, ErrCodeNeeded, or the store's.
 func SignInAs(ctx context.Context, store Store, email string) (User, error) {
 	u, err := FindByEmail(ctx, store, email)

@@ -25,6 +25,9 @@ func (s serveCommand) newDashboard(st store, ready *api.API, public string) (htt
 		if err != nil {
 			return nil, fmt.Errorf("--oidc-client-secret-file: %w", err)
 		}
+		if len(bytes.TrimSpace(secret)) == 0 {
+			return nil, fmt.Errorf("--oidc-client-secret-file: %s is empty; put the secret into it that the issuer gave to this server", s.OIDCSecretFile)
+		}
 		config.OpenID = &dashboard.OpenID{Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: string(bytes.TrimSpace(secret)), Timeout: 10 * time.Second}
 	}
 	if s.Dashboard == "public" {

@@ -54,8 +54,11 @@ func (s serveCommand) Validate() error {
 	if (s.OIDCIssuer == "") != (s.OIDCClientID == "") || (s.OIDCIssuer == "") != (s.OIDCSecretFile == "") {
 		return errors.New("--oidc-issuer, --oidc-client-id and --oidc-client-secret-file belong together; give all, or none")
 	}
-	if u, err := url.Parse(s.OIDCIssuer); s.OIDCIssuer != "" && (err != nil || u.Scheme != "https" && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1") {
+	if u, err := url.Parse(s.OIDCIssuer); s.OIDCIssuer != "" && (err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1"))) {
 		return errors.New("--oidc-issuer must be a URL that begins with https://")
+	}
+	if s.OIDCIssuer != "" && s.Dashboard == "off" {
+		return errors.New("--oidc-issuer is for the dashboard, which --dashboard off switches off; give only one of them")
 	}
 	if s.ShutdownDelay > maxShutdownDelay {
 		return fmt.Errorf("--shutdown-delay must be at most %v, so that a stop takes less than 30 seconds", maxShutdownDelay)
