@@ -2,14 +2,28 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// Import implements [provider.Store], in one transaction.
-func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
+// Import implements [provider.Store], in two transactions. The first one creates the customers: transactions that create the same one wait
+// for each other, and one that also imported the records would keep the others waiting for those.
+func (s *Store) Import(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (provider.ImportCount, error) {
+	customers = slices.Clip(customers)
+	for i := range imports {
+		customers = append(customers, *imports[i].Patch.CustomerID)
+	}
+	count, err := s.importRecords(ctx, organization, nil, customers)
+	if err == nil && len(imports) > 0 {
+		count, err = s.importRecords(ctx, organization, imports, customers)
+	}
+	return count, err
+}
+
+func (s *Store) importRecords(ctx context.Context, organization int64, imports []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
 	err := s.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		count = provider.ImportCount{}
 		t := transaction{numbers: &s.numbers, clock: s.now}
@@ -19,7 +33,6 @@ func (s *Store) Import(ctx context.Context, organization int64, imports []provid
 		}
 		for i := range imports {
 			records.want(imports[i].ID)
-			records.created[*imports[i].Patch.CustomerID] = false
 		}
 		if err := t.begin(ctx, c); err != nil {
 			return err
