@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestProgress imports on a terminal. It shows bars while the file is read, and leaves none of them behind.
+// TestProgress imports on a terminal. It shows bars, and leaves none of them behind.
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
@@ -23,20 +23,20 @@ func TestProgress(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.Repeat(line, 2000)+"{}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	const invalid, cleared = "line 2001: customerId is required. providerType is required.\r\n", "\x1b[2K\r"
 	for _, tt := range []struct {
-		flag, told string
+		flag, last string
 		code       int
-		bars       []string
+		want       []string
 	}{
-		{"--skip-invalid=false", "carecycle-server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid", 1, []string{"checking"}},
-		{"--skip-invalid", "imported 2000 records: 1 new, 0 changed, 1999 unchanged; skipped 1 invalid line", 0, []string{"importing"}},
+		{"--skip-invalid=false", "carecycle-server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid", 1, []string{"checking", cleared + invalid}},
+		{"--skip-invalid", "imported 2000 records: 1 new, 0 changed, 1999 unchanged; skipped 1 invalid line", 0, []string{"importing", invalid}},
 	} {
 		stderr, screen := terminal(t)
 		code := command.Run(context.Background(), []string{"import", file, "--organization", "acme", "--database", filepath.Join(directory, "test.db"), tt.flag}, nil, io.Discard, stderr)
 		stderr.Close()
 		text := <-screen
-		const cleared = "\x1b[2K\r"
-		for _, want := range append(tt.bars, "% |", "B/s)", cleared+"line 2001: customerId is required. providerType is required.\r\n", cleared+tt.told+"\r\n") {
+		for _, want := range append(tt.want, "% |", "B/s)", cleared+tt.last+"\r\n") {
 			if code != tt.code || !strings.Contains(text, want) {
 				t.Errorf("%s: exit code %d, no %q in\n%q", tt.flag, code, want, text)
 			}

@@ -42,13 +42,12 @@ func (c *commands) copyDatabase(command, postgres, done string, std streams, run
 	if c.Database.isPostgres() {
 		return wrongUsage(fmt.Errorf("%s: this database is PostgreSQL's; use %s", command, postgres))
 	}
-	begin, screen, shown := time.Now(), &progress{out: std.err}, int64(0)
+	begin, screen := time.Now(), &progress{out: std.err}
 	copied, err := run(func(bytes, total int64) {
-		if shown == 0 {
+		if screen.size == 0 {
 			screen.beginSize("copying", total)
 		}
-		screen.add(bytes - shown)
-		shown = bytes
+		screen.reach(bytes)
 		if bytes == total {
 			screen.end()
 		}

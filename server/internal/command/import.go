@@ -45,17 +45,22 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 		return fmt.Errorf("import: %w", err)
 	}
 	defer lines.Close()
+	info, err := lines.Stat()
+	if err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
 
-	screen := &progress{file: lines, out: std.err}
+	screen := &progress{out: std.err}
 	reported := 0
+	importer.Progress = func(_ int, bytes int64) { screen.reach(bytes) }
 	importer.Invalid = func(line int, reason string) {
 		if reported++; reported <= maxReported {
 			screen.printf("line %d: %s\n", line, reason)
 		}
 	}
 	if !i.SkipInvalid {
-		screen.begin("checking")
-		checked, err := importer.Check(ctx, screen)
+		screen.beginSize("checking", info.Size())
+		checked, err := importer.Check(ctx, lines)
 		screen.end()
 		if err != nil {
 			return fmt.Errorf("import: %w", err)
@@ -63,17 +68,14 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 		if checked.Invalid > 0 {
 			return fmt.Errorf("import: %s, so nothing was imported; fix them, or import the others with --skip-invalid", invalidLines(checked.Invalid))
 		}
-		if _, err := lines.Seek(0, io.SeekStart); err != nil {
-			return fmt.Errorf("import: %w", err)
-		}
 	}
 	return c.withNewStore(ctx, storeOptions{}, func(s store) error {
 		importer.Store = s
 		if importer.Organization, _, err = i.ensure(ctx, s, std); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
-		screen.begin("importing")
-		result, err := importer.Import(ctx, screen)
+		screen.beginSize("importing", info.Size())
+		result, err := importer.Import(ctx, lines)
 		screen.end()
 		c.entry.Count = result.Records.Records()
 		if err != nil {

@@ -3,7 +3,6 @@ package command
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -14,10 +13,9 @@ import (
 const quietInterval = 10 * time.Second
 
 // progress shows on a terminal how far a piece of work is, how fast, and how long the rest will take. Elsewhere it says so in a line
-// from time to time, and nothing of what is done quickly. The work is the reading of a file, or what is reported with add.
+// from time to time, and nothing of what is done quickly.
 type progress struct {
-	file *os.File // nil unless Read is used
-	out  io.Writer
+	out io.Writer
 
 	mu    sync.Mutex
 	bar   *progressbar.ProgressBar // nil: lines are written
@@ -26,13 +24,6 @@ type progress struct {
 	done  int64
 	begun time.Time
 	told  time.Time
-}
-
-// begin shows the reading of the whole file.
-func (p *progress) begin(doing string) {
-	if info, err := p.file.Stat(); err == nil {
-		p.beginSize(doing, info.Size())
-	}
 }
 
 // beginSize shows the work on so many bytes.
@@ -59,20 +50,24 @@ func (p *progress) beginUnits(doing string, size int64, unit ...progressbar.Opti
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())...)
 }
 
-// Read reads from the file.
-func (p *progress) Read(b []byte) (int, error) {
-	n, err := p.file.Read(b)
-	p.add(int64(n))
-	return n, err
-}
-
-// add reports that n more bytes are done.
+// add reports that n more bytes or rows are done.
 func (p *progress) add(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.done += n
+	p.show(p.done + n)
+}
+
+// reach reports that so many bytes or rows are done in all.
+func (p *progress) reach(done int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.show(done)
+}
+
+func (p *progress) show(done int64) {
+	p.done = done
 	if p.bar != nil {
-		p.bar.Add64(n)
+		p.bar.Set64(done)
 	} else if now := time.Now(); p.doing != "" && p.done > 0 && now.Sub(p.told) >= quietInterval {
 		p.told = now
 		took := now.Sub(p.begun)

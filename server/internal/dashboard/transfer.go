@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"time"
 
@@ -53,7 +53,7 @@ func (d *Dashboard) importFile(r *request) error {
 // importRun is an import, and its page.
 type importRun struct {
 	request  *request
-	file     io.ReadSeeker
+	file     multipart.File
 	importer *transfer.Importer
 
 	Result   transfer.Result
@@ -90,7 +90,7 @@ func (i *importRun) run(show func(step) bool) (err error) {
 	defer cancel()
 	now := step{}
 	var shown time.Time
-	i.importer.Progress = func(lines int) {
+	i.importer.Progress = func(lines int, _ int64) {
 		now.Lines = lines
 		if time.Since(shown) < stepInterval {
 			return
@@ -108,9 +108,6 @@ func (i *importRun) run(show func(step) bool) (err error) {
 	}
 	i.request.flush()
 	if i.Result, err = i.importer.Check(ctx, i.file); err != nil || i.Result.Invalid > 0 {
-		return err
-	}
-	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	if err := i.request.record("dashboard import", audit.Entry{}); err != nil {

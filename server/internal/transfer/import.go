@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -34,7 +35,9 @@ type Importer struct {
 	Store        provider.Store                // not for Check
 	Organization int64                         // not for Check
 	Invalid      func(line int, reason string) // called for each line that is not imported; the reason holds no value
-	Progress     func(lines int)               // called now and then, with how many lines are checked or stored so far
+
+	// Progress is called now and then, with how many lines are checked or stored so far, and how many bytes of the file they take.
+	Progress func(lines int, bytes int64)
 
 	schemas schemas
 }
@@ -45,7 +48,7 @@ func NewImporter(contract *openapi3.T) (*Importer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Importer{schemas: schemas, Invalid: func(int, string) {}, Progress: func(int) {}}, nil
+	return &Importer{schemas: schemas, Invalid: func(int, string) {}, Progress: func(int, int64) {}}, nil
 }
 
 // Result counts the lines of an import. Blank lines do not count.
@@ -58,47 +61,35 @@ type Result struct {
 // Check reads every line and imports none.
 func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 	var result Result
-	checked := 0
+	checked, bytes := 0, int64(0)
 	err := i.read(ctx, lines, func(c chunk) error {
 		i.report(c, &result)
 		checked += len(c.records) + len(c.customers) + len(c.invalid)
-		i.Progress(checked)
+		bytes += c.length
+		i.Progress(checked, bytes)
 		return nil
 	})
 	return result, err
 }
 
-// Import imports the valid lines. A line with an ID creates or updates that record. A line without one creates a record whose
+// Import imports the valid lines of a file. A line with an ID creates or updates that record. A line without one creates a record whose
 // ID is derived from the values of the line, and changes nothing if that record exists: an import that was cut short is
 // completed by running it again. The result counts what is stored, also next to an error.
 //
-// Records are imported in about the order of their customers; see [byCustomer]. Two transactions are in flight at once, so that a store that
-// is a process of its own runs one while the next is prepared. Lines about the same record are applied in their order.
-func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, err error) {
+// Half a million records at a time are imported in the order of their customers: their lines are read once to sort them, and again to
+// import them. Lines about the same record are applied in their order.
+func (i *Importer) Import(ctx context.Context, file io.ReaderAt) (result Result, err error) {
 	var (
-		order        byCustomer
-		older, newer *pendingChunk
+		records []position
+		bytes   int64
 	)
-	storeNext := func() error {
-		if err := cmp.Or(older.finish(&result), ctx.Err()); err != nil {
-			return err
-		}
-		older, newer = newer, nil
-		records := order.next()
-		if older.shares(records) {
-			if err := older.finish(&result); err != nil {
-				return err
-			}
-		}
-		// Customers come first, and on their own: two transactions that create the same one wait for each other.
-		if _, err := i.Store.Import(ctx, i.Organization, nil, customersOf(records)); err != nil {
-			return err
-		}
-		i.Progress(result.Records.Records() + result.Customers)
-		newer = i.store(ctx, records)
-		return nil
+	storeRecords := func() error {
+		sortByCustomer(records)
+		err := i.storeInOrder(ctx, file, records, &result, &bytes)
+		records = records[:0]
+		return err
 	}
-	err = i.read(ctx, lines, func(c chunk) error {
+	err = i.read(ctx, io.NewSectionReader(file, 0, math.MaxInt64), func(c chunk) error {
 		i.report(c, &result)
 		if len(c.customers) > 0 {
 			if _, err := i.Store.Import(ctx, i.Organization, nil, c.customers); err != nil {
@@ -106,23 +97,15 @@ func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, 
 			}
 			result.Customers += len(c.customers)
 		}
-		for _, record := range c.records {
-			order.add(record)
+		bytes += c.length - lengthOf(c.records)
+		records = append(records, c.records...)
+		if len(records) < maxSorted {
+			return nil
 		}
-		for order.isFull() {
-			if err := storeNext(); err != nil {
-				return err
-			}
-		}
-		return nil
+		return storeRecords()
 	})
-	for err == nil && !order.isEmpty() {
-		err = storeNext()
-	}
-	for _, last := range []*pendingChunk{older, newer} {
-		if failed := last.finish(&result); err == nil {
-			err = failed
-		}
+	if err == nil {
+		err = storeRecords()
 	}
 	if err == nil {
 		err = ctx.Err() // canceled at the last moment
@@ -130,10 +113,37 @@ func (i *Importer) Import(ctx context.Context, lines io.Reader) (result Result, 
 	return result, err
 }
 
+// storeInOrder stores records in transactions, of which two are in flight at once: one is prepared while the store works on the other.
+func (i *Importer) storeInOrder(ctx context.Context, file io.ReaderAt, records []position, result *Result, bytes *int64) error {
+	var (
+		older, newer *pendingChunk
+		err          error
+	)
+	for err == nil && len(records) > 0 {
+		n := nextChunk(records)
+		if err = cmp.Or(older.finish(result, bytes), ctx.Err()); err != nil {
+			break
+		}
+		older, newer = newer, nil
+		if older.shares(records[:n]) {
+			err = older.finish(result, bytes)
+		}
+		if err == nil {
+			i.Progress(result.Records.Records()+result.Customers, *bytes)
+			newer = i.store(ctx, file, records[:n])
+			records = records[n:]
+		}
+	}
+	err = cmp.Or(err, older.finish(result, bytes), newer.finish(result, bytes))
+	i.Progress(result.Records.Records()+result.Customers, *bytes)
+	return err
+}
+
 // pendingChunk are records that are being stored.
 type pendingChunk struct {
-	ids  map[uuid.UUID]bool
-	done chan stored // closed and empty once the outcome is counted
+	ids    map[uuid.UUID]bool
+	length int64       // of their lines
+	done   chan stored // closed and empty once the outcome is counted
 }
 
 type stored struct {
@@ -141,39 +151,65 @@ type stored struct {
 	err   error
 }
 
-func (i *Importer) store(ctx context.Context, records []provider.Import) *pendingChunk {
-	s := &pendingChunk{ids: make(map[uuid.UUID]bool, len(records)), done: make(chan stored, 1)}
-	for _, record := range records {
-		s.ids[record.ID] = true
+func (i *Importer) store(ctx context.Context, file io.ReaderAt, lines []position) *pendingChunk {
+	s := &pendingChunk{ids: make(map[uuid.UUID]bool, len(lines)), length: lengthOf(lines), done: make(chan stored, 1)}
+	for _, line := range lines {
+		s.ids[line.id] = true
 	}
 	go func() {
+		defer close(s.done)
+		records, err := i.parseAgain(file, lines)
+		if err != nil {
+			s.done <- stored{err: err}
+			return
+		}
 		count, err := i.Store.Import(ctx, i.Organization, records, nil)
 		s.done <- stored{count, err}
-		close(s.done)
 	}()
 	return s
 }
 
 // shares reports whether it has one of the records.
-func (s *pendingChunk) shares(records []provider.Import) bool {
-	return s != nil && slices.ContainsFunc(records, func(record provider.Import) bool { return s.ids[record.ID] })
+func (s *pendingChunk) shares(lines []position) bool {
+	return s != nil && slices.ContainsFunc(lines, func(line position) bool { return s.ids[line.id] })
 }
 
 // finish waits until the records are stored, and counts them, once.
-func (s *pendingChunk) finish(result *Result) error {
+func (s *pendingChunk) finish(result *Result, bytes *int64) error {
 	if s == nil {
 		return nil
 	}
-	outcome := <-s.done
-	result.Records = result.Records.Plus(outcome.count)
+	outcome, first := <-s.done
+	if first {
+		result.Records = result.Records.Plus(outcome.count)
+		*bytes += s.length
+	}
 	return outcome.err
+}
+
+// parseAgain returns the records of lines that were valid when they were sorted.
+func (i *Importer) parseAgain(file io.ReaderAt, lines []position) ([]provider.Import, error) {
+	records := make([]provider.Import, len(lines))
+	for n, line := range lines {
+		text := make([]byte, line.length)
+		if read, err := file.ReadAt(text, line.offset); read < len(text) {
+			return nil, fmt.Errorf("read the file again: %w", err)
+		}
+		record, isCustomer, err := i.parse(text)
+		if err != nil || isCustomer || record.ID != line.id {
+			return nil, errors.New("the file was changed while it was imported")
+		}
+		records[n] = record
+	}
+	return records, nil
 }
 
 // chunk is what some lines hold.
 type chunk struct {
-	records   []importedLine
+	records   []position
 	customers []uuid.UUID // named alone
 	invalid   []invalidLine
+	length    int64 // in bytes, with what is between the lines
 }
 
 type invalidLine struct {
@@ -185,11 +221,12 @@ func (c *chunk) refuse(number int, reason string) {
 	c.invalid = append(c.invalid, invalidLine{number, reason})
 }
 
-func customersOf(records []provider.Import) (customers []uuid.UUID) {
-	for _, record := range records {
-		customers = append(customers, *record.Patch.CustomerID)
+// lengthOf returns how many bytes the lines take.
+func lengthOf(lines []position) (all int64) {
+	for _, line := range lines {
+		all += int64(line.length)
 	}
-	return customers
+	return all
 }
 
 // report reports the invalid lines of a chunk, and counts them.
@@ -202,19 +239,19 @@ func (i *Importer) report(c chunk, result *Result) {
 
 // read reads all lines, parses them on every processor and hands them to f in chunks, in their order. It ends with f's
 // first error, and when ctx is done.
-func (i *Importer) read(ctx context.Context, lines io.Reader, f func(chunk) error) error {
+func (i *Importer) read(ctx context.Context, file io.Reader, f func(chunk) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	parts, failed := make(chan chan chunk, runtime.GOMAXPROCS(0)), make(chan error, 1)
 	go func() {
 		defer close(parts)
-		failed <- split(lines, func(lines []line) error {
+		failed <- split(file, func(lines []line, length int64) error {
 			parsed := make(chan chunk, 1)
 			select {
 			case parts <- parsed:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			go func() { parsed <- i.parseChunk(lines) }()
+			go func() { parsed <- i.parseChunk(lines, length) }()
 			return nil
 		})
 	}()
@@ -237,33 +274,49 @@ func (i *Importer) read(ctx context.Context, lines io.Reader, f func(chunk) erro
 // line is one that is not blank.
 type line struct {
 	number int
+	offset int64
 	text   []byte // nil if it is too long
 }
 
-// split reads all lines and hands them to f in chunks. It ends with f's first error.
-func split(lines io.Reader, f func([]line) error) error {
-	reader := bufio.NewReaderSize(lines, maxLine+len("\r\n"))
-	var group []line
-	size := 0
+const (
+	byteOrderMark = "\ufeff"
+	space         = " \t\r\n" // what JSON takes for it
+)
+
+// split reads all lines and hands them to f in chunks, with the length of what was read for each. It ends with f's first error.
+func split(file io.Reader, f func(lines []line, length int64) error) error {
+	reader := bufio.NewReaderSize(file, maxLine+len("\r\n"))
+	var (
+		group         []line
+		size          int
+		offset, begin int64
+	)
 	for number := 1; ; number++ {
-		text, err := readLine(reader)
+		text, length, err := readLine(reader)
 		if err != nil && err != io.EOF {
 			return fmt.Errorf("read line %d: %w", number, err)
 		}
-		if number == 1 {
-			text = bytes.TrimPrefix(text, []byte("\ufeff"))
-		}
+		next := line{number: number, offset: offset}
+		offset += int64(length)
 		if len(text) > maxLine {
-			group = append(group, line{number, nil})
-		} else if text = bytes.Trim(text, " \t\r\n"); len(text) > 0 { // what JSON takes for space
-			group = append(group, line{number, bytes.Clone(text)})
-			size += len(text)
+			group = append(group, next)
+		} else {
+			start := 0
+			if number == 1 && bytes.HasPrefix(text, []byte(byteOrderMark)) {
+				start = len(byteOrderMark)
+			}
+			start += len(text[start:]) - len(bytes.TrimLeft(text[start:], space))
+			if next.text = bytes.Clone(bytes.TrimRight(text[start:], space)); len(next.text) > 0 {
+				next.offset += int64(start)
+				group = append(group, next)
+				size += len(next.text)
+			}
 		}
 		if len(group) == chunkLines || size >= chunkBytes || err == io.EOF && len(group) > 0 {
-			if err := f(group); err != nil {
+			if err := f(group, offset-begin); err != nil {
 				return err
 			}
-			group, size = nil, 0
+			group, size, begin = nil, 0, offset
 		}
 		if err == io.EOF {
 			return nil
@@ -271,43 +324,58 @@ func split(lines io.Reader, f func([]line) error) error {
 	}
 }
 
-// readLine returns the next line without its end, and more than maxLine bytes of one that is longer. The last one comes
-// with io.EOF.
-func readLine(reader *bufio.Reader) ([]byte, error) {
-	line, err := reader.ReadSlice('\n')
+// readLine returns the next line without its end, and its length with it. It returns more than maxLine bytes of a line that is longer. The
+// last one comes with io.EOF.
+func readLine(reader *bufio.Reader) (line []byte, length int, err error) {
+	line, err = reader.ReadSlice('\n')
+	length = len(line)
 	if err == bufio.ErrBufferFull {
 		for err == bufio.ErrBufferFull {
-			_, err = reader.ReadSlice('\n')
+			line, err = reader.ReadSlice('\n')
+			length += len(line)
 		}
-		return make([]byte, maxLine+1), err
+		return make([]byte, maxLine+1), length, err
 	}
 	line = bytes.TrimSuffix(line, []byte("\n"))
-	return bytes.TrimSuffix(line, []byte("\r")), err
+	return bytes.TrimSuffix(line, []byte("\r")), length, err
 }
 
-func (i *Importer) parseChunk(lines []line) (c chunk) {
+func (i *Importer) parseChunk(lines []line, length int64) chunk {
+	c := chunk{length: length}
 	for _, line := range lines {
 		if line.text == nil {
 			c.refuse(line.number, fmt.Sprintf("it is longer than %d bytes", maxLine))
 			continue
 		}
-		parsed, err := i.schemas.parse(line.text)
+		record, isCustomer, err := i.parse(line.text)
 		switch {
 		case err != nil:
 			c.refuse(line.number, reason(err))
-		case parsed.isCustomer():
-			c.customers = append(c.customers, *parsed.patch.CustomerID)
+		case isCustomer:
+			c.customers = append(c.customers, *record.Patch.CustomerID)
 		default:
-			record := provider.Import{Patch: parsed.patch, KeepExisting: parsed.id == nil}
-			if parsed.id != nil {
-				record.ID = *parsed.id
-			} else {
-				record.ID = deriveID(i.Organization, &parsed.patch)
-			}
-			c.records = append(c.records, importedLine{record, len(line.text)})
+			c.records = append(c.records, position{id: record.ID, customer: *record.Patch.CustomerID, offset: line.offset, length: len(line.text)})
 		}
 	}
 	return c
+}
+
+// parse returns the record of a line, or its customer if it has nothing else.
+func (i *Importer) parse(text []byte) (record provider.Import, isCustomer bool, err error) {
+	parsed, err := i.schemas.parse(text)
+	if err != nil {
+		return record, false, err
+	}
+	record.Patch, record.KeepExisting = parsed.patch, parsed.id == nil
+	if parsed.isCustomer() {
+		return record, true, nil
+	}
+	if parsed.id != nil {
+		record.ID = *parsed.id
+	} else {
+		record.ID = deriveID(i.Organization, &parsed.patch)
+	}
+	return record, false, nil
 }
 
 func reason(err error) string {

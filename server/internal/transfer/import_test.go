@@ -29,12 +29,11 @@ type store struct {
 	capacity int
 	full     func() error
 
-	mu        sync.Mutex
-	records   []provider.Import
-	customers map[uuid.UUID]bool
+	mu      sync.Mutex
+	records []provider.Import
 }
 
-func (s *store) Import(_ context.Context, _ int64, records []provider.Import, customers []uuid.UUID) (count provider.ImportCount, _ error) {
+func (s *store) Import(_ context.Context, _ int64, records []provider.Import, _ []uuid.UUID) (count provider.ImportCount, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.records)+len(records) > s.capacity {
@@ -43,14 +42,6 @@ func (s *store) Import(_ context.Context, _ int64, records []provider.Import, cu
 		}
 	}
 	s.records = append(s.records, records...)
-	for _, customer := range customers {
-		s.customers[customer] = true
-	}
-	for _, record := range records {
-		if !s.customers[*record.Patch.CustomerID] {
-			return count, errors.New("a record came before its customer")
-		}
-	}
 	return provider.ImportCount{Created: len(records)}, nil
 }
 
@@ -78,11 +69,11 @@ func TestImport(t *testing.T) {
 		{"canceled as a chunk was stored", stored, 5000, func() error { cancelStored(); return nil }, io.EOF, context.Canceled},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &store{capacity: tt.capacity, full: tt.full, customers: map[uuid.UUID]bool{}}
+			s := &store{capacity: tt.capacity, full: tt.full}
 			i := importer(t, s)
 			var reported []int
 			i.Invalid = func(line int, _ string) { reported = append(reported, line) }
-			result, err := i.Import(tt.ctx, io.MultiReader(strings.NewReader(lines(10_000)), failing{tt.end}))
+			result, err := i.Import(tt.ctx, failing{strings.NewReader(lines(10_000)), tt.end})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
@@ -97,6 +88,40 @@ func TestImport(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestImportOfAChangedFile imports a file that is written to between its two readings.
+func TestImportOfAChangedFile(t *testing.T) {
+	t.Parallel()
+	const line = `{"customerId": "00000000-0000-4000-8000-000000000001", "providerType": "Hospital"}`
+	for name, later := range map[string]string{
+		"shorter":          line[:len(line)-1],
+		"empty":            "",
+		"invalid":          strings.Replace(line, "Hospital", "Hospice!", 1),
+		"another record":   strings.Replace(line, "Hospital", "Pharmacy", 1),
+		"another customer": strings.Replace(line, "0001", "0002", 1),
+		"a customer alone": line[:strings.Index(line, ",")] + strings.Repeat(" ", len(line)-strings.Index(line, ",")-1) + "}",
+	} {
+		s := &store{capacity: 1}
+		result, err := importer(t, s).Import(t.Context(), &changing{later: strings.NewReader(later), Reader: strings.NewReader(line)})
+		if err == nil || result != (transfer.Result{}) || len(s.records) > 0 {
+			t.Errorf("%s: got %+v, %v; %d records are stored", name, result, err, len(s.records))
+		}
+	}
+}
+
+// changing is a file that changes when it was read to its end.
+type changing struct {
+	*strings.Reader
+	later *strings.Reader
+}
+
+func (c *changing) ReadAt(b []byte, offset int64) (int, error) {
+	n, err := c.Reader.ReadAt(b, offset)
+	if err == io.EOF && c.later != nil {
+		c.Reader, c.later = c.later, nil
+	}
+	return n, err
 }
 
 // TestImportOverlaps has a store whose first transaction waits for the second.
@@ -238,6 +263,16 @@ func customer(n int) uuid.UUID {
 	return uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012d", n))
 }
 
-type failing struct{ error }
+// failing is a file whose end is an error.
+type failing struct {
+	*strings.Reader
+	end error
+}
 
-func (f failing) Read([]byte) (int, error) { return 0, f.error }
+func (f failing) ReadAt(b []byte, offset int64) (int, error) {
+	n, err := f.Reader.ReadAt(b, offset)
+	if err == io.EOF {
+		err = f.end
+	}
+	return n, err
+}
