@@ -175,7 +175,7 @@ func TestFailure(t *testing.T) {
 		fine        = migrated(t, filepath.Join(directory, "fine.db"))
 		none        = filepath.Join(directory, "none.db")
 		foreign     = foreignDatabase(t, filepath.Join(directory, "foreign.db"))
-		lines       = file("lines.ndjson", "")
+		lines       = file("lines.ndjson", "{}") // invalid, which is found out later
 		inUse       = taken.Addr().String() + " is in use by another program; stop that, or choose another address, port 0 for any free port"
 		noKey       = "there is no key of that ID; IDs begin with key_ and are listed by keys list"
 		noDirectory = "open database: the directory " + filepath.Dir(missing) + " does not exist; create it, or name another file with --database"

@@ -45,10 +45,6 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 		return fmt.Errorf("import: %w", err)
 	}
 	defer lines.Close()
-	info, err := lines.Stat()
-	if err != nil {
-		return fmt.Errorf("import: %w", err)
-	}
 
 	screen := &progress{out: std.err}
 	reported := 0
@@ -58,23 +54,15 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 			screen.printf("line %d: %s\n", line, reason)
 		}
 	}
-	if !i.SkipInvalid {
-		screen.beginSize("checking", info.Size())
-		checked, err := importer.Check(ctx, lines)
-		screen.end()
-		if err != nil {
+	return c.withNewStore(ctx, storeOptions{}, func(s store) error { // which fails before a long check, rather than after it
+		if err := i.check(ctx, importer, lines, screen); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
-		if checked.Invalid > 0 {
-			return fmt.Errorf("import: %s, so nothing was imported; fix them, or import the others with --skip-invalid", invalidLines(checked.Invalid))
-		}
-	}
-	return c.withNewStore(ctx, storeOptions{}, func(s store) error {
 		importer.Store = s
 		if importer.Organization, _, err = i.ensure(ctx, s, std); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
-		screen.beginSize("importing", info.Size())
+		screen.beginFile("importing", lines)
 		result, err := importer.Import(ctx, lines)
 		screen.end()
 		c.entry.Count = result.Records.Records()
@@ -84,6 +72,20 @@ func (i importCommand) Run(ctx context.Context, c *commands, std streams) error 
 		_, err = fmt.Fprintln(std.err, summary(result))
 		return err
 	})
+}
+
+// check checks all lines, unless invalid ones are to be skipped.
+func (i importCommand) check(ctx context.Context, importer *transfer.Importer, lines *os.File, screen *progress) error {
+	if i.SkipInvalid {
+		return nil
+	}
+	screen.beginFile("checking", lines)
+	defer screen.end()
+	checked, err := importer.Check(ctx, lines)
+	if err == nil && checked.Invalid > 0 {
+		err = fmt.Errorf("%s, so nothing was imported; fix them, or import the others with --skip-invalid", invalidLines(checked.Invalid))
+	}
+	return err
 }
 
 func summary(result transfer.Result) string {

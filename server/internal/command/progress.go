@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -24,6 +25,13 @@ type progress struct {
 	done  int64
 	begun time.Time
 	told  time.Time
+}
+
+// beginFile shows the work on all of a file.
+func (p *progress) beginFile(doing string, file *os.File) {
+	if info, err := file.Stat(); err == nil {
+		p.beginSize(doing, info.Size())
+	}
 }
 
 // beginSize shows the work on so many bytes.
