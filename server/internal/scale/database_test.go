@@ -32,6 +32,7 @@ import (
 type database struct {
 	storetest.Store
 	t    testing.TB
+	url  string // or path
 	size int
 
 	organization int64
@@ -47,6 +48,9 @@ type database struct {
 	deleted      []provider.Provider
 	emptied      uuid.UUID // the customer with 20 records
 	moved        provider.Provider
+
+	bytes          int64 // of all
+	bytesPerRecord int64 // with its indexes and its first event
 }
 
 const (
@@ -55,10 +59,13 @@ const (
 	smallSize        = 100
 )
 
-func fill(t testing.TB, s storetest.Store, size int) *database {
+// fill fills an empty database. bytes returns its size.
+func fill(t testing.TB, s storetest.Store, size int, bytes func() int64) *database {
 	d := &database{Store: s, t: t, size: size}
 	d.organization = d.newOrganization(organizationName)
+	empty := bytes()
 	d.records = d.create(d.organization, size, 2, nil)
+	d.bytesPerRecord = (bytes() - empty) / int64(size)
 	for n := range max(1, size/10/smallSize) {
 		organization := d.newOrganization(fmt.Sprint("small ", n))
 		d.smaller = append(d.smaller, organization)
@@ -101,6 +108,7 @@ func fill(t testing.TB, s storetest.Store, size int) *database {
 		hash, _ := apikey.HashOf(secret)
 		d.hashes, d.keys = append(d.hashes, hash), append(d.keys, key)
 	}
+	d.bytes = bytes()
 	return d
 }
 
@@ -205,11 +213,6 @@ func (d *database) concurrently(n int, f func(int) error) {
 func (d *database) update(organization int64, r provider.Provider, city string) provider.Write {
 	return provider.Write{Action: provider.Updated, Organization: organization, CustomerID: r.CustomerID, ID: r.ID,
 		Patch: property.Patch{Values: property.Values{property.City: property.Text(city)}}}
-}
-
-// bytesPerRecord is what the database takes, for each record.
-func (d *database) bytesPerRecord(bytes func() int64) int64 {
-	return bytes() / int64(len(d.records)+len(d.smaller)*smallSize+d.size/5+len(d.deleted))
 }
 
 func (d *database) record() provider.Provider { return d.records[rand.IntN(len(d.records))] }

@@ -3,9 +3,12 @@
 package scale
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -13,15 +16,18 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/carecycle/provider-api/server/internal/command"
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 	"github.com/carecycle/provider-api/server/internal/storetest"
+	"github.com/google/uuid"
 )
 
 // maxRatio is how much longer the median of an operation may take in the large database. A machine that is busy with other things
@@ -44,17 +50,82 @@ func TestScale(t *testing.T) {
 			for i, size := range []int{small, large} {
 				begin := time.Now()
 				url, bytes := kind.create(t)
-				databases[i] = fill(t, kind.open(t, url), size)
-				t.Logf("%d records in %.1f s, %d bytes a record with its first event", size, time.Since(begin).Seconds(), databases[i].bytesPerRecord(bytes))
+				d := fill(t, kind.open(t, url), size, bytes)
+				t.Logf("%d records: %d MB in %.1f s, of which %d bytes a record with its indexes and its first event", size, d.bytes>>20,
+					time.Since(begin).Seconds(), d.bytesPerRecord)
+				databases[i] = d
 			}
 			report(t, databases, rounds)
 		})
 	}
 }
 
+// TestImport imports records with random IDs, two of each customer, and then three tenths as many more.
+func TestImport(t *testing.T) {
+	records := recordsOr(10_000)
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			url, _ := kind.create(t)
+			for _, n := range []int{records, records * 3 / 10} {
+				begin, file := time.Now(), writeLines(t, n)
+				t.Logf("wrote the file in %.1f s", time.Since(begin).Seconds())
+				begin = time.Now()
+				memory := importFile(t, url, file)
+				t.Logf("imported %d records, %.0f a second, in %d MB", n, float64(n)/time.Since(begin).Seconds(), memory>>20)
+			}
+		})
+	}
+}
+
 // TestImportNextToCallers imports as many records as there are.
 func TestImportNextToCallers(t *testing.T) {
-	nextToCallers(t, "an import", 10_000, nil, func(d *database, records int) { d.create(d.organization, records, 2, nil) })
+	var file string
+	prepare := func(d *database, records int) { file = writeLines(t, records) }
+	nextToCallers(t, "an import", 10_000, prepare, func(d *database, _ int) { importFile(t, d.url, file) })
+}
+
+// recordsOr returns how many records make scale asks for, and n otherwise.
+func recordsOr(n int) int {
+	if size := os.Getenv("SCALE"); size != "" {
+		n, _ = strconv.Atoi(size)
+	}
+	return n
+}
+
+// writeLines writes a file of records with random IDs, two of each customer, and returns its path.
+func writeLines(t *testing.T, n int) (path string) {
+	path = filepath.Join(t.TempDir(), "lines.ndjson")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewWriter(file)
+	body := storetest.Body("")
+	body = body[strings.Index(body, ",")+1:] // after the customer
+	var customer uuid.UUID
+	for i := range n {
+		if i%2 == 0 {
+			customer = uuid.New()
+		}
+		fmt.Fprintf(lines, `{"id":"%s","customerId":"%s",%s`+"\n", uuid.New(), customer, body)
+	}
+	if err := errors.Join(lines.Flush(), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// importFile imports a file in a process of its own, and returns how much memory that took.
+func importFile(t *testing.T, url, path string) (memory int64) {
+	c := exec.Command(os.Args[0], "import", path, "--organization", organizationName, "--database", url)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	if output, err := c.CombinedOutput(); err != nil {
+		t.Errorf("import: %v\n%s", err, output)
+	}
+	if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		memory = usage.Maxrss << 10
+	}
+	return memory
 }
 
 // TestPurgeNextToCallers purges a customer with as many records as there are others.
@@ -76,13 +147,11 @@ func TestPurgeNextToCallers(t *testing.T) {
 // nextToCallers has callers change records while another process, here another store, does something. They get their turns, and SQLite's
 // log stays short.
 func nextToCallers(t *testing.T, what string, records int, prepare, run func(d *database, records int)) {
-	if size := os.Getenv("SCALE"); size != "" {
-		records, _ = strconv.Atoi(size)
-	}
+	records = recordsOr(records)
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			url, _ := kind.create(t)
-			d := &database{Store: kind.open(t, url), t: t}
+			d := &database{Store: kind.open(t, url), t: t, url: url}
 			d.organization = d.newOrganization(organizationName)
 			d.records = d.create(d.organization, records, 2, nil)
 			if prepare != nil {
@@ -273,4 +342,12 @@ func peak(f func()) uint64 {
 	return <-top
 }
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// asProgram is the environment variable that makes the test be the program.
+const asProgram = "SCALE_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(command.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	pgtest.Main(m)
+}
