@@ -232,7 +232,11 @@ func createSQLite(t *testing.T) (path string, bytes func() int64) {
 }
 
 func createPostgreSQL(t *testing.T) (url string, bytes func() int64) {
-	url = pgtest.Start(t, pgserver.Options{Durable: os.Getenv("SCALE") != ""}).Database(t)
+	var options pgserver.Options
+	if os.Getenv("SCALE") != "" {
+		options = pgserver.Options{Durable: true, Settings: []string{"shared_buffers=4GB", "max_wal_size=16GB"}} // see docs/operations.md
+	}
+	url = pgtest.Start(t, options).Database(t)
 	return url, func() int64 { return databaseSize(t, url) }
 }
 
