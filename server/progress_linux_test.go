@@ -20,17 +20,17 @@ func TestProgress(t *testing.T) {
 	directory := t.TempDir()
 	file := filepath.Join(directory, "lines.ndjson")
 	const line = `{"customerId":"3c90c3cc-0d44-4b50-8888-8dd25736052a","providerType":"Hospital"}` + "\n"
-	if err := os.WriteFile(file, []byte(strings.Repeat(line, 2000)+"{}\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Repeat(line, 4000)+"{}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const invalid, cleared = "line 2001: customerId is required. providerType is required.\r\n", "\x1b[2K\r"
+	const invalid, cleared = "line 4001: customerId is required. providerType is required.\r\n", "\x1b[2K\r"
 	for _, tt := range []struct {
 		flag, last string
 		code       int
 		want       []string
 	}{
 		{"--skip-invalid=false", "carecycle-server: import: 1 line is invalid, so nothing was imported; fix them, or import the others with --skip-invalid", 1, []string{"checking", cleared + invalid}},
-		{"--skip-invalid", "imported 2000 records: 1 new, 0 changed, 1999 unchanged; skipped 1 invalid line", 0, []string{"importing", invalid}},
+		{"--skip-invalid", "imported 4000 records: 1 new, 0 changed, 3999 unchanged; skipped 1 invalid line", 0, []string{"importing", invalid}},
 	} {
 		stderr, screen := terminal(t)
 		code := command.Run(context.Background(), []string{"import", file, "--organization", "acme", "--database", filepath.Join(directory, "test.db"), tt.flag}, nil, io.Discard, stderr)

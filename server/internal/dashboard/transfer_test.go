@@ -134,7 +134,7 @@ func TestImportProgress(t *testing.T) {
 		store.gate <- struct{}{}
 		number, _, _ := s.organization("Clinic")
 		v := s.signedIn(s.member("ada@example.com", number, account.Developer))
-		response := v.beginUpload(fmt.Sprintf("/dashboard/organizations/%d/import", number), v.token(), newLines(4000))
+		response := v.beginUpload(fmt.Sprintf("/dashboard/organizations/%d/import", number), v.token(), newLines(8000))
 		defer response.Body.Close()
 		if response.StatusCode != http.StatusOK || response.Header.Get("X-Accel-Buffering") != "no" {
 			t.Errorf("got %d, %v", response.StatusCode, response.Header)
@@ -154,14 +154,14 @@ func TestImportProgress(t *testing.T) {
 		}
 		until("If it ends without one, the connection was lost")
 		until("lines are checked")
-		until("0 of 4000 lines are imported")
+		until("0 of 8000 lines are imported")
 		store.gate <- struct{}{}
 		store.fail.Store(fail)
 		close(store.gate)
 		if fail {
-			until("The database cannot be reached, so the import has stopped. 2000 records are imported, and kept.")
+			until("The database cannot be reached, so the import has stopped. 4000 records are imported, and kept.")
 		} else {
-			until("Imported 4000 records: 4000 new")
+			until("Imported 8000 records: 8000 new")
 		}
 		rest, err := io.ReadAll(page)
 		if err != nil || strings.Contains(string(rest), "canary") || !strings.Contains(string(rest), "</html>") {

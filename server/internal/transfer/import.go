@@ -26,7 +26,7 @@ const maxLine = validate.MaxBody
 
 // Lines are parsed, and records stored in a transaction, by so many, or so many bytes of lines if that is less.
 const (
-	chunkLines = 2000
+	chunkLines = 4000
 	chunkBytes = 4 << 20
 )
 

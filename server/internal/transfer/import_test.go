@@ -147,7 +147,7 @@ func testImportOverlaps(t *testing.T) {
 			return errors.New("the second transaction waits for the first")
 		}
 	})
-	if result, err := importer(t, s).Import(t.Context(), strings.NewReader(lines(4000))); err != nil || result.Records.Created != 3200 {
+	if result, err := importer(t, s).Import(t.Context(), strings.NewReader(lines(8000))); err != nil || result.Records.Created != 6400 {
 		t.Errorf("got %+v, %v", result, err)
 	}
 }
