@@ -52,10 +52,11 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if inner.Body == nil {
 		inner.Body = http.NoBody
 	}
-	w := &responseWriter{header: http.Header{}, status: http.StatusOK}
+	w := &responseWriter{header: http.Header{}}
 	t.api.ServeHTTP(w, inner)
+	w.WriteHeader(http.StatusOK) // if the handler has sent none
 	header := http.Header{}
-	for name, values := range w.header { // as a client that reads them from the network has them: ETag is Etag
+	for name, values := range w.sent { // as a client that reads them from the network has them: ETag is Etag
 		header[http.CanonicalHeaderKey(name)] = values
 	}
 	return &http.Response{
@@ -67,14 +68,26 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // responseWriter keeps a response in memory.
 type responseWriter struct {
 	header http.Header
-	status int
+	status int         // 0 until it is final
+	sent   http.Header // as it was when the status became final
 	body   bytes.Buffer
 }
 
-// Header, WriteHeader and Write implement [http.ResponseWriter].
-func (w *responseWriter) Header() http.Header            { return w.header }
-func (w *responseWriter) WriteHeader(status int)         { w.status = status }
-func (w *responseWriter) Write(text []byte) (int, error) { return w.body.Write(text) }
+// Header implements [http.ResponseWriter].
+func (w *responseWriter) Header() http.Header { return w.header }
+
+// WriteHeader implements [http.ResponseWriter]. The first final status counts; an informational one, 1xx but for 101, is not final.
+func (w *responseWriter) WriteHeader(status int) {
+	if w.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
+		w.status, w.sent = status, w.header.Clone()
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (w *responseWriter) Write(text []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(text)
+}
 
 // RequestID returns the ID of a request that went through Logged.
 func RequestID(ctx context.Context) string { return infoOf(ctx).requestID }
