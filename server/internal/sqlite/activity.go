@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/wire"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -38,7 +37,7 @@ func (s *Store) Activity(ctx context.Context, q provider.ActivityQuery) (page pr
 		}
 	}
 	err = s.readPage(ctx, func(c *sqlite.Conn) error {
-		a := activity{conn: c, numbers: s.numbers, query: q, since: q.Since.UnixMilli(), until: math.MaxInt64}
+		a := activity{conn: c, numbers: &s.numbers, query: q, since: q.Since.UnixMilli(), until: math.MaxInt64}
 		if q.Since.IsZero() {
 			a.since = math.MinInt64
 		}
@@ -58,7 +57,7 @@ func (s *Store) Activity(ctx context.Context, q provider.ActivityQuery) (page pr
 // activity reads a page.
 type activity struct {
 	conn         *sqlite.Conn
-	numbers      *wire.Numbers
+	numbers      *propertyNumbers
 	query        provider.ActivityQuery
 	since, until int64
 	page         provider.ActivityPage
@@ -106,7 +105,7 @@ func (a *activity) readPart(from, before int64) (row int64, _ error) {
 		id := from.uuid()
 		event.CustomerID, event.Organization = from.uuid(), s.ColumnText(from.next())
 		var err error
-		event.Event, err = scanEvent(s, id, a.numbers)
+		event.Event, err = scanEvent(a.conn, s, id, a.numbers)
 		a.page.Events = append(a.page.Events, event)
 		return err
 	}})

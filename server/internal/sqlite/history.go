@@ -64,7 +64,7 @@ func (s *Store) readEvents(c *sqlite.Conn, record *row, before int64, limit int)
 		return nil, err
 	}
 	err = sqlitex.Execute(c, selectEvents, &sqlitex.ExecOptions{Args: []any{start, before, limit}, ResultFunc: func(statement *sqlite.Stmt) error {
-		event, err := scanEvent(statement, record.ID, s.numbers)
+		event, err := scanEvent(c, statement, record.ID, &s.numbers)
 		events = append(events, event)
 		return err
 	}})
@@ -157,22 +157,22 @@ func (s *Store) Owners(ctx context.Context, id uuid.UUID) (owners []provider.Own
 	return owners, err
 }
 
-// scanEvent reads the columns of an event. If it fails, the event has no changes.
-func scanEvent(s *sqlite.Stmt, id uuid.UUID, numbers *wire.Numbers) (provider.Event, error) {
+// scanEvent reads the columns of an event in the statement of a connection. If it fails, the event has no changes.
+func scanEvent(c *sqlite.Conn, s *sqlite.Stmt, id uuid.UUID, numbers *propertyNumbers) (provider.Event, error) {
 	event := provider.Event{
 		ProviderID: id,
 		Version:    s.ColumnInt64(0),
 		At:         time.UnixMilli(s.ColumnInt64(1)).UTC(),
 		By:         provider.Actor{KeyID: s.ColumnText(3)},
 	}
-	err := numbers.Parse(wire.StoredEvent{Action: s.ColumnText(2), RequestID: s.ColumnText(4), Changes: []byte(s.ColumnText(5))}, &event)
+	err := numbers.parse(c, wire.StoredEvent{Action: s.ColumnText(2), RequestID: s.ColumnText(4), Changes: []byte(s.ColumnText(5))}, &event)
 	return event, err
 }
 
 // saveEvent saves an event after the latest one of its record.
 func (s *Store) saveEvent(c *sqlite.Conn, record *row, event *provider.Event) (int64, error) {
 	var scratch [512]byte
-	stored, err := s.numbers.Store(scratch[:0], event)
+	stored, err := s.numbers.Load().Store(scratch[:0], event)
 	if err != nil {
 		return 0, err
 	}

@@ -1,12 +1,15 @@
 package sqlite
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/provider"
+	"github.com/carecycle/provider-api/server/internal/wire"
 )
 
 // TestFormsOfEvents reads events of this version and of earlier ones, in a file whose properties an earlier contract has numbered: it had one
@@ -73,5 +76,41 @@ func TestGapInNumbers(t *testing.T) {
 		t.Error("it can be opened")
 	} else if want := "open database " + path + ": read the table property_names: the number 3 of a property is missing"; err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestNumbersOfNewerServer reads events with numbers that another store on the same file has given to properties since this one was opened:
+// those of a newer contract.
+func TestNumbersOfNewerServer(t *testing.T) {
+	t.Parallel()
+	older, ids := filled(t, 1, Options{})
+	newer, err := Open(t.Context(), older.path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer newer.Close()
+	const pager = 1000 // more numbers than the contract has properties
+	for number := len(provider.ChangedProperties()) + 1; number <= pager; number++ {
+		if err := execute(newer.writer, insertNumber, "pager"+strconv.Itoa(number)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := execute(newer.writer, `UPDATE provider_events SET changes = '[1000,"1"]'`); err != nil {
+		t.Fatal(err)
+	}
+	events, err := older.History(t.Context(), 1, ids[0], ids[0], 0, 5)
+	if err != nil || len(events) != 1 || events[0].Changes[0].Field != "pager1000" {
+		t.Errorf("the history is %v, %v", events, err)
+	}
+	older.numbers.Store(new(wire.Numbers))
+	page, err := older.Activity(t.Context(), provider.ActivityQuery{Limit: 5})
+	if err != nil || len(page.Events) != 1 || page.Events[0].Changes[0].Field != "pager1000" {
+		t.Errorf("the activity is %v, %v", page.Events, err)
+	}
+	if err := execute(newer.writer, `UPDATE provider_events SET changes = '[1001,"1"]'`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := older.History(t.Context(), 1, ids[0], ids[0], 0, 5); !errors.Is(err, wire.ErrUnknownNumber) {
+		t.Errorf("a number that no property has: %v", err)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/wire"
 	"github.com/carecycle/provider-api/server/internal/writes"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -45,7 +44,7 @@ type Store struct {
 	reading atomic.Int64  // connections of it that are in use, or waited for
 	pages   chan struct{} // holds one for each readPage that runs
 	checks  *checkpointer
-	numbers *wire.Numbers // of properties in the history
+	numbers propertyNumbers
 
 	turn   turn // held for the length of a transaction
 	writer *sqlite.Conn
@@ -88,9 +87,11 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := checkColumns(s.writer); err != nil {
 		return err
 	}
-	if s.numbers, err = numberProperties(s.writer); err != nil {
+	numbers, err := numberProperties(s.writer)
+	if err != nil {
 		return err
 	}
+	s.numbers.Store(numbers)
 	if err := pragmas(s.writer, fmt.Sprintf("application_id = %d", applicationID)); err != nil { // also a test that the file can be written
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/carecycle/provider-api/server/internal/provider"
-	"github.com/carecycle/provider-api/server/internal/wire"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -74,7 +73,7 @@ func (s *Store) Verify(ctx context.Context, report func(provider.Problem)) (prov
 
 type verification struct {
 	conn     *sqlite.Conn
-	numbers  *wire.Numbers
+	numbers  propertyNumbers
 	report   func(provider.Problem)
 	verified provider.Verified
 	events   rowSet // those that belong to a record
@@ -98,7 +97,7 @@ func (v *verification) run() error {
 	if err != nil {
 		return err
 	}
-	if v.numbers, err = readNumbers(v.conn); err != nil {
+	if err := v.numbers.read(v.conn); err != nil {
 		return err
 	}
 	if err := v.checkRecords(); err != nil {
@@ -217,7 +216,7 @@ func (v *verification) checkRecord(organization int64, record *row) error {
 				return nil
 			}
 			v.verified.Versions++
-			event, readErr := scanEvent(s, record.ID, v.numbers)
+			event, readErr := scanEvent(v.conn, s, record.ID, &v.numbers)
 			version = event.Version
 			goOn = check.Add(&event, readErr)
 			const previous, named = 6, 7
