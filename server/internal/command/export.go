@@ -30,11 +30,11 @@ func (e exportCommand) Run(ctx context.Context, c *commands, std streams) error 
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is an error to report, not the end of the process
 	defer signal.Reset(syscall.SIGPIPE)
 	return c.withStore(ctx, func(s store) error {
-		err := transfer.Export(ctx, s, string(e.Organization), std.out)
-		if provider.CodeOf(err) == provider.CodeNoOrganization {
+		number, _, err := provider.FindOrganization(ctx, s, string(e.Organization))
+		if err != nil {
 			return organizationError("export", e.Organization, err)
 		}
-		if err != nil {
+		if err := transfer.Export(ctx, s, number, std.out); err != nil {
 			return fmt.Errorf("export: %w; what was written is not complete", err)
 		}
 		return nil

@@ -78,7 +78,11 @@ func (r renameOrganization) auditEntry() audit.Entry {
 
 func (r renameOrganization) Run(ctx context.Context, c *commands, std streams) error {
 	return c.withStore(ctx, func(s store) error {
-		renamed, err := provider.RenameOrganization(ctx, s, string(r.Old), string(r.New))
+		number, _, err := provider.FindOrganization(ctx, s, string(r.Old))
+		if err != nil {
+			return organizationError("rename organization", r.Old, err)
+		}
+		renamed, err := provider.RenameOrganization(ctx, s, number, string(r.New))
 		if err != nil {
 			return organizationError("rename organization", r.Old, err)
 		}
@@ -122,10 +126,14 @@ func (o resumeOrganization) Run(ctx context.Context, c *commands, std streams) e
 
 func (c *commands) suspend(ctx context.Context, organization name, suspended bool, done string) error {
 	return c.withStore(ctx, func(s store) error {
-		if err := provider.SuspendOrganization(ctx, s, string(organization), suspended); err != nil {
+		number, _, err := provider.FindOrganization(ctx, s, string(organization))
+		if err == nil {
+			err = s.SuspendOrganization(ctx, number, suspended)
+		}
+		if err != nil {
 			return organizationError("change organization", organization, err)
 		}
-		_, err := fmt.Fprintln(c.std.err, done)
+		_, err = fmt.Fprintln(c.std.err, done)
 		return err
 	})
 }
@@ -192,7 +200,11 @@ func (l listCustomers) Run(ctx context.Context, c *commands, std streams) error 
 			}
 			return out.write(fmt.Sprintf("%s\t%d", current, providers), map[string]any{"customerId": current, "providers": providers})
 		}
-		err := provider.Export(ctx, s, string(l.Organization), func(customer uuid.UUID, record *provider.Provider) error {
+		number, _, err := provider.FindOrganization(ctx, s, string(l.Organization))
+		if err != nil {
+			return organizationError("list customers", l.Organization, err)
+		}
+		err = provider.Export(ctx, s, number, func(customer uuid.UUID, record *provider.Provider) error {
 			if current == nil || *current != customer {
 				if err := end(); err != nil {
 					return err

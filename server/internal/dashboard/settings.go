@@ -34,7 +34,7 @@ func (d *Dashboard) renameOrganization(r *request) error {
 	if err := r.record("dashboard organization renamed", audit.Entry{}); err != nil {
 		return err
 	}
-	_, err = provider.RenameOrganization(r.Context(), d.Store, r.organization.OrganizationName, name)
+	_, err = provider.RenameOrganization(r.Context(), d.Store, r.organization.Organization, name)
 	if confusable, ok := errors.AsType[*provider.ConfusableError](err); ok {
 		content.Problem = "There is an organization " + confusable.Existing + ", which is or looks the same. Choose another name."
 		return r.renderSettings(http.StatusUnprocessableEntity, content)
@@ -60,7 +60,7 @@ func (r *request) suspend(suspended bool, done string) error {
 	if err := r.record("dashboard organization "+done, audit.Entry{}); err != nil {
 		return err
 	}
-	if err := provider.SuspendOrganization(r.Context(), r.dashboard.Store, r.organization.OrganizationName, suspended); err != nil {
+	if err := r.dashboard.Store.SuspendOrganization(r.Context(), r.organization.Organization, suspended); err != nil {
 		return err
 	}
 	return r.redirect(r.path("settings") + "?done=" + done)

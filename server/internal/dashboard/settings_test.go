@@ -1,14 +1,18 @@
 package dashboard_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/dashboard"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
@@ -80,5 +84,48 @@ func TestSettings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// renaming is a store in which the organization Clinic gets another name, and another organization its name, right after a request has
+// looked up its organization.
+type renaming struct {
+	dashboard.Store
+	due atomic.Bool
+}
+
+func (s *renaming) ListOrganizations(ctx context.Context) (all []provider.Organization, err error) {
+	all, err = s.Store.ListOrganizations(ctx)
+	if s.due.Swap(false) {
+		err = errors.Join(err, s.Store.RenameOrganization(ctx, 1, "Old clinic"), s.Store.RenameOrganization(ctx, 2, "Clinic"))
+	}
+	return all, err
+}
+
+// TestOrganizationIsRenamed sends requests about an organization whose name changes during the request: they are about its number.
+func TestOrganizationIsRenamed(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"rename", "suspend", "export"} {
+		s := newSite(t, "SQLite")
+		s.organization("Clinic")
+		_, customer, _ := s.organization("Hospital")
+		store := &renaming{Store: s.store}
+		s = serve(t, store)
+		operator := s.signedIn(s.user(account.User{Email: "operator@example.com", Operator: true}))
+		form := url.Values{"name": {"Practice"}, "sure": {"on"}, "csrf_token": {operator.token()}}
+		store.due.Store(true)
+		var got reply
+		if path == "export" {
+			got = operator.get("/dashboard/organizations/1/export")
+		} else {
+			got = operator.post("/dashboard/organizations/1/"+path, form)
+		}
+		others, err := s.store.ListOrganizations(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.status >= http.StatusBadRequest || strings.Contains(got.body, customer.String()) || others[1] != (provider.Organization{Number: 2, Name: "Clinic"}) {
+			t.Errorf("%s: got %d\n%s\nthe organizations are %v", path, got.status, got.body, others)
+		}
 	}
 }

@@ -132,7 +132,7 @@ func (d *Dashboard) export(r *request) error {
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 	header.Set("Cache-Control", "no-store")
 	r.sent = true
-	if err := transfer.Export(r.Context(), d.Store, r.organization.OrganizationName, r.w); err != nil {
+	if err := transfer.Export(r.Context(), d.Store, r.organization.Organization, r.w); err != nil {
 		panic(http.ErrAbortHandler) // so that the browser does not take what it has for the whole file
 	}
 	return nil

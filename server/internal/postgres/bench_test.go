@@ -117,7 +117,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.Run("Export", func(b *testing.B) {
 		for b.Loop() {
-			if err := provider.Export(b.Context(), s, "bench", func(uuid.UUID, *provider.Provider) error { return nil }); err != nil {
+			if err := provider.Export(b.Context(), s, organization, func(uuid.UUID, *provider.Provider) error { return nil }); err != nil {
 				b.Fatal(err)
 			}
 		}

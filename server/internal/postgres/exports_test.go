@@ -23,7 +23,7 @@ func TestExportHoldsNothing(t *testing.T) {
 	org.fill(exported)
 	c := connect(t, dsn)
 	seen := map[uuid.UUID]bool{}
-	err := provider.Export(t.Context(), org, "test", func(_ uuid.UUID, record *provider.Provider) error {
+	err := provider.Export(t.Context(), org, org.organization, func(_ uuid.UUID, record *provider.Provider) error {
 		if len(seen)%1000 == 0 {
 			if n := queryInt(t, c, "SELECT count(*) "+others+" AND state <> 'idle'"); n != 0 {
 				t.Errorf("%d sessions are in a transaction", n)
@@ -60,7 +60,7 @@ func TestAnExportThatEndsEarly(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			calls := 0
-			err := provider.Export(c.ctx, org, "test", func(uuid.UUID, *provider.Provider) error { calls++; return c.f() })
+			err := provider.Export(c.ctx, org, org.organization, func(uuid.UUID, *provider.Provider) error { calls++; return c.f() })
 			if err != c.want || calls > exported {
 				t.Errorf("error %v after %d calls, want %v before the last", err, calls, c.want)
 			}

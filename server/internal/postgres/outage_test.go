@@ -37,7 +37,7 @@ func TestOutage(t *testing.T) {
 			"Get":           func() error { _, err := org.get(); return err },
 			"List":          func() error { _, err := org.list(); return err },
 			"History":       func() error { _, err := org.events(); return err },
-			"Export":        func() error { return provider.Export(t.Context(), org, "test", nil) },
+			"Export":        func() error { return provider.Export(t.Context(), org, org.organization, nil) },
 			"KeyByHash":     func() error { _, err := org.KeyByHash(t.Context(), hash); return err },
 			"RecordKeyUses": func() error { return org.RecordKeyUses(t.Context(), map[string]time.Time{key.ID: time.Now()}) },
 			"Owners":        func() error { _, err := org.Owners(t.Context(), org.record.ID); return err },

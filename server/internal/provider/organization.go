@@ -75,32 +75,16 @@ func EnsureOrganization(ctx context.Context, s Store, name string, isNew bool) (
 	return number, found, created, err
 }
 
-// RenameOrganization gives an organization another name, in its normal form, and returns that.
+// RenameOrganization gives the organization of that number another name, in its normal form, and returns that.
 //
-// Errors: CodeNoOrganization; ConfusableError for a name that is or looks like that of another organization; ErrNameTaken if
-// another process takes it at the same moment.
-func RenameOrganization(ctx context.Context, s Store, from, to string) (string, error) {
-	number, _, err := FindOrganization(ctx, s, from)
-	if err != nil {
-		return "", err
-	}
+// Errors: ConfusableError for a name that is or looks like that of another organization; ErrNameTaken if another process takes it at
+// the same moment.
+func RenameOrganization(ctx context.Context, s Store, number int64, to string) (string, error) {
 	to = normalName(to)
 	if err := checkConfusable(ctx, s, to, number); err != nil {
 		return "", err
 	}
 	return to, s.RenameOrganization(ctx, number, to)
-}
-
-// SuspendOrganization suspends an organization, so that its keys are refused within apikey.CacheTTL, or resumes it. Nothing of its
-// data changes, and it can be repeated.
-//
-// Errors: CodeNoOrganization.
-func SuspendOrganization(ctx context.Context, s Store, name string, suspended bool) error {
-	number, _, err := FindOrganization(ctx, s, name)
-	if err != nil {
-		return err
-	}
-	return s.SuspendOrganization(ctx, number, suspended)
 }
 
 // checkConfusable fails if a name looks like that of an existing organization other than the one of that number.

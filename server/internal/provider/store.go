@@ -102,7 +102,8 @@ type Store interface {
 	// RenameOrganization gives the organization of that number another name. Errors: ErrNameTaken.
 	RenameOrganization(ctx context.Context, number int64, name string) error
 
-	// SuspendOrganization suspends the organization of that number, or resumes it.
+	// SuspendOrganization suspends the organization of that number, so that its keys are refused within apikey.CacheTTL, or resumes
+	// it. Nothing of its data changes, and it can be repeated.
 	SuspendOrganization(ctx context.Context, number int64, suspended bool) error
 }
 

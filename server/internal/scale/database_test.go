@@ -377,7 +377,7 @@ type scan struct {
 
 var scans = []scan{
 	{"export", func(ctx context.Context, d *database, f func()) error {
-		return provider.Export(ctx, d, organizationName, func(uuid.UUID, *provider.Provider) error { f(); return nil })
+		return provider.Export(ctx, d, d.organization, func(uuid.UUID, *provider.Provider) error { f(); return nil })
 	}},
 	{"history of a record", func(ctx context.Context, d *database, f func()) error {
 		return provider.HistoryByID(ctx, d, d.busy.ID, func(*provider.OrganizationEvent) error { f(); return nil })

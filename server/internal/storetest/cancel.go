@@ -53,7 +53,7 @@ func testCancel(t *testing.T, s *suite) {
 			return err
 		},
 		"Export": func(org *tenant, r provider.Provider) error {
-			return provider.Export(gone, s, org.name, func(uuid.UUID, *provider.Provider) error { return nil })
+			return provider.Export(gone, s, org.number, func(uuid.UUID, *provider.Provider) error { return nil })
 		},
 	} {
 		t.Run(name+" for a caller who left ends", func(t *testing.T) {
@@ -145,7 +145,7 @@ func testClose(t *testing.T, s *suite) {
 	_, getErr := s.Get(t.Context(), org.number, record.CustomerID, record.ID)
 	_, listErr := s.List(t.Context(), provider.List{Organization: org.number, CustomerID: record.CustomerID, Limit: 1})
 	_, eventsErr := s.History(t.Context(), org.number, record.CustomerID, record.ID, 0, 1)
-	exportErr := provider.Export(t.Context(), s, org.name, func(uuid.UUID, *provider.Provider) error { return nil })
+	exportErr := provider.Export(t.Context(), s, org.number, func(uuid.UUID, *provider.Provider) error { return nil })
 	for method, err := range map[string]error{"get": getErr, "list": listErr, "events": eventsErr, "export": exportErr} {
 		if CodeOrText(err) != provider.CodeUnavailable {
 			t.Errorf("%s from a closed store: error %v, want unavailable", method, err)

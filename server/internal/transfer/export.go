@@ -9,13 +9,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// Export writes an organization's records, one on each line, and a line for each customer without any. Importing them
+// Export writes the records of the organization of that number, one on each line, and a line for each customer without any. Importing them
 // gives every property of every record the value that it has now.
 //
 // Records are read in pieces: see [provider.Export].
 //
 // Errors: the store's, and w's.
-func Export(ctx context.Context, store provider.Store, organization string, w io.Writer) error {
+func Export(ctx context.Context, store provider.Store, organization int64, w io.Writer) error {
 	lines := bufio.NewWriterSize(w, 64<<10)
 	var line []byte
 	err := provider.Export(ctx, store, organization, func(customer uuid.UUID, record *provider.Provider) (err error) {
