@@ -207,8 +207,8 @@ func TestAuditCommands(t *testing.T) {
 	check(got, acme("purge customer --dry-run", "done", line{"everything": true, "customer": exampleID, "reason": "erasure"}))
 	_, got = audited(0, "migrate", "--status")
 	check(got, line{"operation": "migrate --status", "outcome": "done"})
-	_, got = audited(0, "organizations", "rename", "acme", "umbrella") // the line before it has the old name
-	check(got, acme("organizations rename", "done", line{"organizationName": "umbrella"}))
+	_, got = audited(0, "organizations", "rename", "acme", "umbrella")
+	check(got, acme("organizations rename", "done", line{"newName": "umbrella"}))
 	_, got = audited(0, "keys", "remove", "--ended-before", "2000-01-01")
 	check(got, line{"operation": "keys remove", "outcome": "done"})
 	_, got = audited(0, "backup", database+".backup")

@@ -49,6 +49,7 @@ type Entry struct {
 	NewKey           string      `json:"newKey,omitzero"`   // the ID of the key that replaces the other; in the dashboard, of the key or the user that a person has created or changed
 	Organization     int64       `json:"organization,omitzero"`
 	OrganizationName string      `json:"organizationName,omitzero"`
+	NewName          string      `json:"newName,omitzero"`   // that the organization gets; OrganizationName is the one before
 	Operation        string      `json:"operation,omitzero"` // the contract's operationId, or the words of a command
 	Customer         *uuid.UUID  `json:"customer,omitzero"`  // in the request's path
 	Records          []uuid.UUID `json:"records,omitempty"`  // that were returned or changed, or that a refused request named

@@ -19,7 +19,7 @@ type Filter struct {
 	Customer     *uuid.UUID
 	Key          string
 	Operation    string
-	Organization string // its name; also lines about every organization
+	Organization string // its name, or the one that it gets; also lines about every organization
 	Number       int64  // the organization's; no line without it, such as those of commands
 	Since, Until time.Time
 }
@@ -31,7 +31,7 @@ func (f *Filter) Matches(e *Entry) bool {
 		(f.Customer == nil || e.Everything && e.Customer == nil || e.Customer != nil && *e.Customer == *f.Customer) &&
 		(f.Key == "" || e.Key == f.Key || e.NewKey == f.Key) &&
 		(f.Operation == "" || e.Operation == f.Operation) &&
-		(f.Organization == "" || everywhere || e.OrganizationName == f.Organization) &&
+		(f.Organization == "" || everywhere || e.OrganizationName == f.Organization || e.NewName == f.Organization) &&
 		(f.Number == 0 || e.Organization == f.Number) &&
 		(f.Since.IsZero() || e.Time >= f.Since.UTC().Format(wire.TimeFormat)) &&
 		(f.Until.IsZero() || e.Time < f.Until.UTC().Format(wire.TimeFormat))

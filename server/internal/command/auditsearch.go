@@ -109,7 +109,11 @@ func formatEntry(e *audit.Entry) string {
 	if e.Status != 0 {
 		outcome = strings.TrimSpace(strconv.Itoa(e.Status) + " " + e.Code)
 	}
-	fields := []string{e.Time, cmp.Or(e.Operator, e.Key), quote(e.OrganizationName), e.Operation, customer, records, outcome, e.Client, e.Request, quote(e.Reason)}
+	organization := quote(e.OrganizationName)
+	if e.NewName != "" {
+		organization += " -> " + quote(e.NewName)
+	}
+	fields := []string{e.Time, cmp.Or(e.Operator, e.Key), organization, e.Operation, customer, records, outcome, e.Client, e.Request, quote(e.Reason)}
 	for i, field := range fields {
 		fields[i] = cmp.Or(string(escapeForTerminal([]byte(field))), "-")
 	}

@@ -73,7 +73,7 @@ func (renameOrganization) Help() string {
 
 // auditEntry implements [auditedCommand].
 func (r renameOrganization) auditEntry() audit.Entry {
-	return audit.Entry{OrganizationName: string(r.Old)}
+	return audit.Entry{OrganizationName: string(r.Old), NewName: string(r.New)}
 }
 
 func (r renameOrganization) Run(ctx context.Context, c *commands, std streams) error {
@@ -86,7 +86,7 @@ func (r renameOrganization) Run(ctx context.Context, c *commands, std streams) e
 		if err != nil {
 			return organizationError("rename organization", r.Old, err)
 		}
-		c.entry.OrganizationName = renamed
+		c.entry.Organization, c.entry.NewName = number, renamed
 		_, err = fmt.Fprintf(std.err, "renamed the organization to %q; change the commands that run by themselves\n", renamed)
 		return err
 	})

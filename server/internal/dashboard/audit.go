@@ -198,6 +198,9 @@ func (r *request) auditLine(names map[string]string, e audit.Entry) (line auditL
 	if e.Everything {
 		line.Touched, line.Path = "everything", ""
 	}
+	if e.NewName != "" {
+		line.Touched = "new name " + e.NewName
+	}
 	if e.NewKey != "" && err == nil {
 		line.Touched, err = r.who(names, &e.NewKey)
 	}

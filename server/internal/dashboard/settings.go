@@ -31,7 +31,7 @@ func (d *Dashboard) renameOrganization(r *request) error {
 	case r.PostFormValue("sure") == "":
 		return errStaleForm
 	}
-	if err := r.record("dashboard organization renamed", audit.Entry{}); err != nil {
+	if err := r.record("dashboard organization renamed", audit.Entry{NewName: name}); err != nil {
 		return err
 	}
 	_, err = provider.RenameOrganization(r.Context(), d.Store, r.organization.Organization, name)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/account"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/carecycle/provider-api/server/internal/dashboard"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
@@ -84,6 +85,26 @@ func TestSettings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRenameIsAudited looks for the line of a rename under both names.
+func TestRenameIsAudited(t *testing.T) {
+	t.Parallel()
+	s, path := newAuditedSite(t, "SQLite")
+	clinic, _, _ := s.organization("Clinic")
+	operator := s.signedIn(s.user(account.User{Email: "operator@example.com", Operator: true}))
+	page := fmt.Sprintf("/dashboard/organizations/%d/", clinic)
+	operator.submit(page+"rename", url.Values{"name": {" Practice "}, "sure": {"on"}})
+	for _, name := range []string{"Clinic", "Practice"} {
+		filter := audit.Filter{Organization: name, Operation: "dashboard organization renamed"}
+		part, err := audit.Latest(t.Context(), path, audit.Query{Filter: filter, Max: 10, MaxBytes: 1 << 20})
+		if err != nil || len(part.Entries) != 1 || part.Entries[0].OrganizationName != "Clinic" || part.Entries[0].NewName != "Practice" {
+			t.Errorf("%s: got %+v, %v", name, part.Entries, err)
+		}
+	}
+	if got := operator.get(page + "audit"); !strings.Contains(got.body, "new name Practice") {
+		t.Errorf("the page does not show the line\n%s", got.body)
 	}
 }
 
