@@ -20,7 +20,7 @@ type Filter struct {
 	Key          string
 	Operation    string
 	Organization string // its name, or the one that it gets; also lines about every organization
-	Number       int64  // the organization's; no line without it, such as those of commands
+	Number       int64  // the organization's; no line without it, and none of a command, which can be about more than its organization is to see
 	Since, Until time.Time
 }
 
@@ -32,7 +32,7 @@ func (f *Filter) Matches(e *Entry) bool {
 		(f.Key == "" || e.Key == f.Key || e.NewKey == f.Key) &&
 		(f.Operation == "" || e.Operation == f.Operation) &&
 		(f.Organization == "" || everywhere || e.OrganizationName == f.Organization || e.NewName == f.Organization) &&
-		(f.Number == 0 || e.Organization == f.Number) &&
+		(f.Number == 0 || e.Organization == f.Number && e.Operator == "") &&
 		(f.Since.IsZero() || e.Time >= f.Since.UTC().Format(wire.TimeFormat)) &&
 		(f.Until.IsZero() || e.Time < f.Until.UTC().Format(wire.TimeFormat))
 }

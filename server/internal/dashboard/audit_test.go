@@ -65,7 +65,8 @@ func TestAuditTrail(t *testing.T) {
 	s, _ := newAuditedSite(t, "SQLite",
 		auditLine(1, "Clinic", `,"key":"key_old"`),
 		auditLine(1, "Former name", `,"key":"key_former"`),
-		auditLine(0, "Clinic", `,"operator":"alice","reason":"canary"`),
+		auditLine(0, "Clinic", `,"operator":"alice","outcome":"started","reason":"canary"`),
+		auditLine(1, "Clinic", `,"operator":"alice","outcome":"done","reason":"canary"`),
 		`{"time":"2026-05-01T12:00:00.000Z","operator":"bob","operation":"backup","everything":true,"reason":"canary"}`+"\n",
 	)
 	clinic, customer, id := s.organization("Clinic")
