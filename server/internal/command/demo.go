@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/curl"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
@@ -51,7 +53,11 @@ func demo(ctx context.Context, s store, url, prefix string, out io.Writer) error
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, demoText, url+prefix, demoID, secret, key.ExpiresAt.Format(time.DateOnly), body, link)
+	update := curl.Command{
+		Method: http.MethodPatch, URL: fmt.Sprintf("%s/v2/customers/%s/providers/%[2]s", url+prefix, demoID),
+		Headers: []string{"Content-Type: application/json", "x-api-key: " + secret}, Body: "\n" + body + "\n",
+	}
+	_, err = fmt.Fprintf(out, demoText, url+prefix, link, key.ExpiresAt.Format(time.DateOnly), update)
 	return err
 }
 
@@ -110,22 +116,16 @@ func example(customer uuid.UUID, kind gen.ProviderType, name, practice string) p
 	}}
 }
 
-// demoText is filled with the URL, the ID, the key, its last day and the body.
+// demoText is filled with the URL, a link to the dashboard, the last day of the key, and a command.
 var demoText = strings.TrimLeft(`
 The demo is served at %[1]s, its reference at %[1]s/docs.
 Open the dashboard, where people get keys and look at records, with this link, which works once:
 
-%[6]s
+%[2]s
 
-A key that works until %[4]s is in this command. Paste it to update a provider:
+A key that works until %[3]s is in this command. Paste it to update a provider:
 
-curl --request PATCH \
-  --url %[1]s/v2/customers/%[2]s/providers/%[2]s \
-  --header 'Content-Type: application/json' \
-  --header 'x-api-key: %[3]s' \
-  --data '
-%[5]s
-'
+%[4]s
 
 Ctrl-C stops it.
 `, "\n")

@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/audit"
+	"github.com/carecycle/provider-api/server/internal/curl"
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
@@ -167,18 +167,18 @@ func (r *request) renderSecret(secret string, key apikey.Key) error {
 			id, content.Example = record.Record.ID.String(), false
 		}
 	}
-	content.Command = curl(r.dashboard.APIURL(r.Request), customer, id, secret, content.Write)
+	content.Command = commandFor(r.dashboard.APIURL(r.Request), customer, id, secret, content.Write)
 	return r.render(http.StatusOK, "keys-created.html", "Your new key", content)
 }
 
-// curl returns a command that changes a provider, or reads it.
-func curl(url, customer, id, secret string, write bool) string {
-	lines := []string{"curl --request GET", "--url " + url + "/v2/customers/" + customer + "/providers/" + id, "--header 'x-api-key: " + secret + "'"}
+// commandFor returns a command that changes a provider, or reads it.
+func commandFor(url, customer, id, secret string, write bool) string {
+	c := curl.Command{Method: http.MethodGet, URL: url + "/v2/customers/" + customer + "/providers/" + id, Headers: []string{"x-api-key: " + secret}}
 	if write {
-		lines[0] = "curl --request PATCH"
-		lines = append(lines, "--header 'Content-Type: application/json'", `--data '{"notes": "changed with my first key"}'`)
+		c.Method, c.Body = http.MethodPatch, `{"notes": "changed with my first key"}`
+		c.Headers = append(c.Headers, "Content-Type: application/json")
 	}
-	return strings.Join(lines, " \\\n  ")
+	return c.String()
 }
 
 // keyPage is a key, and how much of its limit it uses.

@@ -272,6 +272,23 @@ func TestPageHasAllOfTheContract(t *testing.T) {
 	}
 }
 
+// TestCommandIsQuoted looks for the command of an example with a quotation mark of the shell.
+func TestCommandIsQuoted(t *testing.T) {
+	contract := strings.ReplaceAll(string(providerapi.Contract), "providerName: <string>", "providerName: O'Neill")
+	_, page := get(t, newServer(t, []byte(contract))+"/docs")
+	quoted := 0
+	for _, command := range regexp.MustCompile(`(?s)<pre id="[a-zA-Z]+\.command">(.*?)</pre>`).FindAllStringSubmatch(page, -1) {
+		text := html.UnescapeString(command[1])
+		if strings.Contains(text, "O'Neill") {
+			t.Errorf("the command is not quoted:\n%s", text)
+		}
+		quoted += strings.Count(text, `O'\''Neill`)
+	}
+	if quoted == 0 {
+		t.Error("no command has the example")
+	}
+}
+
 func TestPageLoadsFromItsOwnServerOnly(t *testing.T) {
 	url := newServer(t, providerapi.Contract)
 	resp, page := get(t, url+"/docs")

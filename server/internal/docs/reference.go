@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carecycle/provider-api/server/internal/curl"
 	"github.com/yuin/goldmark"
 	"go.yaml.in/yaml/v4"
 )
@@ -37,6 +38,15 @@ type operation struct {
 	Body                                  object
 	Examples                              []example // of the body
 	Responses                             []response
+}
+
+// Command returns a command that sends the first example of an operation.
+func (r *reference) Command(o operation) curl.Command {
+	c := curl.Command{Method: o.Method, URL: "https://SERVER" + r.Prefix + o.URL(), Headers: []string{r.KeyHeader + ": YOUR-KEY"}}
+	if len(o.Examples) > 0 {
+		c.Headers, c.Body = append(c.Headers, "Content-Type: "+o.Examples[0].MediaType), o.Examples[0].JSON
+	}
+	return c
 }
 
 // URL returns the path with the examples of its parameters.
