@@ -189,7 +189,7 @@ func (o *OpenID) email(r *request, attempt openIDAttempt) (string, error) {
 func (r *request) failAtIssuer(err error) error {
 	api.Fail(r.Context(), err)
 	r.dashboard.API.Log.Warn("nobody was signed in with the OpenID issuer", "request_id", api.RequestID(r.Context()), "reason", err.Error())
-	page := failure{Title: r.dashboard.OpenID.Name() + " did not sign you in", Advice: "Try again, or sign in with your password. If that does not help, ask the operator: the reason is in the log of the server."}
+	page := failure{Title: r.dashboard.OpenID.Name() + " did not sign you in", Advice: "Try again. If you have a password, you can sign in with that. Otherwise ask the operator, who finds the reason in the log of the server, and can give you a link to choose a password."}
 	return r.render(http.StatusBadGateway, "error.html", page.Title, page)
 }
 

@@ -321,7 +321,7 @@ func TestNoIssuer(t *testing.T) {
 	gone.Close()
 	s := newSite(t, "SQLite", withIssuer(gone.URL))
 	s.user(account.User{Email: "ada@example.com", Operator: true})
-	if got := s.visitor().get("/dashboard/openid"); got.status != http.StatusBadGateway || !strings.Contains(got.body, "sign in with your password") || !strings.Contains(s.log.String(), "connection refused") {
+	if got := s.visitor().get("/dashboard/openid"); got.status != http.StatusBadGateway || !strings.Contains(got.body, "If you have a password, you can sign in with that.") || !strings.Contains(s.log.String(), "connection refused") {
 		t.Errorf("got %d\n%s", got.status, got.body)
 	}
 	s = newSite(t, "SQLite")
