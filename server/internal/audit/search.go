@@ -43,6 +43,11 @@ const maxLine = 1 << 20
 // Read calls f for each line of a trail, which can be compressed by gzip. It returns how many lines are no entries, such as one that a
 // full disk has cut. It stops at f's first error and returns it. The line is valid until f returns.
 func Read(r io.Reader, f func(line []byte, e *Entry) error) (damaged int, err error) {
+	return readLines(r, func(line []byte, e *Entry, _ int64) error { return f(line, e) })
+}
+
+// readLines is Read, and also gives f where the line ends: its offset in the trail, as it is without compression.
+func readLines(r io.Reader, f func(line []byte, e *Entry, end int64) error) (damaged int, err error) {
 	buffered := bufio.NewReader(r)
 	if magic, _ := buffered.Peek(len(gzipMagic)); bytes.Equal(magic, gzipMagic) {
 		unzipped, err := gzip.NewReader(buffered)
@@ -53,13 +58,19 @@ func Read(r io.Reader, f func(line []byte, e *Entry) error) (damaged int, err er
 	}
 	lines := bufio.NewScanner(buffered)
 	lines.Buffer(nil, maxLine)
+	var end int64
+	lines.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		advance, line, err := bufio.ScanLines(data, atEOF)
+		end += int64(advance)
+		return advance, line, err
+	})
 	for lines.Scan() {
 		e, ok := parseLine(lines.Bytes())
 		if !ok {
 			damaged++
 			continue
 		}
-		if err := f(lines.Bytes(), &e); err != nil {
+		if err := f(lines.Bytes(), &e, end); err != nil {
 			return damaged, err
 		}
 	}

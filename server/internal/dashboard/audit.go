@@ -28,7 +28,7 @@ type auditPage struct {
 	Reached time.Time // of the earliest line that was read
 	More    string    // the path of the next part, or ""
 	Damaged int       // lines that cannot be read
-	Skipped []string  // rotated files that are not searched
+	Skipped []string  // rotated files that were not searched
 }
 
 // auditFilter is a field of the form.
@@ -50,6 +50,7 @@ type auditLine struct {
 const (
 	maxAuditLines = 50
 	maxAuditBytes = 16 << 20
+	maxCompressed = 64 << 20 // of a file, without compression
 	auditWait     = 5 * time.Second // for the searches of others
 )
 
@@ -145,7 +146,7 @@ func (r *request) searchAudit(content *auditPage, path string, filter audit.Filt
 	if err := r.dashboard.searches.Acquire(ctx, 1); err != nil {
 		return errAuditBusy
 	}
-	part, err := audit.Latest(r.Context(), path, audit.Query{Filter: filter, After: r.FormValue("after"), Max: maxAuditLines, MaxBytes: maxAuditBytes})
+	part, err := audit.Latest(r.Context(), path, audit.Query{Filter: filter, After: r.FormValue("after"), Max: maxAuditLines, MaxBytes: maxAuditBytes, MaxCompressed: maxCompressed})
 	r.dashboard.searches.Release(1)
 	if err != nil {
 		return err

@@ -150,7 +150,7 @@ func TestAuditTrailInParts(t *testing.T) {
 	for parts := 1; ; parts++ {
 		got := owner.get(path)
 		seen += strings.Count(got.body, "number ")
-		if !strings.Contains(got.body, "Older lines are in compressed files") {
+		if !strings.Contains(got.body, "Some files of the trail are not searched here") {
 			t.Errorf("the page does not mention the compressed file:\n%s", got.body)
 		}
 		next := regexp.MustCompile(`href="([^"]*after=[^"]*)">Earlier lines`).FindStringSubmatch(got.body)
