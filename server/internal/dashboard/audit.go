@@ -50,7 +50,7 @@ type auditLine struct {
 const (
 	maxAuditLines = 50
 	maxAuditBytes = 16 << 20
-	maxCompressed = 64 << 20 // of a file, without compression
+	maxCompressed = 64 << 20        // of a file, without compression
 	auditWait     = 5 * time.Second // for the searches of others
 )
 
