@@ -29,8 +29,8 @@ func TestMigrateLists(t *testing.T) {
 		}
 		migrated(t, path)
 		checkMigrateLists(t, migrateCase{
-			database: path, newest: "00014_property_names", execute: func(sql string) { query(t, path, sql) },
-			undo: []string{"DROP TABLE property_names"}, again: "CREATE TABLE property_names (x)",
+			database: path, newest: "00015_openid_subjects", execute: func(sql string) { query(t, path, sql) },
+			undo: []string{"ALTER TABLE users DROP COLUMN openid_subject"}, again: "ALTER TABLE users ADD COLUMN openid_subject TEXT",
 		})
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestMigrateLists(t *testing.T) {
 		}
 		migrated(t, database)
 		checkMigrateLists(t, migrateCase{
-			database: database, newest: "00014_property_names", undo: []string{"DROP TABLE property_names"}, again: "CREATE TABLE property_names (x int)",
+			database: database, newest: "00015_openid_subjects", undo: []string{"ALTER TABLE users DROP COLUMN openid_subject"}, again: "ALTER TABLE users ADD COLUMN openid_subject text",
 			execute: func(sql string) {
 				if _, err := c.Exec(t.Context(), sql); err != nil {
 					t.Error(err)

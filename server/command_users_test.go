@@ -71,6 +71,14 @@ func TestUsers(t *testing.T) {
 	if _, stderr := command(1, "users reset-two-step ada@example.com"); !strings.Contains(stderr, "has not turned it on") {
 		t.Errorf("reset what is off: %s", stderr)
 	}
+	if _, stderr := command(1, "users reset-openid ada@example.com"); !strings.Contains(stderr, "has not signed in with an issuer") {
+		t.Errorf("reset what is not set: %s", stderr)
+	}
+	query(t, database, "UPDATE users SET openid_subject = 'https://issuer.example 1'")
+	command(0, "users reset-openid ada@example.com --audit "+trail)
+	if row := query(t, database, "SELECT count(*) FROM users WHERE openid_subject IS NOT NULL"); row[0] != 0 {
+		t.Error("the user is still linked")
+	}
 	query(t, database, "UPDATE users SET totp_secret = 'SECRET'")
 	query(t, database, "INSERT INTO recovery_codes (user_id, hash) SELECT id, x'00' FROM users")
 	if list, _ := command(0, "users list"); !strings.Contains(list, "\ttwo-step on\n") || strings.Contains(list, "SECRET") {

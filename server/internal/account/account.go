@@ -30,6 +30,7 @@ type User struct {
 	Operator     bool   // may do everything, in every organization
 	Disabled     bool   // cannot sign in, and has no session
 	PasswordHash string // argon2id; empty until the person has chosen a password
+	Subject      string // who the person is to the OpenID Connect issuer (openid.go); "" until the first sign-in with it
 	TwoStep      bool   // a password is not enough: sign-in asks for a code, too (totp.go)
 	CreatedAt    time.Time
 	SignedInAt   time.Time
@@ -149,6 +150,9 @@ type Store interface {
 
 	// RecordSignIn records that a user has signed in, which forgets the attempts.
 	RecordSignIn(ctx context.Context, id string) error
+
+	// SetSubject sets the Subject of a user, if it is from. Errors: ErrNotFound, also if it is neither from nor already to.
+	SetSubject(ctx context.Context, id, from, to string) error
 
 	// SetTOTP turns two-step sign-in on, and removes the user's sessions, but for the one with the key keep. step is that of the code
 	// with which the user has proved to have the secret. Errors: ErrNotFound, also if it is on already.

@@ -17,7 +17,7 @@ func TestLookAlikeAddress(t *testing.T) {
 		if _, _, err := account.Invite(t.Context(), store, account.User{Email: user}); err != nil {
 			t.Fatal(err)
 		}
-		if u, err := account.SignInAs(t.Context(), store, lookAlike); !errors.Is(err, account.ErrSignIn) {
+		if u, err := account.SignInAs(t.Context(), store, account.Identity{Issuer: "https://issuer.example", Subject: "1", Email: lookAlike}); !errors.Is(err, account.ErrSignIn) {
 			t.Errorf("%q signs in as %q: error %v, want %v", lookAlike, u.Email, err, account.ErrSignIn)
 		}
 	}

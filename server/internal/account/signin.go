@@ -97,27 +97,6 @@ func SignIn(ctx context.Context, store Store, email, password string) (User, err
 	return u, store.RecordSignIn(ctx, u.ID)
 }
 
-// SignInAs returns the user of an email address that was verified, and records the sign-in. It removes the user's password, and ends
-// the sessions, the first time: the password may be that of somebody who has invited the person. With two-step sign-in it does not, as
-// the address alone is to change nothing; with ErrCodeNeeded it returns the user, as SignIn does. Errors: ErrSignIn if there is no such
-// user or the user is disabled, ErrCodeNeeded, or the store's.
-func SignInAs(ctx context.Context, store Store, email string) (User, error) {
-	u, err := FindByEmail(ctx, store, email)
-	switch {
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrEmail), err == nil && u.Disabled:
-		return User{}, ErrSignIn
-	case err == nil && u.PasswordHash != "" && !u.TwoStep:
-		err = store.SetPassword(ctx, u.ID, "", "")
-	}
-	switch {
-	case err != nil:
-		return User{}, err
-	case u.TwoStep:
-		return u, ErrCodeNeeded
-	}
-	return u, store.RecordSignIn(ctx, u.ID)
-}
-
 // attempt counts an attempt of a known user, and compares the password. It does both at the same time, so that the write shows
 // less in how long an attempt takes. Attempts at the same time count, as each is counted before its result is used.
 func attempt(ctx context.Context, store Store, u *User, password string) (attempts int, matches bool, _ error) {

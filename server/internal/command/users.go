@@ -16,6 +16,7 @@ type usersCommand struct {
 	List         listUsers    `cmd:"" help:"List the users, a line each, the email address first."`
 	Link         linkUser     `cmd:"" help:"Print a new link to choose a password with, for a user who has forgotten it."`
 	ResetTwoStep resetTwoStep `cmd:"" help:"Turn off two-step sign-in for a user who has lost the phone and the recovery codes, and end the user's sessions."`
+	ResetOpenID  resetOpenID  `cmd:"" name:"reset-openid" help:"Forget who a user is to the OpenID Connect issuer, for a person who has a new account there."`
 	Role         roleUser     `cmd:"" help:"Set a user's role in an organization, or print a link to join it."`
 	Disable      disableUser  `cmd:"" help:"Disable a user, and end the user's sessions."`
 	Enable       enableUser   `cmd:"" help:"Enable a user who was disabled."`
@@ -207,6 +208,20 @@ func (r resetTwoStep) Run(ctx context.Context, c *commands) error {
 			return errors.New("the user has not turned it on")
 		}
 		return s.RemoveTOTP(ctx, u.ID, "")
+	})
+}
+
+type resetOpenID struct{ userArgument }
+
+// Help implements [kong.HelpProvider].
+func (resetOpenID) Help() string { return exampleHelp("users reset-openid ada@example.com") }
+
+func (r resetOpenID) Run(ctx context.Context, c *commands) error {
+	return r.withUser(ctx, c, "forget who the user is to the issuer", func(s store, u account.User) error {
+		if u.Subject == "" {
+			return errors.New("the user has not signed in with an issuer since this was last reset")
+		}
+		return s.SetSubject(ctx, u.ID, u.Subject, "")
 	})
 }
 

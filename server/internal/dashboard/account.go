@@ -47,7 +47,7 @@ func (d *Dashboard) signIn(r *request) error {
 	})
 	switch {
 	case errors.Is(err, account.ErrCodeNeeded):
-		return r.askForCode(&u, form.Next)
+		return r.askForCode(&u, form.Next, "")
 	case errors.Is(err, account.ErrTooManyAttempts):
 		form.Problem = tooManyAttempts
 		return r.render(http.StatusTooManyRequests, "signin.html", "Sign in", form)
@@ -138,7 +138,7 @@ func (d *Dashboard) useLink(r *request) error {
 	case err != nil:
 		return err
 	case u.TwoStep:
-		return r.askForCode(&u, "/dashboard/")
+		return r.askForCode(&u, "/dashboard/", "")
 	}
 	if err := r.begin(&u); err != nil {
 		return err

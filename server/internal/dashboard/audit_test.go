@@ -23,6 +23,12 @@ import (
 // newAuditedSite is newSite with an audit trail in a file, which has the lines already.
 func newAuditedSite(t *testing.T, kind string, lines ...string) (_ *site, path string) {
 	t.Helper()
+	trail, path := newTrail(t, lines...)
+	return newSite(t, kind, withTrail(trail)), path
+}
+
+func newTrail(t *testing.T, lines ...string) (_ *audit.Trail, path string) {
+	t.Helper()
 	path = filepath.Join(t.TempDir(), "audit.log")
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600); err != nil {
 		t.Fatal(err)
@@ -32,7 +38,7 @@ func newAuditedSite(t *testing.T, kind string, lines ...string) (_ *site, path s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { trail.Close() })
-	return newSite(t, kind, withTrail(trail)), path
+	return trail, path
 }
 
 // auditLine returns a line of an export in a trail.

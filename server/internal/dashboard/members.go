@@ -176,7 +176,7 @@ func (d *Dashboard) acceptInvitation(r *request) error {
 	})
 	switch {
 	case errors.Is(err, account.ErrCodeNeeded): // then the person comes back, signed in
-		return r.askForCode(&u, r.URL.Path)
+		return r.askForCode(&u, r.URL.Path, "")
 	case errors.Is(err, account.ErrInvalidLink), errors.Is(err, account.ErrEmailTaken):
 		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
 	case errors.Is(err, account.ErrPassword):

@@ -15,6 +15,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/api"
+	"github.com/carecycle/provider-api/server/internal/audit"
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
@@ -106,8 +107,9 @@ func (d *Dashboard) finishOpenID(r *request) error {
 		return r.render(http.StatusUnprocessableEntity, "signin.html", "Sign in", signInForm{Next: attempt.Next, Problem: "The sign-in was interrupted, or took too long. Try again."})
 	}
 	var atIssuer error
+	var identity account.Identity
 	u, err := r.attempt(d.atIssuer, func() (u account.User, err error) {
-		email, err := d.OpenID.email(r, attempt)
+		identity, err = d.OpenID.identity(r, attempt)
 		if err != nil {
 			atIssuer = err
 			if errors.Is(err, errNoResponse) { // which is no attempt of this address
@@ -115,11 +117,13 @@ func (d *Dashboard) finishOpenID(r *request) error {
 			}
 			return u, account.ErrSignIn
 		}
-		return account.SignInAs(r.Context(), d.Store, email)
+		return account.SignInAs(r.Context(), d.Store, identity)
 	})
 	switch {
 	case errors.Is(err, account.ErrCodeNeeded):
-		return r.askForCode(&u, attempt.Next)
+		return r.askForCode(&u, attempt.Next, identity.String())
+	case errors.Is(err, account.ErrOtherPerson):
+		return r.refuseOtherPerson(&u)
 	case errors.Is(err, account.ErrTooManyAttempts):
 		return r.render(http.StatusTooManyRequests, "signin.html", "Sign in", signInForm{Next: attempt.Next, Problem: tooManyAttempts})
 	case atIssuer != nil:
@@ -153,20 +157,20 @@ func (r *request) openIDAttempt() (attempt openIDAttempt, ok bool) {
 // errNoResponse says that the issuer cannot be reached, or cannot respond at this time.
 var errNoResponse = errors.New("no usable response")
 
-// email returns the email address of the person whom the issuer has sent back. Its errors hold nothing of the person, and of the issuer's
+// identity returns who the person is whom the issuer has sent back. Its errors hold nothing of the person, and of the issuer's
 // responses about one only the code of an error. They are errNoResponse while the issuer is away.
-func (o *OpenID) email(r *request, attempt openIDAttempt) (string, error) {
+func (o *OpenID) identity(r *request, attempt openIDAttempt) (none account.Identity, _ error) {
 	ctx := o.context(r.Context())
 	provider, err := o.find(ctx)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	token, err := o.config(r, provider).Exchange(ctx, r.FormValue("code"), oauth2.VerifierOption(attempt.Verifier))
 	if refused := new(oauth2.RetrieveError); errors.As(err, &refused) && refused.Response.StatusCode < http.StatusInternalServerError {
-		return "", fmt.Errorf("the OpenID issuer refuses the code: status %d, %.40q", refused.Response.StatusCode, refused.ErrorCode)
+		return none, fmt.Errorf("the OpenID issuer refuses the code: status %d, %.40q", refused.Response.StatusCode, refused.ErrorCode)
 	}
 	if err != nil {
-		return "", fmt.Errorf("the OpenID issuer gives no token: %w", errNoResponse)
+		return none, fmt.Errorf("the OpenID issuer gives no token: %w", errNoResponse)
 	}
 	text, _ := token.Extra("id_token").(string)
 	id, err := provider.Verifier(&oidc.Config{ClientID: o.ClientID}).Verify(ctx, text)
@@ -176,13 +180,27 @@ func (o *OpenID) email(r *request, attempt openIDAttempt) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", errors.New("the OpenID issuer gives a token that is not valid")
+		return none, errors.New("the OpenID issuer gives a token that is not valid")
 	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(attempt.Nonce)) == 0:
-		return "", errors.New("the OpenID issuer gives the token of another sign-in")
+		return none, errors.New("the OpenID issuer gives the token of another sign-in")
 	case id.Claims(&claims) != nil || claims.Email == "" || !claims.EmailVerified:
-		return "", errors.New("the OpenID issuer gives no verified email address")
+		return none, errors.New("the OpenID issuer gives no verified email address")
+	case id.Subject == "" || len(id.Subject) > maxSubject || !isText(id.Subject):
+		return none, errors.New("the OpenID issuer gives no valid subject")
 	}
-	return claims.Email, nil
+	return account.Identity{Issuer: o.Issuer, Subject: id.Subject, Email: claims.Email}, nil
+}
+
+const maxSubject = 255 // OpenID Connect Core 1.0, section 2
+
+// refuseOtherPerson responds to a person whom the issuer has given the email address of a user, and who was another person to it before.
+func (r *request) refuseOtherPerson(u *account.User) error {
+	if err := r.record("dashboard sign-in refused", audit.Entry{NewKey: u.ID}); err != nil {
+		return err
+	}
+	name := r.dashboard.OpenID.Name()
+	page := failure{Title: "You were not signed in", Advice: "There is a user with your email address, for whom " + name + " named another person before. If you have a new account at " + name + ", or your address was somebody else's, ask the operator."}
+	return r.render(http.StatusForbidden, "error.html", page.Title, page)
 }
 
 // failAtIssuer sends the page of an error that has to do with the issuer, and logs it. The line of the request has only its types.

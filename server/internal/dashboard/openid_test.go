@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -153,6 +154,65 @@ func TestOpenID(t *testing.T) {
 	}
 }
 
+// TestOpenIDOtherPerson signs in while the issuer gives the address of a user to another person, who is refused until an operator has
+// forgotten the first one.
+func TestOpenIDOtherPerson(t *testing.T) {
+	t.Parallel()
+	for name, twoStep := range map[string]bool{"a user": false, "a user with two-step sign-in": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := newIssuer(t)
+			trail, path := newTrail(t)
+			s := newSite(t, "SQLite", withIssuer(i.url), withTrail(trail))
+			u := s.user(account.User{Email: "ada@example.com", Operator: true})
+			var recovery []string
+			signIn := func(subject string) (*visitor, reply) {
+				t.Helper()
+				i.claims = map[string]any{"sub": subject}
+				v := serve(t, s.store, withIssuer(i.url), withTrail(trail)).visitor()
+				return v, v.get(i.begin(v))
+			}
+			complete := func(subject string) {
+				t.Helper()
+				v, got := signIn(subject)
+				if twoStep {
+					v.submit("/dashboard/sign-in/code", url.Values{"code": {recovery[0]}})
+					recovery = recovery[1:]
+				} else if got.location != "/dashboard/account" {
+					t.Errorf("%s: got %d %s", subject, got.status, got.location)
+				}
+				if !v.isSignedIn() {
+					t.Errorf("%s is not signed in", subject)
+				}
+			}
+			if twoStep {
+				key, err := account.NewSecret(&u)
+				if err == nil {
+					recovery, err = account.TurnOnTwoStep(t.Context(), s.store, &u, key.Secret(), 1, "")
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			complete("1")
+			complete("1")
+			if v, got := signIn("2"); got.status != http.StatusForbidden || v.isSignedIn() || !strings.Contains(got.body, "another person") {
+				t.Errorf("another person: got %d\n%s", got.status, got.body)
+			}
+			if lines, err := os.ReadFile(path); err != nil || strings.Count(string(lines), `"newKey":"`+u.ID+`","operation":"dashboard sign-in refused"`) != 1 {
+				t.Errorf("the audit trail has, %v\n%s", err, lines)
+			}
+			if err := s.store.SetSubject(t.Context(), u.ID, i.url+" 1", ""); err != nil {
+				t.Fatal(err)
+			}
+			complete("2")
+			if _, got := signIn("1"); got.status != http.StatusForbidden {
+				t.Errorf("the first person: got %d", got.status)
+			}
+		})
+	}
+}
+
 // TestOpenIDRefuses comes back from the issuer in ways that sign nobody in.
 func TestOpenIDRefuses(t *testing.T) {
 	t.Parallel()
@@ -170,6 +230,8 @@ func TestOpenIDRefuses(t *testing.T) {
 		"an unverified address":    {claims: map[string]any{"email_verified": false}, status: http.StatusBadGateway},
 		"no word about it":         {claims: map[string]any{"email_verified": nil}, status: http.StatusBadGateway},
 		"no address":               {claims: map[string]any{"email": nil}, status: http.StatusBadGateway},
+		"no subject":               {claims: map[string]any{"sub": ""}, status: http.StatusBadGateway},
+		"a subject too long":       {claims: map[string]any{"sub": strings.Repeat("canary", 50)}, status: http.StatusBadGateway},
 		"another sign-in's token":  {claims: map[string]any{"nonce": "x"}, status: http.StatusBadGateway},
 		"another server's token":   {claims: map[string]any{"aud": "x"}, status: http.StatusBadGateway},
 		"another issuer's token":   {claims: map[string]any{"iss": "https://canary.example"}, status: http.StatusBadGateway},

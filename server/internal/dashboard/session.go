@@ -25,6 +25,7 @@ const (
 	sessionUser    = "user"    // the user's ID
 	sessionBrowser = "browser" // what it calls itself
 	sessionPending = "pending" // in the place of user: the ID of a user whose code is still to come
+	sessionSubject = "subject" // with pending: the identity to link the user to once the code has come, or ""
 	sessionSecret  = "secret"  // for two-step sign-in, until a code proves that an app has it
 )
 

@@ -21,11 +21,13 @@ type codeForm struct {
 	Next, Problem string
 }
 
-// askForCode begins the second step for a user who has proved the password: a session in which nobody is signed in, for a few minutes.
-func (r *request) askForCode(u *account.User, next string) error {
+// askForCode begins the second step for a user who has proved the password, or the identity: a session in which nobody is signed in, for
+// a few minutes.
+func (r *request) askForCode(u *account.User, next, identity string) error {
 	if err := r.renew(sessionPending, u.ID); err != nil {
 		return err
 	}
+	r.dashboard.sessions.Put(r.Context(), sessionSubject, identity)
 	r.dashboard.sessions.SetDeadline(r.Context(), time.Now().Add(pendingLifetime))
 	return r.redirect("/dashboard/sign-in/code?" + url.Values{"next": {next}}.Encode())
 }
@@ -67,6 +69,9 @@ func (d *Dashboard) signInWithCode(r *request) error {
 	_, err = r.attempt(d.attempts, func() (account.User, error) {
 		return *u, account.CompleteSignIn(r.Context(), d.Store, u, r.PostFormValue("code"))
 	})
+	if identity := d.sessions.GetString(r.Context(), sessionSubject); err == nil && identity != "" && d.OpenID != nil {
+		err = account.LinkIdentity(r.Context(), d.Store, u, identity)
+	}
 	switch {
 	case errors.Is(err, account.ErrTooManyAttempts):
 		form.Problem = tooManyAttempts
@@ -74,6 +79,8 @@ func (d *Dashboard) signInWithCode(r *request) error {
 	case errors.Is(err, account.ErrCode):
 		form.Problem = codeProblem
 		return r.render(http.StatusUnprocessableEntity, "signin-code.html", "Enter a code", form)
+	case errors.Is(err, account.ErrOtherPerson):
+		return r.refuseOtherPerson(u)
 	case err != nil:
 		return err
 	}
@@ -85,7 +92,7 @@ func (d *Dashboard) signInWithCode(r *request) error {
 
 const codeProblem = "The code is wrong, or was used already. Wait for the next one, and check that the clock of your phone is right."
 
-var lateProblem = fmt.Sprintf("More than %d minutes have passed since you entered your password, or it has changed. Sign in again.", int(pendingLifetime.Minutes()))
+var lateProblem = fmt.Sprintf("More than %d minutes have passed since you began to sign in, or your account has changed. Sign in again.", int(pendingLifetime.Minutes()))
 
 // startTwoStep keeps a new secret in the session, until the app of the user has computed a code from it.
 func (d *Dashboard) startTwoStep(r *request) error {

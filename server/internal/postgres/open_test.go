@@ -175,7 +175,7 @@ func useDashboard(ctx context.Context, org *fixture) error {
 		org.AcceptInvitation(ctx, invitation, account.User{ID: "usr_bob", Email: "bob@example.com"}),
 		org.RemoveInvitation(ctx, org.organization, "eve@example.com"),
 		org.CreateSession(ctx, session), org.UpdateSession(ctx, session), org.RemoveSession(ctx, u.ID, session.Key),
-		org.SetTOTP(ctx, u.ID, account.TOTP{Secret: "secret"}, 1, []account.Hash{account.HashOf("code")}, ""), org.UseStep(ctx, u.ID, 2),
+		org.SetSubject(ctx, u.ID, "", "https://issuer.example 1"), org.SetTOTP(ctx, u.ID, account.TOTP{Secret: "secret"}, 1, []account.Hash{account.HashOf("code")}, ""), org.UseStep(ctx, u.ID, 2),
 		org.UseRecoveryCode(ctx, u.ID, account.HashOf("code")), org.RemoveTOTP(ctx, u.ID, ""),
 		org.SuspendOrganization(ctx, org.organization, false),
 		org.AddUsage(ctx, []usage.Row{row}), org.AddUsage(ctx, []usage.Row{row}), removed)

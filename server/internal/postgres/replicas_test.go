@@ -208,6 +208,10 @@ func (r *replicas) SetPassword(ctx context.Context, id, passwordHash, keep strin
 	return r.next().SetPassword(ctx, id, passwordHash, keep)
 }
 
+func (r *replicas) SetSubject(ctx context.Context, id, from, to string) error {
+	return r.next().SetSubject(ctx, id, from, to)
+}
+
 func (r *replicas) SetTOTP(ctx context.Context, id string, t account.TOTP, step account.Step, recovery []account.Hash, keep string) error {
 	return r.next().SetTOTP(ctx, id, t, step, recovery, keep)
 }

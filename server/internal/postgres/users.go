@@ -21,7 +21,7 @@ const (
 		SELECT id FROM created`
 
 	memberships = "FROM memberships JOIN organizations ON organizations.id = organization_id WHERE user_id = users.id ORDER BY organization_id"
-	selectUsers = "SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at, totp_secret IS NOT NULL, ARRAY(SELECT organization_id " + memberships +
+	selectUsers = "SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at, totp_secret IS NOT NULL, coalesce(openid_subject, ''), ARRAY(SELECT organization_id " + memberships +
 		"), ARRAY(SELECT name " + memberships + "), ARRAY(SELECT suspended " + memberships + "), ARRAY(SELECT role " + memberships + ") FROM users "
 
 	userByID    = selectUsers + "WHERE users.id = $1"
@@ -39,6 +39,7 @@ const (
 		SELECT id FROM known`
 	setDisabled = `WITH removed AS (DELETE FROM sessions WHERE user_id = $1)
 		UPDATE users SET disabled = $2, link_hash = NULL WHERE id = $1 RETURNING id`
+	setSubject  = "UPDATE users SET openid_subject = nullif($3, '') WHERE id = $1 AND coalesce(openid_subject, '') IN ($2, $3) RETURNING id"
 	setPassword = `WITH removed AS (DELETE FROM sessions WHERE user_id = $1 AND key <> $3)
 		UPDATE users SET password_hash = $2, link_hash = NULL WHERE id = $1 RETURNING id`
 	useLink = `WITH used AS (
@@ -160,7 +161,7 @@ func scanUser(row pgx.CollectableRow) (u account.User, err error) {
 		names, roles  []string
 		suspended     []bool
 	)
-	err = row.Scan(&u.ID, &u.Email, &u.Operator, &u.Disabled, &u.PasswordHash, &u.CreatedAt, &signedInAt, &u.TwoStep, &organizations, &names, &suspended, &roles)
+	err = row.Scan(&u.ID, &u.Email, &u.Operator, &u.Disabled, &u.PasswordHash, &u.CreatedAt, &signedInAt, &u.TwoStep, &u.Subject, &organizations, &names, &suspended, &roles)
 	u.CreatedAt, u.SignedInAt = u.CreatedAt.UTC(), timeOrZero(signedInAt)
 	for i, number := range organizations {
 		u.Memberships = append(u.Memberships, account.Membership{Organization: number, OrganizationName: names[i], Suspended: suspended[i], Role: account.Role(roles[i])})
@@ -197,6 +198,12 @@ func (s *Store) SetRole(ctx context.Context, id string, organization int64, role
 // SetDisabled implements [account.Store].
 func (s *Store) SetDisabled(ctx context.Context, id string, disabled bool) error {
 	_, err := change[string](ctx, s, account.ErrNotFound, setDisabled, id, disabled)
+	return err
+}
+
+// SetSubject implements [account.Store].
+func (s *Store) SetSubject(ctx context.Context, id, from, to string) error {
+	_, err := change[string](ctx, s, account.ErrNotFound, setSubject, id, from, to)
 	return err
 }
 

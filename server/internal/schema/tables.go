@@ -70,7 +70,7 @@ var (
 	}}
 	Users = &Table{"users", 1, []TableColumn{
 		{"email", Text}, {"id", Text}, {"operator", Boolean}, {"disabled", Boolean}, {"password_hash", Text}, {"attempts", Integer}, {"first_attempt_at", Time},
-		{"link_hash", Bytes}, {"link_expires_at", Time}, {"created_at", Time}, {"signed_in_at", Time}, {"totp_secret", Text}, {"totp_step", Integer},
+		{"link_hash", Bytes}, {"link_expires_at", Time}, {"created_at", Time}, {"signed_in_at", Time}, {"totp_secret", Text}, {"totp_step", Integer}, {"openid_subject", Text},
 	}}
 	RecoveryCodes = &Table{"recovery_codes", 2, []TableColumn{
 		{"user_id", Text}, {"hash", Bytes},

@@ -30,7 +30,7 @@ func (s *Store) CreateUser(ctx context.Context, u account.User) error {
 }
 
 const (
-	selectUsers = `SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at, totp_secret IS NOT NULL FROM users `
+	selectUsers = `SELECT users.id, email, operator, disabled, password_hash, created_at, signed_in_at, totp_secret IS NOT NULL, openid_subject FROM users `
 
 	userByID    = selectUsers + "WHERE users.id = ?1"
 	userByEmail = selectUsers + "WHERE email = ?1"
@@ -99,7 +99,7 @@ func findUsers(c *sqlite.Conn, query string, arguments ...any) (users []account.
 	err := sqlitex.Execute(c, query, &sqlitex.ExecOptions{Args: arguments, ResultFunc: func(s *sqlite.Stmt) error {
 		users = append(users, account.User{
 			ID: s.ColumnText(0), Email: s.ColumnText(1), Operator: s.ColumnBool(2), Disabled: s.ColumnBool(3), PasswordHash: s.ColumnText(4),
-			CreatedAt: columnTime(s, 5), SignedInAt: columnTime(s, 6), TwoStep: s.ColumnBool(7),
+			CreatedAt: columnTime(s, 5), SignedInAt: columnTime(s, 6), TwoStep: s.ColumnBool(7), Subject: s.ColumnText(8),
 		})
 		return nil
 	}})
@@ -145,7 +145,13 @@ func (s *Store) SetPassword(ctx context.Context, id, passwordHash, keep string) 
 	}, id, passwordHash)
 }
 
+// SetSubject implements [account.Store].
+func (s *Store) SetSubject(ctx context.Context, id, from, to string) error {
+	return s.changeUser(ctx, setSubject, nil, id, from, to)
+}
+
 const (
+	setSubject          = "UPDATE users SET openid_subject = nullif(?3, '') WHERE id = ?1 AND coalesce(openid_subject, '') IN (?2, ?3)"
 	setPassword         = "UPDATE users SET password_hash = ?2, link_hash = NULL WHERE id = ?1"
 	forgetAttempts      = "UPDATE users SET attempts = 0, first_attempt_at = NULL WHERE id = ?1"
 	removeOtherSessions = "DELETE FROM sessions WHERE user_id = ?1 AND key <> ?2"

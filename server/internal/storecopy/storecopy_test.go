@@ -247,6 +247,7 @@ func (w *world) usersOf(s storetest.Store) {
 		switch i {
 		case 1:
 			w.check(s.SetPassword(ctx, u.ID, "hash", ""))
+			w.check(s.SetSubject(ctx, u.ID, "", "https://issuer.example 1"))
 			w.check(s.SetTOTP(ctx, u.ID, account.TOTP{Secret: "SECRET"}, 7, []account.Hash{account.HashOf("one"), account.HashOf("two")}, ""))
 		case 2:
 			w.check(s.SetDisabled(ctx, u.ID, true))

@@ -26,13 +26,14 @@ func testUsers(t *testing.T, s *suite) {
 	t.Run("attempts are counted in windows", func(t *testing.T) { testAttempts(t, s) })
 	t.Run("a session is kept until it expires", func(t *testing.T) { testSessions(t, s) })
 	t.Run("a new password ends the other sessions", func(t *testing.T) { testNewPassword(t, s) })
+	t.Run("a user is linked to one identity at a time", func(t *testing.T) { testSubject(t, s) })
 	t.Run("two-step sign-in is on from the first code until it is turned off", func(t *testing.T) { testTwoStep(t, s) })
 	t.Run("a code is used once", func(t *testing.T) { testCodes(t, s) })
 	t.Run("what is unknown is not found", func(t *testing.T) {
 		for name, err := range map[string]error{
 			"SetRole": s.SetRole(t.Context(), "usr_x", 1, account.Viewer), "SetDisabled": s.SetDisabled(t.Context(), "usr_x", true),
 			"SetPassword": s.SetPassword(t.Context(), "usr_x", "hash", ""), "SaveLink": s.SaveLink(t.Context(), account.HashOf("x"), "usr_x", time.Hour),
-			"SetTOTP": s.SetTOTP(t.Context(), "usr_x", account.TOTP{Secret: "x"}, 1, nil, ""), "RemoveTOTP": s.RemoveTOTP(t.Context(), "usr_x", ""),
+			"SetSubject": s.SetSubject(t.Context(), "usr_x", "", "x"), "SetTOTP": s.SetTOTP(t.Context(), "usr_x", account.TOTP{Secret: "x"}, 1, nil, ""), "RemoveTOTP": s.RemoveTOTP(t.Context(), "usr_x", ""),
 		} {
 			if !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("%s: error %v, want %v", name, err, account.ErrNotFound)
@@ -314,6 +315,28 @@ func testNewPassword(t *testing.T, s *suite) {
 		t.Errorf("sessions %v, %v", sessions, err)
 	}
 	equal(t, "password", s.user(t, u.ID).PasswordHash, "new")
+}
+
+func testSubject(t *testing.T, s *suite) {
+	_, u := s.invite(t, account.User{})
+	_, other := s.invite(t, account.User{})
+	for _, step := range []struct {
+		from, to, want string
+		err            error
+	}{
+		{"", "issuer 1", "issuer 1", nil},
+		{"", "issuer 1", "issuer 1", nil},
+		{"", "issuer 2", "issuer 1", account.ErrNotFound},
+		{"issuer 1", "issuer 2", "issuer 2", nil},
+		{"issuer 2", "", "", nil},
+		{"", "issuer 3", "issuer 3", nil},
+	} {
+		if err := s.SetSubject(t.Context(), u.ID, step.from, step.to); !errors.Is(err, step.err) {
+			t.Errorf("from %q to %q: error %v, want %v", step.from, step.to, err, step.err)
+		}
+		equal(t, "subject", s.user(t, u.ID).Subject, step.want)
+	}
+	equal(t, "subject of another user", s.user(t, other.ID).Subject, "")
 }
 
 func testTwoStep(t *testing.T, s *suite) {
