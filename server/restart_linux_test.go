@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
@@ -79,6 +80,7 @@ func restartBehindNginx(t *testing.T, database string) {
 					t.Errorf("%s: %d %s", method, response.StatusCode, text)
 				}
 				responses.Add(1)
+				time.Sleep(5 * time.Millisecond) // leaves the processors to the servers that start
 			}
 		})
 	}

@@ -44,13 +44,15 @@ func TestLockedFile(t *testing.T) {
 	for range callers {
 		go func() { errs <- s.Ping(t.Context()) }()
 	}
-	for range callers {
+	waited := make([]time.Duration, callers)
+	for i := range callers {
 		if err := <-errs; provider.CodeOf(err) != provider.CodeUnavailable {
 			t.Errorf("while the file is locked: %v, want an error of code %s", err, provider.CodeUnavailable)
 		}
+		waited[i] = time.Since(start)
 	}
-	if took, bound := time.Since(start), 20*time.Second; took > bound {
-		t.Errorf("the changes waited for %v, want 5 seconds, and never %v", took, bound)
+	if first, last := waited[0], waited[callers-1]; last > callers/2*first { // whatever a second is on this machine
+		t.Errorf("the changes have waited one after the other, for %v", waited)
 	}
 	if err := sqlitex.ExecuteTransient(other, "ROLLBACK", nil); err != nil {
 		t.Fatal(err)
