@@ -18,7 +18,7 @@ import (
 )
 
 // TestRollingUpgrade replaces the program before the newest migration by this one, on one database, while requests go through whatever
-// serves: none fails. Then the older program does not start any more, and events take the form that it could not read.
+// serves: none fails. Then the older program does not start any more, and events take the form of this one.
 //
 // It builds the older program, so it runs only if the environment variable UPGRADE is set. See make upgrade.
 func TestRollingUpgrade(t *testing.T) {
@@ -51,6 +51,7 @@ func TestRollingUpgrade(t *testing.T) {
 	load := startLoad(t, key, pathOf(exampleID, exampleID), 4)
 
 	load.through(first, second)
+	known := newForm(t, database) > 0 // to the older program, too
 	for _, step := range []struct {
 		arguments []string
 		code      int
@@ -65,10 +66,10 @@ func TestRollingUpgrade(t *testing.T) {
 	secondProcess.end(t, syscall.SIGTERM)
 	load.through(third)
 	firstProcess.end(t, syscall.SIGTERM)
-	if written := newForm(t, database); written != 0 {
+	if written := newForm(t, database); written != 0 && !known {
 		t.Errorf("%d events were written that the older program cannot read", written)
 	}
-	if stdout, _, _ := run("", "status", "--database", database); !strings.Contains(stdout, "run migrate --finish") {
+	if stdout, _, _ := run("", "status", "--database", database); strings.Contains(stdout, "run migrate --finish") == known {
 		t.Errorf("what is due:\n%s", stdout)
 	}
 	if code := migrate("--finish"); code != 0 {
