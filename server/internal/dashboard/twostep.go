@@ -118,7 +118,7 @@ func (d *Dashboard) startTwoStep(r *request) error {
 type secretForm struct {
 	Link    template.URL // otpauth://…, which QR shows
 	Secret  string       // in groups
-	QR      square
+	QR      qrCode
 	Problem string
 }
 
@@ -160,20 +160,20 @@ func group(secret string) string {
 	return text.String()
 }
 
-// square is a QR code as a path of SVG.
-type square struct {
+// qrCode is a QR code as a path of SVG.
+type qrCode struct {
 	Size int
 	Path string
 }
 
-// quiet is how wide the margin of a QR code is.
-const quiet = 4
+// quietZone is the width of the margin of a QR code, in modules.
+const quietZone = 4
 
 // drawQR returns the QR code of a text: a rectangle for each run of dark modules in a line.
-func drawQR(text string) (square, error) {
+func drawQR(text string) (qrCode, error) {
 	image, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {
-		return square{}, fmt.Errorf("draw a QR code: %w", err)
+		return qrCode{}, fmt.Errorf("draw a QR code: %w", err)
 	}
 	n := image.Bounds().Dx()
 	isDark := func(x, y int) bool { return x < n && image.At(x, y) == color.Black }
@@ -185,11 +185,11 @@ func drawQR(text string) (square, error) {
 				x++
 			}
 			if x > start {
-				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", start+quiet, y+quiet, x-start, x-start)
+				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", start+quietZone, y+quietZone, x-start, x-start)
 			}
 		}
 	}
-	return square{n + 2*quiet, path.String()}, nil
+	return qrCode{n + 2*quietZone, path.String()}, nil
 }
 
 // turnOnTwoStep shows the recovery codes, once: nothing keeps them for a page that would come after it.

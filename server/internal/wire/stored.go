@@ -92,13 +92,13 @@ func (n *Numbers) Parse(stored StoredEvent, e *provider.Event) (err error) {
 	return err
 }
 
-// A short ID is the 16 bytes of a UUID. Another ID that looks like one has a mark in front of it.
+// A short ID is the 16 bytes of a UUID. Another ID that looks like one is escaped: it has a prefix.
 var shortIDs = base64.RawStdEncoding.Strict()
 
 const (
 	uuidLen    = 36 // in its canonical form
 	shortIDLen = 22
-	noShortID  = "="
+	escape     = "="
 )
 
 func shortID(id string) string {
@@ -107,14 +107,14 @@ func shortID(id string) string {
 		shortIDs.Encode(short[:], parsed[:])
 		return string(short[:])
 	}
-	if len(id) == shortIDLen || strings.HasPrefix(id, noShortID) {
-		return noShortID + id
+	if len(id) == shortIDLen || strings.HasPrefix(id, escape) {
+		return escape + id
 	}
 	return id
 }
 
 func longID(stored string) string {
-	if rest, marked := strings.CutPrefix(stored, noShortID); marked {
+	if rest, escaped := strings.CutPrefix(stored, escape); escaped {
 		return rest
 	}
 	if len(stored) != shortIDLen {
