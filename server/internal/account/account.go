@@ -1,8 +1,7 @@
-// Package account knows the people who use the dashboard: which organizations they belong to, in which role, and how they prove
-// who they are.
+// Package account manages the users of the dashboard: which organizations they belong to, in which role, and how they sign in.
 //
 // Package dashboard signs people in with it and asks it what they may do; the command users creates them. A Store keeps them. The
-// package knows neither HTTP nor a database. Callers of the API are no users: they have keys (package apikey).
+// package knows neither HTTP nor a database. Callers of the API are not users: they have keys (package apikey).
 //
 // A password is kept as an argon2id hash, and a recovery code or the token of a link or a session as its SHA-256. The secret of
 // a user's app is kept as it is. No error or log line holds any of them, or an email address.
@@ -236,7 +235,7 @@ func Invite(ctx context.Context, store Store, u User) (token string, _ User, err
 	return token, u, err
 }
 
-// NewLink returns the token of a new link for a user, who can still sign in with the password there is. Errors: ErrNotFound.
+// NewLink returns the token of a new link for a user, who can still sign in with the current password. Errors: ErrNotFound.
 func NewLink(ctx context.Context, store Store, id string) (token string, _ error) {
 	token = rand.Text()
 	if err := store.SaveLink(ctx, HashOf(token), id, LinkLifetime); err != nil {
@@ -245,8 +244,8 @@ func NewLink(ctx context.Context, store Store, id string) (token string, _ error
 	return token, nil
 }
 
-// Offer saves an invitation, and returns its token. It does the same whether or not a user has the address; whoever opens the link can
-// find that out, by what is said about a short password. Errors: ErrEmail.
+// Offer saves an invitation, and returns its token. It does the same whether or not a user has the address; who opens the link can
+// find out, from the message about a short password. Errors: ErrEmail.
 func Offer(ctx context.Context, store Store, i Invitation) (token string, _ Invitation, err error) {
 	if i.Email, err = normalize(i.Email); err != nil {
 		return "", i, err
@@ -299,8 +298,8 @@ func FindByEmail(ctx context.Context, store Store, email string) (User, error) {
 
 const maxEmail = 254 // RFC 5321, 4.5.3.1.3, without the brackets
 
-// normalize returns an email address as users have it. It refuses letters outside ASCII whose lower case is in ASCII, such as the sign for
-// kelvin: the address with the lower case is another one, maybe somebody else's.
+// normalize returns the normal form of an email address. It rejects letters outside ASCII whose lower case is in ASCII, such as the Kelvin
+// sign: in lower case it would be another address, maybe somebody else's.
 func normalize(email string) (string, error) {
 	if strings.ContainsFunc(email, func(r rune) bool { return r > unicode.MaxASCII && unicode.ToLower(r) <= unicode.MaxASCII }) {
 		return "", ErrEmail
@@ -313,7 +312,7 @@ func normalize(email string) (string, error) {
 	return email, nil
 }
 
-// isUnsuitable reports whether a character would disturb a list.
+// isUnsuitable reports whether a character would break a list.
 func isUnsuitable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 
 // newID returns the ID of a new user. It is unlike a key's: both are in the history of records.

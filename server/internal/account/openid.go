@@ -10,20 +10,20 @@ import (
 // Identity is what an OpenID Connect issuer says of a person.
 type Identity struct {
 	Issuer  string // its URL
-	Subject string // what it calls the person, and never another one; unlike the address
+	Subject string // what it calls the person; unlike the address, it is never given to another one
 	Email   string // verified
 }
 
 // String returns the Subject of a user with this identity. A URL has no space.
 func (i Identity) String() string { return i.Issuer + " " + i.Subject }
 
-// ErrOtherPerson says that the issuer has signed in somebody else than before with the email address of a user.
+// ErrOtherPerson says that the issuer has signed in another person than before with the email address of a user.
 var ErrOtherPerson = fmt.Errorf("%w: the issuer knew the user as another person", ErrSignIn)
 
 // SignInAs returns the user of an identity, and records the sign-in. The user is found by the address. At the first sign-in with an issuer
 // it links the user to the identity, removes the password, and ends the sessions: the password may be that of somebody who has invited the
 // person. With two-step sign-in it changes nothing, as it takes a code, too: with ErrCodeNeeded it returns the user, as SignIn does, and
-// LinkIdentity is to follow the code.
+// the caller calls LinkIdentity after the code.
 //
 // Errors: ErrSignIn if there is no such user or the user is disabled; ErrOtherPerson, with the user; ErrCodeNeeded; or the store's.
 func SignInAs(ctx context.Context, store Store, i Identity) (User, error) {
@@ -59,7 +59,7 @@ func LinkIdentity(ctx context.Context, store Store, u *User, identity string) er
 		return ErrOtherPerson
 	}
 	err := store.SetSubject(ctx, u.ID, u.Subject, identity)
-	if errors.Is(err, ErrNotFound) { // or somebody was faster
+	if errors.Is(err, ErrNotFound) { // or another sign-in came first
 		return ErrOtherPerson
 	}
 	return err

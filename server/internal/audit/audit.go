@@ -4,7 +4,7 @@
 // # Why a file
 //
 // Reads are recorded, too. In a table each GET would be a write to the store: with SQLite a transaction of its only writer. And what an
-// operator does to the database, such as restoring it, does not change a file elsewhere, which the machine's own tools rotate, ship and
+// operator does to the database, such as restoring it, does not change a file elsewhere, which the tools of the machine rotate, ship and
 // protect.
 //
 // # When a line is written
@@ -27,9 +27,9 @@
 // From the first failure on, [Trail.Err] is the reason, and callers refuse requests before they do anything: nothing is read or
 // changed. A change that was in flight at that moment may be committed, and its caller must not learn that nothing was changed: the
 // response says that the outcome is unknown, and [Trail.Owe] keeps the line in memory until it can be written. Once a second the trail
-// tries to write the lines that it owes, and then one that tells of the gap. When that is on disk, it goes on by itself.
+// tries to write the lines that it owes, and then one about the gap. When that is on disk, requests are served again.
 //
-// With [Options.Continue] requests do not fail; their lines are counted as lost, and the line that tells of the gap has the number.
+// With [Options.Continue] requests do not fail; their lines are counted as lost, and the line about the gap has the number.
 package audit
 
 import (
@@ -79,7 +79,7 @@ const (
 // resumed is the operation of the line that follows a gap.
 const resumed = "auditResumed"
 
-// line returns the entry as a line of this moment, which it sets Time to.
+// line sets Time to the current time, and returns the entry as a line.
 func (e *Entry) line() ([]byte, error) {
 	e.Time = time.Now().UTC().Format(wire.TimeFormat)
 	line, err := json.Marshal(e)

@@ -18,7 +18,7 @@ type file struct {
 	current atomic.Pointer[openFile] // nil after an error
 }
 
-// openFile is an open file and what is known of it.
+// openFile is an open file and its state.
 type openFile struct {
 	*os.File
 	info   fs.FileInfo
@@ -37,7 +37,7 @@ func (l *file) write(lines []byte) error {
 	return err
 }
 
-// sync implements [sink]. After an error nothing is known of what was written, and another sync of the same file would not tell.
+// sync implements [sink]. After an error it is unknown what was written, and another sync of the same file could succeed without it.
 func (l *file) sync() error {
 	f := l.current.Load()
 	if f == nil {

@@ -92,8 +92,8 @@ type trailFile struct {
 	compressed bool
 }
 
-// openAll returns the files of a trail, the latest first, and the names of those that are left out. The caller closes the files, also
-// next to an error.
+// openAll returns the files of a trail, the latest first, and the names of those that are left out. The caller closes the files, even if
+// there is an error.
 func (q *Query) openAll(path string) (files []trailFile, skipped []string, _ error) {
 	names, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -351,7 +351,7 @@ func (s *search) readCompressed(ctx context.Context, f trailFile, end int64) (mo
 }
 
 // lines reads the lines of a block from the last one back to the first, whose beginning is in the block before if isFirst is false. It
-// returns the length of what is left, and false if everything before is too early.
+// returns the length of the text before them, and false if everything before is too early.
 func (s *search) lines(text []byte, isFirst bool) (rest int, more bool) {
 	text = text[:bytes.LastIndexByte(text, '\n')+1]
 	begin := 0

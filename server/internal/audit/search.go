@@ -20,7 +20,7 @@ type Filter struct {
 	Key          string
 	Operation    string
 	Organization string // its name, or the one that it gets; also lines about every organization
-	Number       int64  // the organization's; no line without it, and none of a command, which can be about more than its organization is to see
+	Number       int64  // the organization's; no line without it, and none of a command, which only operators see
 	Since, Until time.Time
 }
 
@@ -40,13 +40,13 @@ func (f *Filter) Matches(e *Entry) bool {
 // maxLine bounds a line, in bytes. The longest that a Trail writes has the IDs of a page.
 const maxLine = 1 << 20
 
-// Read calls f for each line of a trail, which can be compressed by gzip. It returns how many lines are no entries, such as one that a
-// full disk has cut. It stops at f's first error and returns it. The line is valid until f returns.
+// Read calls f for each line of a trail, which can be compressed by gzip. It returns how many lines are not entries, such as one that a
+// full disk has cut off. It stops at f's first error and returns it. The line is valid until f returns.
 func Read(r io.Reader, f func(line []byte, e *Entry) error) (damaged int, err error) {
 	return readLines(r, func(line []byte, e *Entry, _ int64) error { return f(line, e) })
 }
 
-// readLines is Read, and also gives f where the line ends: its offset in the trail, as it is without compression.
+// readLines is like Read, and also passes the offset where the line ends, in the trail without compression.
 func readLines(r io.Reader, f func(line []byte, e *Entry, end int64) error) (damaged int, err error) {
 	buffered := bufio.NewReader(r)
 	if magic, _ := buffered.Peek(len(gzipMagic)); bytes.Equal(magic, gzipMagic) {
@@ -77,7 +77,7 @@ func readLines(r io.Reader, f func(line []byte, e *Entry, end int64) error) (dam
 	return damaged, lines.Err()
 }
 
-// gzipMagic is how a compressed file begins.
+// gzipMagic is the start of a compressed file.
 var gzipMagic = []byte{0x1f, 0x8b}
 
 // parseLine returns the entry of a line, and false if it has none.

@@ -19,8 +19,8 @@ const (
 	// interval is how often lines of reads are synced, and how often a trail that failed tries again.
 	interval = time.Second
 
-	// patience is how long a line may take. A disk that hangs counts as one that fails: otherwise every change would be made, and its
-	// caller learn only that the outcome is unknown.
+	// patience is how long a line may take. A disk that hangs counts as one that fails: otherwise each change would be committed,
+	// and its caller would learn only that the outcome is unknown.
 	patience = 5 * time.Second
 )
 
@@ -99,8 +99,8 @@ func (t *Trail) Path() string {
 	return ""
 }
 
-// Err returns why requests are to be refused: the error of the last line, until one can be written again. With Continue it is nil, and
-// so it is without a Trail.
+// Err returns why requests are to be refused: the error of the last line, until one can be written again. It is nil with Continue,
+// and without a Trail.
 func (t *Trail) Err() error {
 	if t == nil || t.o.Continue {
 		return nil
@@ -115,8 +115,8 @@ func (t *Trail) failure() error {
 	return nil
 }
 
-// Record returns once the entry is in the file. A caller that leaves does not stop it. An error says that it may not be; with Continue
-// there is none.
+// Record returns once the entry is in the file. Canceling ctx does not stop it. With an error, the entry may be
+// missing; with Continue there is no error.
 func (t *Trail) Record(ctx context.Context, e Entry) error {
 	return t.record(ctx, t.lines, e)
 }
@@ -130,7 +130,7 @@ func (t *Trail) RecordDurably(ctx context.Context, e Entry) error {
 func (t *Trail) Owe(e Entry) {
 	line, err := e.line()
 	if err != nil {
-		return // as RecordDurably has reported
+		return // RecordDurably has reported it
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -66,8 +66,8 @@ func (d *Dashboard) signIn(r *request) error {
 var signInProblem = fmt.Sprintf("The email address or the password is wrong. After %d wrong passwords, even the right one is refused for up to %d minutes. If you have forgotten it, ask the operator for a new link.",
 	account.MaxAttempts, int(account.AttemptWindow.Minutes()))
 
-// attempt calls signIn, unless too many attempts from the same address have failed. As many run at once as there are slots, so that
-// the limit also holds for those that are sent at the same time.
+// attempt calls signIn, unless too many attempts from the same address have failed. It runs at most one attempt per slot at once, so that
+// the limit also holds for attempts that are sent at the same time.
 func (r *request) attempt(slots *semaphore.Weighted, signIn func() (account.User, error)) (account.User, error) {
 	d, address := r.dashboard, r.dashboard.CallerIP(r.Request)
 	if err := slots.Acquire(r.Context(), 1); err != nil {
@@ -115,7 +115,7 @@ func (d *Dashboard) showLink(r *request) error {
 
 var invalidLink = failure{Title: "This link does not work", Advice: "It was used, has expired, or is not complete. If you have a password, sign in with it; or ask for a new link."}
 
-// useLink sets the password of a link's user, and signs the user in. A link takes the place of a password, and not of a code.
+// useLink sets the password of a link's user, and signs the user in. A link replaces a password, but not a code.
 func (d *Dashboard) useLink(r *request) error {
 	hash := account.HashOf(r.PathValue("token"))
 	u, err := d.Store.UserByLink(r.Context(), hash)
@@ -151,7 +151,7 @@ var passwordProblem = fmt.Sprintf("A password must have %d to %d characters, and
 type accountPage struct {
 	Sessions       []sessionLine
 	Min            int
-	RecoveryCodes  int    // that are left
+	RecoveryCodes  int    // how many are unused
 	Problem        string // with the form of the password
 	TwoStepProblem string // with that of two-step sign-in
 }
@@ -184,7 +184,7 @@ func (r *request) renderAccount(status int, content accountPage) error {
 		if err != nil {
 			return err
 		}
-		if values[sessionUser] == nil { // the code of the second step is still to come
+		if values[sessionUser] == nil { // the second step is not complete
 			continue
 		}
 		browser, _ := values[sessionBrowser].(string)

@@ -10,7 +10,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
-// activityPage is what was done in an organization, the latest first, without the values.
+// activityPage lists the changes in an organization, the latest first, without their values.
 type activityPage struct {
 	Key    string // the ID of the only key or person that is shown, or ""
 	Name   string // of it
@@ -25,7 +25,7 @@ type activityLine struct {
 	Properties string // those that changed
 }
 
-// maxActivityReads bounds how often the store is asked for one page: each time it reads a bounded number of events.
+// maxActivityReads bounds the queries to the store for one page. Each query reads a bounded number of events.
 const maxActivityReads = 5
 
 func (d *Dashboard) showActivity(r *request) error {

@@ -15,9 +15,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// auditPage is a part of the audit trail that this server writes, the latest lines first. Owners see the lines of their organization, as
-// they answer for its people, and lines say what each of them has read, and from where. What has changed, viewers see, too, on the page
-// Activity.
+// auditPage is a part of the audit trail that this server writes, the latest lines first. Owners see the lines of their organization,
+// including what each member has read, and from where: they are responsible for its members. Viewers see the changes alone, on the page Activity.
 type auditPage struct {
 	Path    string        // of the page without a query
 	Kept    bool          // there is a trail in a file
@@ -37,7 +36,7 @@ type auditFilter struct {
 	Value, Problem    string
 }
 
-// auditLine is a line of the trail, for people.
+// auditLine is a line of the trail as the page shows it.
 type auditLine struct {
 	audit.Entry
 	At      time.Time
@@ -46,7 +45,7 @@ type auditLine struct {
 	Path    string // of that, or ""
 }
 
-// The bounds of one search of the trail, whose files can have gigabytes. Searches of several people follow one another.
+// The bounds of one search of the trail, whose files can be gigabytes long. One search runs at a time.
 const (
 	maxAuditLines = 50
 	maxAuditBytes = 16 << 20
@@ -139,7 +138,7 @@ func (p auditPage) With(name, value string) string {
 	return p.Path + "?" + query.Encode()
 }
 
-// searchAudit fills the page with a part of the trail, once the searches of others are done.
+// searchAudit fills the page with a part of the trail. It waits for other searches to end.
 func (r *request) searchAudit(content *auditPage, path string, filter audit.Filter) error {
 	ctx, cancel := context.WithTimeout(r.Context(), auditWait)
 	defer cancel()

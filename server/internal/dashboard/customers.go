@@ -48,20 +48,20 @@ func (r *request) path(parts ...string) string {
 type searchPage struct {
 	Text     string
 	Found    []provider.Provider
-	Searched int    // how many records were looked at
-	After    string // where to go on, or "" if all were looked at
+	Searched int    // how many records were searched
+	After    string // where to continue, or "" if all records were searched
 }
 
-// The bounds of one search by name. No index of names is kept, as every change of a record would pay for it; so a search reads
-// records, up to a number that takes a fraction of a second, and a person who wants more goes on.
+// The bounds of one search by name. There is no index of names, as every change of a record would have to update it. A search reads
+// as many records as take a fraction of a second; a link continues it.
 const (
 	maxSearched = 20_000
 	maxFound    = 50
 	searchPiece = 500
 )
 
-// search finds a customer or a provider by ID, and providers by a part of their name. It is a form that is sent, not a query in the
-// address, so that no name is in the log of a proxy.
+// search finds a customer or a provider by ID, and providers by a part of their name. It is a POST form, so that no
+// name is in a URL, and in the log of a proxy.
 func (d *Dashboard) search(r *request) error {
 	text := strings.TrimSpace(r.PostFormValue("text"))
 	if id, err := uuid.Parse(text); err == nil {
@@ -114,7 +114,7 @@ func nameContains(p *provider.Provider, text string) bool {
 	return false
 }
 
-// position is where a search goes on.
+// position is where a search continues.
 type position struct {
 	Customer  uuid.UUID `json:"c"`
 	CreatedAt time.Time `json:"t,omitzero"`

@@ -1,10 +1,10 @@
 // Package dashboard is the website for people: they get and revoke API keys, look at the records of their organizations, and change
 // them. It serves HTML below /dashboard, on the admin listener or next to the API.
 //
-// On the way of a request it comes after the access log of package api. Every page is a line of the table in routes.go, with the one
-// rule about who may see it (guard.go). Sessions are in session.go, and the pages themselves in one file for each resource, with
-// their templates in pages. What a person may do to a record, the API decides: pages call it through package client, within the
-// process, as the person who is signed in. Keys and users are changed by the same functions as the commands use.
+// A request reaches it after the access log of package api. Every page is a line of the table in routes.go, with the one rule about who
+// may see it (guard.go). Sessions are in session.go, and the pages themselves in one file for each resource, with their templates in
+// pages. The API decides what a person may do to a record: pages call it through package client, within the process, as the person who
+// is signed in. Pages change keys and users with the functions that the commands use.
 //
 // It works without JavaScript. Nothing is loaded from elsewhere, and no submitted value is in the log.
 package dashboard
@@ -59,11 +59,11 @@ type Dashboard struct {
 	handler  http.Handler
 	hasUsers atomic.Bool
 	attempts *semaphore.Weighted // to sign in
-	atIssuer *semaphore.Weighted // attempts that wait for the issuer, apart, so that one that hangs disturbs no others
+	atIssuer *semaphore.Weighted // attempts that wait for the issuer, counted separately, so that an issuer that hangs does not block passwords
 	searches *semaphore.Weighted // of the audit trail
 }
 
-// maxAttemptsAtOnce bounds the attempts to sign in that run at the same time. An address can exceed its limit by that many, less one.
+// maxAttemptsAtOnce bounds the attempts to sign in that run at the same time. An address can exceed its limit by one less than that.
 const maxAttemptsAtOnce = 4
 
 // New returns a Dashboard.
@@ -86,7 +86,7 @@ func New(config Config) (*Dashboard, error) {
 	return d, nil
 }
 
-// maxForm bounds the body of a request, but for an upload.
+// maxForm bounds the body of a request, except for an upload.
 const maxForm = 256 << 10
 
 // policy lets pages load their own files, send forms to this server, and nothing else.
@@ -160,7 +160,7 @@ func (d *Dashboard) page(route route) http.Handler {
 	})
 }
 
-// upload lets a large body pass, of those whom the guard lets pass: to find the token of the form, all of it is read.
+// upload accepts a large body from callers whom the guard accepts: the whole body is read to find the token of the form.
 func (d *Dashboard) upload(g guard, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := &request{Request: r, w: w, dashboard: d}

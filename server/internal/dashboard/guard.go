@@ -27,7 +27,7 @@ const (
 	operator        // an operator
 )
 
-// role returns the role in the organization of the path that a guard asks for, or "" if it asks for none.
+// role returns the role that a guard requires in the organization of the path, or "" if it requires none.
 func (g guard) role() account.Role {
 	return map[guard]account.Role{viewer: account.Viewer, developer: account.Developer, owner: account.Owner}[g]
 }
@@ -45,8 +45,7 @@ type request struct {
 
 var errSignInFirst = errors.New("sign in first")
 
-// authorize finds out who sends the request, and fails if the guard does not let them pass. A stranger to an organization gets the
-// same page as for one that does not exist.
+// authorize identifies the user, and fails if the guard rejects them. To a stranger, an organization looks like one that does not exist.
 func (r *request) authorize(g guard) error {
 	if err := r.findUser(); err != nil {
 		return err
@@ -79,8 +78,8 @@ func (r *request) authorize(g guard) error {
 // isText reports whether a text is UTF-8 without NUL, which is all that a database accepts.
 func isText(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
 
-// hasTextURL reports whether the path and the query are text, as those of a browser's links and forms are. What a form says in its
-// body, the API or package account validates.
+// hasTextURL reports whether the path and the query are text, as those of a browser's links and forms are. The
+// API or package account validates the body of a form.
 func (r *request) hasTextURL() bool {
 	for _, values := range r.URL.Query() {
 		if slices.ContainsFunc(values, func(value string) bool { return !isText(value) }) {

@@ -148,8 +148,8 @@ type secretPage struct {
 	Write   bool   // the command changes the record
 }
 
-// renderSecret delivers a key. It is the response to the form itself: nothing keeps the secret for a page that would come after it. If
-// it fails, nobody has seen the key.
+// renderSecret delivers a key. It responds to the form itself, without a redirect, so the secret is not stored for a
+// later page. If it fails, nobody has seen the key.
 func (r *request) renderSecret(secret string, key apikey.Key) error {
 	if err := r.record("dashboard key created", audit.Entry{NewKey: key.ID}); err != nil {
 		return err
@@ -199,7 +199,7 @@ func (d *Dashboard) showKey(r *request) error {
 	return r.render(http.StatusOK, "keys-key.html", key.Name, content)
 }
 
-// overlaps are how long a replaced key goes on working, by the form's value.
+// overlaps are how long a replaced key keeps working, by the form's value.
 var overlaps = map[string]time.Duration{"0": 0, "1": time.Hour, "24": 24 * time.Hour, "168": 7 * 24 * time.Hour}
 
 func (d *Dashboard) rotateKey(r *request) error {
@@ -237,7 +237,7 @@ func (d *Dashboard) revokeKey(r *request) error {
 
 const testKeyLifetime = 14 * 24 * time.Hour
 
-// showTestKey asks for which organization the reference page gets a key.
+// showTestKey lets the user choose the organization of a key for the reference page.
 func (d *Dashboard) showTestKey(r *request) error {
 	organizations, err := r.organizations()
 	if err != nil {
@@ -247,7 +247,7 @@ func (d *Dashboard) showTestKey(r *request) error {
 	return r.render(http.StatusOK, "testkey.html", "A key for the reference", organizations)
 }
 
-// createTestKey creates a key for the reference page, to which a script hands it over.
+// createTestKey creates a key, which a script passes to the reference page.
 func (d *Dashboard) createTestKey(r *request) error {
 	key := apikey.Key{
 		Organization: r.organization.Organization, OrganizationName: r.organization.OrganizationName,

@@ -113,7 +113,7 @@ func (d *Dashboard) cancelInvitation(r *request) error {
 	return r.redirect(organizationPath(r.organization.Organization, "members") + "?done=cancelled")
 }
 
-// setRole changes a member's role, or removes the member. Nobody changes their own, so that an organization keeps an owner.
+// setRole changes a member's role, or removes the member. Nobody can change their own role, so an organization keeps an owner.
 func (d *Dashboard) setRole(r *request) error {
 	u, err := d.Store.UserByID(r.Context(), r.PathValue("user"))
 	if err != nil {

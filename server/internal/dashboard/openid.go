@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// OpenID is the account of this server with an OpenID Connect issuer that people can sign in with. The issuer is asked for its endpoints
-// at the first sign-in, and again until it responds.
+// OpenID is the registration of this server at an OpenID Connect issuer that people can sign in with. Its endpoints are fetched at
+// the first sign-in, and again until it responds.
 type OpenID struct {
 	Issuer, ClientID, ClientSecret string
 	Timeout                        time.Duration // of each request to the issuer
@@ -45,7 +45,7 @@ func (o *OpenID) find(ctx context.Context) (*oidc.Provider, error) {
 		return found, nil
 	}
 	found, err, _ := o.finding.Do("", func() (any, error) {
-		return oidc.NewProvider(context.WithoutCancel(ctx), o.Issuer) // for all, also if the first one leaves
+		return oidc.NewProvider(context.WithoutCancel(ctx), o.Issuer) // for all callers, even if the first one cancels
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find the OpenID issuer: %w: %.200s", errNoResponse, err) // a whole page can be in err
@@ -55,7 +55,7 @@ func (o *OpenID) find(ctx context.Context) (*oidc.Provider, error) {
 	return provider, nil
 }
 
-// config returns what the issuer knows of this server, whose address is the one that the browser uses.
+// config returns the registration for oauth2. The issuer redirects to the address that the browser uses.
 func (o *OpenID) config(r *request, provider *oidc.Provider) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: provider.Endpoint(), Scopes: []string{oidc.ScopeOpenID, "email"},
@@ -78,7 +78,7 @@ func (r *request) setOpenIDCookie(value string, maxAge int) {
 
 const openIDCookie = "carecycle_openid"
 
-// startOpenID sends the browser to the issuer. It is a link, as the policy of the pages keeps forms from leading elsewhere.
+// startOpenID sends the browser to the issuer. It is a link, as the Content-Security-Policy forbids forms that lead to other sites.
 func (d *Dashboard) startOpenID(r *request) error {
 	if d.OpenID == nil {
 		return errPageNotFound
@@ -96,7 +96,7 @@ func (d *Dashboard) startOpenID(r *request) error {
 	return r.redirect(d.OpenID.config(r, provider).AuthCodeURL(attempt.State, oidc.Nonce(attempt.Nonce), oauth2.S256ChallengeOption(attempt.Verifier)))
 }
 
-// finishOpenID signs in a user whose email address the issuer vouches for.
+// finishOpenID signs in a user whose email address the issuer has verified.
 func (d *Dashboard) finishOpenID(r *request) error {
 	if d.OpenID == nil {
 		return errPageNotFound
@@ -112,7 +112,7 @@ func (d *Dashboard) finishOpenID(r *request) error {
 		identity, err = d.OpenID.identity(r, attempt)
 		if err != nil {
 			atIssuer = err
-			if errors.Is(err, errNoResponse) { // which is no attempt of this address
+			if errors.Is(err, errNoResponse) { // which does not count as a failed attempt
 				return u, err
 			}
 			return u, account.ErrSignIn
@@ -193,7 +193,7 @@ func (o *OpenID) identity(r *request, attempt openIDAttempt) (none account.Ident
 
 const maxSubject = 255 // OpenID Connect Core 1.0, section 2
 
-// refuseOtherPerson responds to a person whom the issuer has given the email address of a user, and who was another person to it before.
+// refuseOtherPerson responds to a person who has the email address of a user at the issuer, and is not the person that the user was linked to.
 func (r *request) refuseOtherPerson(u *account.User) error {
 	if err := r.record("dashboard sign-in refused", audit.Entry{NewKey: u.ID}); err != nil {
 		return err
@@ -203,7 +203,7 @@ func (r *request) refuseOtherPerson(u *account.User) error {
 	return r.render(http.StatusForbidden, "error.html", page.Title, page)
 }
 
-// failAtIssuer sends the page of an error that has to do with the issuer, and logs it. The line of the request has only its types.
+// failAtIssuer sends the page for an error at the issuer, and logs its reason. The access log has only the types of errors.
 func (r *request) failAtIssuer(err error) error {
 	api.Fail(r.Context(), err)
 	r.dashboard.API.Log.Warn("nobody was signed in with the OpenID issuer", "request_id", api.RequestID(r.Context()), "reason", err.Error())

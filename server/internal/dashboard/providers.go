@@ -23,7 +23,7 @@ type field struct {
 	Value   string // what the form shows; "" for null
 	Was     string // what it showed first
 	Problem string // what the API says about it
-	Theirs  string // what somebody else has changed it to in the meantime
+	Theirs  string // what somebody else changed it to in the meantime
 	Changed bool   // whether somebody else has
 }
 
@@ -136,7 +136,7 @@ func (p providerPage) Unset() string {
 	return strings.Join(labels, ", ")
 }
 
-// event is a change, for people.
+// event is a change as the page shows it.
 type event struct {
 	client.HistoryEntry
 	Who     string
@@ -236,7 +236,7 @@ func (r *request) form(customer client.CustomerID, id client.ProviderID) (provid
 	}, nil
 }
 
-// fill puts what a person has entered in the form, and returns the change that it means: the properties whose value is not what the
+// fill sets the fields of the form to what the person entered, and returns the change: the properties whose value differs from what the
 // form showed first. An empty field is null.
 func (f *providerForm) fill(form url.Values) map[string]any {
 	patch := map[string]any{}
@@ -251,7 +251,7 @@ func (f *providerForm) fill(form url.Values) map[string]any {
 	return patch
 }
 
-// read reads a field, and reports whether its value is another than the form showed first. Browsers send line breaks as CR LF.
+// read reads a field, and reports whether its value differs from what the form showed first. Browsers send line breaks as CR LF.
 func (f *field) read(form url.Values) bool {
 	f.Value = strings.ReplaceAll(form.Get(f.Name), "\r\n", "\n")
 	f.Was = strings.ReplaceAll(form.Get("was."+f.Name), "\r\n", "\n")
@@ -296,7 +296,7 @@ func (d *Dashboard) updateProvider(r *request) error {
 		return r.redirect(page + "?done=unchanged")
 	}
 	var update client.ProviderUpdate
-	if err := convert(patch, &update); err != nil { // the only property whose form the client itself knows
+	if err := convert(patch, &update); err != nil { // the client parses only this property
 		form.MoveTo.Problem = "Enter the ID of a customer, such as 3c90c3cc-0d44-4b50-8888-8dd25736052a."
 		return r.render(http.StatusUnprocessableEntity, "customers-edit.html", "Edit provider", form)
 	}
@@ -351,8 +351,8 @@ func (f *providerForm) explain(err error) {
 	}
 }
 
-// renderConflict shows the form again, on the record as it is now: with what the person has entered, and next to it what somebody
-// else has changed in the meantime.
+// renderConflict shows the form again for the current record: with what the person entered, next to what somebody else changed in the
+// meantime.
 func (r *request) renderConflict(entered providerForm, customer client.CustomerID, id client.ProviderID) error {
 	now, err := r.form(customer, id)
 	if err != nil {

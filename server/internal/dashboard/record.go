@@ -9,11 +9,11 @@ import (
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
-// auditRetry is when a person may try again, if the audit trail cannot be written.
+// auditRetry is the Retry-After while the audit trail cannot be written.
 const auditRetry = 5 * time.Second
 
-// record writes a line in the audit trail about what a person does, before it is done or shown. What goes through the API has a line
-// of the API.
+// record writes a line in the audit trail about what a person does, before it is done or shown. The API writes the lines of the requests
+// that pages send to it.
 func (r *request) record(operation string, e audit.Entry) error {
 	trail := r.dashboard.API.Audit
 	if trail == nil {

@@ -27,8 +27,8 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-// pages are the templates by name: layout.html around each of the others. html/template escapes what they show for where they show
-// it, and needs no generator.
+// pages are the templates by name: layout.html around each of the others. html/template escapes values for their context, and needs no
+// generator.
 var pages = parsePages()
 
 func parsePages() map[string]*template.Template {
@@ -171,7 +171,7 @@ func organizationPath(organization int64, parts ...string) string {
 	return strings.Join(elements, "/")
 }
 
-// page returns a page with what is around its content.
+// page returns a page with the data of the layout.
 func (r *request) page(name, title string, content any) page {
 	p := page{Title: title, User: r.user, Organization: r.organization, Docs: r.dashboard.Docs, OpenID: r.dashboard.OpenID, Token: nosurf.Token(r.Request), Content: content}
 	p.Section, _, _ = strings.Cut(name, "-")
@@ -194,7 +194,7 @@ func (r *request) render(status int, name, title string, content any) error {
 
 // stream sends a page while its template is executed, which calls flush when there is something to see.
 func (r *request) stream(name, title string, content any) error {
-	r.w.Header().Set("X-Accel-Buffering", "no") // nginx is to pass on each part at once
+	r.w.Header().Set("X-Accel-Buffering", "no") // nginx passes each part on at once
 	r.sendHeader(http.StatusOK)
 	return pages[name].ExecuteTemplate(r.w, "layout.html", r.page(name, title, content))
 }
@@ -206,12 +206,12 @@ func (r *request) sendHeader(status int) {
 	r.sent = true
 }
 
-// flush sends what was written of a page.
+// flush sends what has been written so far.
 func (r *request) flush() {
-	http.NewResponseController(r.w).Flush() // a failure shows when more is written
+	http.NewResponseController(r.w).Flush() // the next write reports a failure
 }
 
-// done are the messages about a form that was sent, by the parameter of the page that comes after it.
+// done are the messages about a form that was sent, by the parameter of the page that follows it.
 var done = map[string]string{
 	"revoked":      "The key is revoked. Running servers refuse it within 5 seconds.",
 	"ended-before": "The key has been replaced already, or has ended.",
@@ -223,7 +223,7 @@ var done = map[string]string{
 	"created":   "The provider is added.",
 	"deleted":   "The provider is deleted.",
 	"unchanged": "Nothing was changed, so nothing was saved.",
-	"changed":   "Somebody has changed the provider in the meantime, so it was not deleted. Look at it again.",
+	"changed":   "Somebody changed the provider in the meantime, so it was not deleted. Review it, and try again.",
 	"role":      "The role is changed.",
 	"renamed":   "The organization has its new name.",
 	"suspended": "The organization is suspended. Running servers refuse its keys within 5 seconds.",
@@ -247,7 +247,7 @@ func part[T any](r *request, lines []T) (shown []T, more string) {
 	return shown, more
 }
 
-// redirect sends the browser to the page that comes after a form.
+// redirect sends the browser to the page that follows a form.
 func (r *request) redirect(path string) error {
 	http.Redirect(r.w, r.Request, path, http.StatusSeeOther)
 	return nil
@@ -266,7 +266,7 @@ func failureOf(err error) failure {
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrOutcomeUnknown):
 		return unavailablePage(errors.Is(err, client.ErrOutcomeUnknown))
 	case errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrValidation), errors.Is(err, errPageNotFound), errors.Is(err, account.ErrNotFound), errors.Is(err, apikey.ErrNotFound):
-		return failure{http.StatusNotFound, "There is no such page", "The address may be incomplete, or what was here may be gone. Start again from the dashboard."}
+		return failure{http.StatusNotFound, "There is no such page", "The address may be incomplete, or the page may be gone. Start again from the dashboard."}
 	case errors.Is(err, errSuspended):
 		return failure{http.StatusForbidden, "This organization is suspended", "Its keys are refused, and its pages are closed. Ask the operator to resume it."}
 	case errors.Is(err, errForbidden):
@@ -274,11 +274,11 @@ func failureOf(err error) failure {
 	case errors.Is(err, errStaleForm):
 		return failure{http.StatusForbidden, "This form is out of date", "It was opened too long ago, or by another page. Nothing was changed. Go back, load the page again, and repeat what you did."}
 	case errors.Is(err, audit.ErrNoPosition):
-		return failure{http.StatusNotFound, "This part of the audit trail is not here", "Its file has been compressed or removed since, or another server has sent the page before, with the trail of its own. Open the audit trail again."}
+		return failure{http.StatusNotFound, "This part of the audit trail is not here", "Its file was removed in the meantime, or the previous page came from another server, with another trail. Open the audit trail again."}
 	case errors.Is(err, errUnrecorded):
-		return failure{http.StatusServiceUnavailable, "The audit trail cannot be written", "Nothing was changed or shown, as there would be no record of it. Try again in a few seconds, and if that does not help, ask the operator, whose log has the reason."}
+		return failure{http.StatusServiceUnavailable, "The audit trail cannot be written", "Nothing was changed or shown, as there would be no record of it. Try again in a few seconds, and if that does not help, ask the operator: the reason is in the log of the server."}
 	case errors.Is(err, errAuditBusy):
-		return failure{http.StatusServiceUnavailable, "Others search the audit trail at this moment", "Searches follow one another. Try again in a few seconds."}
+		return failure{http.StatusServiceUnavailable, "Other searches of the audit trail are running", "One search runs at a time. Try again in a few seconds."}
 	case errors.As(err, &oversize):
 		return failure{http.StatusRequestEntityTooLarge, "This is too large", "Nothing was changed. Go back, and send less."}
 	}
@@ -288,7 +288,7 @@ func failureOf(err error) failure {
 	case provider.CodeUnavailable, provider.CodeOutcomeUnknown:
 		return unavailablePage(code == provider.CodeOutcomeUnknown)
 	}
-	return failure{http.StatusInternalServerError, "Something went wrong", "The server has an error, which is in its log. Try again, and if that does not help, ask the operator."}
+	return failure{http.StatusInternalServerError, "Something went wrong", "The error is in the log of the server. Try again, and if that does not help, ask the operator."}
 }
 
 func unavailablePage(unknown bool) failure {
@@ -308,7 +308,7 @@ func (r *request) fail(err error) {
 		r.redirect(path)
 		return
 	}
-	if r.sent { // nobody is there to see another page
+	if r.sent { // it is too late for another page
 		return
 	}
 	f := failureOf(err)

@@ -24,8 +24,8 @@ const (
 const (
 	sessionUser    = "user"    // the user's ID
 	sessionBrowser = "browser" // what it calls itself
-	sessionPending = "pending" // in the place of user: the ID of a user whose code is still to come
-	sessionSubject = "subject" // with pending: the identity to link the user to once the code has come, or ""
+	sessionPending = "pending" // instead of user: the ID of a user who has not entered the code yet
+	sessionSubject = "subject" // with pending: the identity to link the user to after the code, or ""
 	sessionSecret  = "secret"  // for two-step sign-in, until a code proves that an app has it
 )
 
@@ -52,7 +52,7 @@ func (d *Dashboard) withSession(secure bool, next http.Handler) http.Handler {
 
 type loadedKey struct{}
 
-// loaded is the session that a request came with.
+// loaded is the session of a request.
 type loaded struct{ key string }
 
 func loadedSession(ctx context.Context) *loaded { return ctx.Value(loadedKey{}).(*loaded) }
@@ -71,7 +71,7 @@ func (s sessionStore) FindCtx(ctx context.Context, key string) ([]byte, bool, er
 	return session.Data, found, err
 }
 
-// CommitCtx implements [scs.CtxStore]. A session that the request came with is updated only, as it may have been removed since.
+// CommitCtx implements [scs.CtxStore]. The session of the request is updated only, as it may have been removed in the meantime.
 func (s sessionStore) CommitCtx(ctx context.Context, key string, data []byte, expiry time.Time) error {
 	_, values, err := jsonCodec{}.Decode(data)
 	if err != nil {
@@ -142,7 +142,7 @@ func (r *request) begin(u *account.User) error {
 	return nil
 }
 
-// renew begins a session with a new token and one value. The one that the request came with ends.
+// renew begins a session with a new token and one value. The session of the request ends.
 func (r *request) renew(name, value string) error {
 	sessions := r.dashboard.sessions
 	if err := sessions.RenewToken(r.Context()); err != nil {

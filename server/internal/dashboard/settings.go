@@ -8,7 +8,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/provider"
 )
 
-// settingsPage is what an operator does to an organization.
+// settingsPage lets an operator rename, suspend and resume an organization.
 type settingsPage struct {
 	Name, Problem string // of the form that renames it
 }

@@ -31,8 +31,8 @@ func (d *Dashboard) showImport(r *request) error {
 // importFile imports a file, if all of its lines are valid: those of the command import. The form's file is in memory, or in a file
 // of the operating system's directory for temporary files that only this user can read; net/http removes it after the request.
 //
-// The import runs while its page is sent, so that the page shows how far it is, without a script and without a state of the server
-// that the page would ask for. A proxy sees that the server is at work.
+// The import runs while its page is sent, so that the page shows the progress, without a script and without state on the server. To a
+// proxy, the response is never idle for long.
 func (d *Dashboard) importFile(r *request) error {
 	file, _, err := r.FormFile("file")
 	if errors.Is(err, http.ErrMissingFile) {
@@ -67,7 +67,7 @@ type badLine struct {
 	Reason string
 }
 
-// step is how far an import is.
+// step is the progress of an import.
 type step struct {
 	Lines, Of int // Of is 0 while the lines are checked
 }
@@ -75,7 +75,7 @@ type step struct {
 // stepInterval is how often a step is shown.
 const stepInterval = time.Second / 2
 
-// Steps returns the steps of the import, which is done when they have ended. The page shows each one when it is reached.
+// Steps runs the import, and yields its progress. The import is done when the sequence ends. The page shows each step at once.
 func (i *importRun) Steps() iter.Seq[step] {
 	return func(show func(step) bool) {
 		if err := i.run(show); err != nil {
@@ -133,12 +133,12 @@ func (d *Dashboard) export(r *request) error {
 	header.Set("Cache-Control", "no-store")
 	r.sent = true
 	if err := transfer.Export(r.Context(), d.Store, r.organization.Organization, r.w); err != nil {
-		panic(http.ErrAbortHandler) // so that the browser does not take what it has for the whole file
+		panic(http.ErrAbortHandler) // so that the browser reports an incomplete file
 	}
 	return nil
 }
 
-// extendTime gives a request the time that a large file takes. The limits of the listener are for forms.
+// extendTime extends the deadlines of a request to what a large file needs. Those of the listener are for forms.
 func (r *request) extendTime() error {
 	control := http.NewResponseController(r.w)
 	end := time.Now().Add(transferTime)

@@ -16,13 +16,12 @@ import (
 	"github.com/pquerna/otp"
 )
 
-// codeForm asks for the code of the second step.
+// codeForm requests the code of the second step.
 type codeForm struct {
 	Next, Problem string
 }
 
-// askForCode begins the second step for a user who has proved the password, or the identity: a session in which nobody is signed in, for
-// a few minutes.
+// askForCode starts the second step for a user who has proved the password, or the identity: a session without a user, for a few minutes.
 func (r *request) askForCode(u *account.User, next, identity string) error {
 	if err := r.renew(sessionPending, u.ID); err != nil {
 		return err
@@ -114,7 +113,7 @@ func (d *Dashboard) startTwoStep(r *request) error {
 	return r.redirect("/dashboard/account/two-step")
 }
 
-// secretForm shows a secret, and asks for a code that proves that an app has it.
+// secretForm shows a secret, and requests a code that proves that an app has it.
 type secretForm struct {
 	Link    template.URL // otpauth://…, which QR shows
 	Secret  string       // in groups
@@ -192,7 +191,7 @@ func drawQR(text string) (qrCode, error) {
 	return qrCode{n + 2*quietZone, path.String()}, nil
 }
 
-// turnOnTwoStep shows the recovery codes, once: nothing keeps them for a page that would come after it.
+// turnOnTwoStep shows the recovery codes, once. It does not redirect, so they are not stored for a later page.
 func (d *Dashboard) turnOnTwoStep(r *request) error {
 	key, err := r.secret()
 	if err != nil {
@@ -212,7 +211,7 @@ func (d *Dashboard) turnOnTwoStep(r *request) error {
 		return err
 	}
 	recovery, err := account.TurnOnTwoStep(r.Context(), d.Store, r.user, key.Secret(), step, loadedSession(r.Context()).key)
-	if errors.Is(err, account.ErrNotFound) { // it is on already
+	if errors.Is(err, account.ErrNotFound) { // it is already on
 		return r.redirect("/dashboard/account")
 	}
 	if err != nil {
@@ -222,7 +221,7 @@ func (d *Dashboard) turnOnTwoStep(r *request) error {
 	return r.render(http.StatusOK, "account-recovery.html", "Your recovery codes", recovery)
 }
 
-// turnOffTwoStep takes the password and a code.
+// turnOffTwoStep requires the password and a code.
 func (d *Dashboard) turnOffTwoStep(r *request) error {
 	if !r.user.TwoStep {
 		return r.redirect("/dashboard/account")

@@ -250,7 +250,7 @@ const (
 	plotMargin = 56  // at the left, for the marks
 )
 
-// stacked is the heights of the parts of one bar, and what to say about it.
+// stacked is the heights of the parts of one bar, and its label.
 type stacked struct {
 	at    string    // the time
 	parts []float64 // in the order of the classes, the lowest first
@@ -281,7 +281,7 @@ func newPlot(title string, classes []string, bars []stacked, top float64, marks 
 	return p
 }
 
-// requestsPlot shows how many requests there were, and how many of them failed.
+// requestsPlot shows how many requests there were, and how many failed.
 func requestsPlot(periods []period) plot {
 	var most int64
 	bars := make([]stacked, len(periods))
@@ -311,7 +311,7 @@ func roundUp(n int64) int64 {
 	}
 }
 
-// latencyPlot shows the 95th percentile of the time that responses took. Its steps are those that are counted.
+// latencyPlot shows the 95th percentile of the time that responses took. Its resolution is that of the histogram.
 func latencyPlot(periods []period) plot {
 	bars := make([]stacked, len(periods))
 	for i, p := range periods {

@@ -103,7 +103,7 @@ func TestUseOfAKey(t *testing.T) {
 	if err := s.store.AddUsage(t.Context(), rows); err != nil {
 		t.Fatal(err)
 	}
-	if got := v.get(page); !strings.Contains(got.body, "7 in the last full minute, 63 in the busiest one of the last hour; 3 were refused as over the limit") {
+	if got := v.get(page); !strings.Contains(got.body, "7 in the last full minute, 63 in the busiest one of the last hour; 3 were refused, over the limit") {
 		t.Errorf("got\n%s", got.body)
 	}
 }

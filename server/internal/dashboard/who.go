@@ -8,8 +8,8 @@ import (
 	"github.com/carecycle/provider-api/server/internal/apikey"
 )
 
-// who returns what people call who made a change, by the ID in the history. It keeps what it has found in names. On a page of an
-// organization it names nobody outside of it; the other pages that ask are an operator's.
+// who returns the name to show for the ID of a key or a user in the history. It caches what it finds in names. On a page of an organization
+// it names only its members and keys; the other pages that call it are for operators.
 func (r *request) who(names map[string]string, id *string) (string, error) {
 	switch {
 	case id == nil:

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// withThisServer returns the contract, as text and as its mapping, with another server before its own: the one that the reader has the
-// document from, which has the prefix before each path.
+// withThisServer returns the contract, as text and as its mapping, with this server as the first one: the one that serves the document, with
+// the prefix before each path.
 func withThisServer(contract []byte, prefix string) ([]byte, *yaml.Node, error) {
 	doc, err := parse(contract)
 	if err != nil {
@@ -21,7 +21,7 @@ func withThisServer(contract []byte, prefix string) ([]byte, *yaml.Node, error) 
 	}
 	servers := value(doc, "servers")
 	if servers == nil || servers.Kind != yaml.SequenceNode || servers.Style&yaml.FlowStyle != 0 || len(servers.Content) == 0 {
-		return nil, nil, errors.New("it lists no servers, each on lines of its own")
+		return nil, nil, errors.New("it has no list of servers in block style")
 	}
 	here := "- url: " + cmp.Or(prefix, "/") + "\n  description: This server\n"
 	var added yaml.Node

@@ -2,7 +2,7 @@
 // and to send requests from at /docs. All of them have this server first.
 //
 // The page is HTML that is written once, when the server starts, in the design of the dashboard. Its script fills in commands and sends
-// requests; without it the page can be read all the same.
+// requests; the page is readable without it.
 //
 // The public listener serves it next to the contract's own paths. It needs no API key, and its requests reach neither
 // validation nor a store. Everything that the page loads is compiled into the server.
@@ -26,16 +26,15 @@ import (
 // Pages are the handlers of GET and HEAD, by path. Package api registers each of them, and rejects other paths and methods.
 type Pages map[string]http.Handler
 
-// Options are those of New. The zero value is good.
+// Options are the options of New. The zero value is valid.
 type Options struct {
-	Prefix    string // what is before each path, such as /api
+	Prefix    string // of each path, such as /api
 	WithoutUI bool   // the contract alone, without /docs
-	Dashboard string // the path of the dashboard, "" if it is elsewhere
+	Dashboard string // the path of the dashboard, or "" if another listener serves it
 	TestKeys  string // the path of its page that creates a test key for the reference, or ""
 }
 
-// New returns the pages of a contract in YAML. A further page is a further entry of the map below. The paths of the map are without the
-// prefix; links have it.
+// New returns the pages of a contract in YAML. To add a page, add an entry to the map below. Its paths have no prefix; links do.
 func New(contract []byte, o Options) (Pages, error) {
 	contract, root, err := withThisServer(contract, o.Prefix)
 	if err != nil {
@@ -100,7 +99,7 @@ func withHeaders(page http.Handler) http.Handler {
 	})
 }
 
-// file serves content, compressed to a caller that takes it so, or a 304 to a caller that has it.
+// file serves content, compressed if the caller accepts gzip, or a 304 if the caller has it already.
 func file(contentType string, content []byte) http.Handler {
 	sum := sha256.Sum256(content)
 	tag := hex.EncodeToString(sum[:16])
@@ -120,7 +119,7 @@ func file(contentType string, content []byte) http.Handler {
 			return
 		}
 		header.Set("Content-Length", strconv.Itoa(len(content)))
-		w.Write(content) // a caller that has left needs no page
+		w.Write(content) // an error means that the caller is gone
 	})
 }
 

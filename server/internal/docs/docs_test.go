@@ -133,8 +133,8 @@ func TestNewRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, contract, want string }{
 		{"nothing", "", "read the contract: it is not a YAML mapping"},
 		{"a list", "[]", "read the contract: it is not a YAML mapping"},
-		{"no servers", "openapi: 3.0.3", "read the contract: it lists no servers, each on lines of its own"},
-		{"an empty list of servers", "servers: []", "read the contract: it lists no servers, each on lines of its own"},
+		{"no servers", "openapi: 3.0.3", "read the contract: it has no list of servers in block style"},
+		{"an empty list of servers", "servers: []", "read the contract: it has no list of servers in block style"},
 		{"an alias", "servers:\n- url: /v2\nx: &a 1\ny: *a", "convert the contract to JSON: line 4: an alias; use $ref"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,7 +18,7 @@ var referenceHTML string
 
 var referenceTemplate = template.Must(template.New("reference.html").Parse(referenceHTML))
 
-// reference is what the page shows of a contract, in the order of the contract. What several operations share is shown once.
+// reference is what the page shows of a contract, in the order of the contract. Responses that several operations share are shown once.
 type reference struct {
 	Options
 	Title, Version, Contact, ContactURL, License, LicenseURL string
@@ -77,7 +77,7 @@ type field struct {
 	Limits            []string
 }
 
-// response is what an operation can respond. If operations share it, Name is the one of its only description.
+// response is a response of an operation. If several operations share it, it has a Name, under which it is described once.
 type response struct {
 	Name, Status string
 	Description  template.HTML
@@ -89,7 +89,7 @@ type response struct {
 // example is a body in JSON.
 type example struct{ MediaType, Summary, JSON string }
 
-// reader reads the nodes of a contract. A node that is not there is nil, and has nothing in it.
+// reader reads the nodes of a contract. A node that does not exist is nil, and empty.
 type reader struct {
 	root *yaml.Node
 	page *reference

@@ -41,7 +41,7 @@ async function send(form) {
     try {
       text = JSON.stringify(JSON.parse(text), null, 2);
     } catch {
-      // It is shown as it is.
+      // Show text that is not JSON unchanged.
     }
     const state = document.createElement("span");
     state.className = response.ok ? "state good" : "state warn";
@@ -83,7 +83,7 @@ if (keyForAll) {
   keyForAll.addEventListener("submit", (event) => event.preventDefault());
 }
 
-// setKey fills in a key everywhere. It is kept in the fields alone.
+// setKey fills in a key everywhere. It is stored in the fields only.
 function setKey(secret) {
   if (keyForAll) keyForAll.elements.key.value = secret;
   for (const form of forms) {
@@ -92,7 +92,7 @@ function setKey(secret) {
   }
 }
 
-// The dashboard's page opens in a window of its own, creates a test key, and sends it here.
+// The dashboard's page opens in another window, creates a test key, and sends it to this page.
 for (const button of document.querySelectorAll("[data-test-key]")) {
   button.addEventListener("click", () => window.open(button.dataset.testKey, "test-key", "width=520,height=640"));
 }
@@ -101,6 +101,6 @@ window.addEventListener("message", ({ origin, data }) => {
   if (origin === location.origin && typeof data?.testKey === "string") setKey(data.testKey);
 });
 
-// Links of the time when the page had other fragments end with the operation, too.
+// Links to earlier versions of the page, which had other fragments, end with the operation, too.
 const [, operation] = location.hash.match(/^#\/.*\/(\w+)$/) ?? [];
 if (operation) location.replace("#" + operation);

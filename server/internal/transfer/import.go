@@ -1,5 +1,5 @@
-// Package transfer imports providers from a file, one JSON object a line, into a store, and exports them. It is the operator's way to the
-// domain, as package api is the callers': the same contract decides what is valid.
+// Package transfer imports providers from a file, one JSON object a line, into a store, and exports them. It is the counterpart of
+// package api for operators: the same contract decides what is valid.
 package transfer
 
 import (
@@ -24,7 +24,7 @@ import (
 // maxLine is the length of the longest line, in bytes, without its end.
 const maxLine = validate.MaxBody
 
-// Lines are parsed, and records stored in a transaction, by so many, or so many bytes of lines if that is less.
+// How many lines are parsed at once, and records stored in a transaction, and how many bytes of lines if that is less.
 const (
 	chunkLines = 4000
 	chunkBytes = 4 << 20
@@ -34,7 +34,7 @@ const (
 type Importer struct {
 	Store        provider.Store                // not for Check
 	Organization int64                         // not for Check
-	Invalid      func(line int, reason string) // called for each line that is not imported; the reason holds no value
+	Invalid      func(line int, reason string) // called for each line that is not imported; the reason contains no value
 
 	// Progress is called now and then, with how many lines are checked or stored so far, and how many bytes of the file they take.
 	Progress func(lines int, bytes int64)
@@ -73,8 +73,8 @@ func (i *Importer) Check(ctx context.Context, lines io.Reader) (Result, error) {
 }
 
 // Import imports the valid lines of a file. A line with an ID creates or updates that record. A line without one creates a record whose
-// ID is derived from the values of the line, and changes nothing if that record exists: an import that was cut short is
-// completed by running it again. The result counts what is stored, also next to an error.
+// ID is derived from the values of the line, and changes nothing if that record exists: an interrupted import is
+// completed by running it again. The result counts what is stored, even if there is an error.
 //
 // Half a million records at a time are imported in the order of their customers: their lines are read once to sort them, and again to
 // import them. Lines about the same record are applied in their order.
@@ -108,7 +108,7 @@ func (i *Importer) Import(ctx context.Context, file io.ReaderAt) (result Result,
 		err = storeRecords()
 	}
 	if err == nil {
-		err = ctx.Err() // canceled at the last moment
+		err = ctx.Err() // canceled after the last chunk
 	}
 	return result, err
 }
@@ -204,10 +204,10 @@ func (i *Importer) parseAgain(file io.ReaderAt, lines []position) ([]provider.Im
 	return records, nil
 }
 
-// chunk is what some lines hold.
+// chunk is the content of some lines.
 type chunk struct {
 	records   []position
-	customers []uuid.UUID // named alone
+	customers []uuid.UUID // without a record
 	invalid   []invalidLine
 	length    int64 // in bytes, with what is between the lines
 }

@@ -41,7 +41,7 @@ func newSchemas(contract *openapi3.T) (s schemas, err error) {
 	return s, err
 }
 
-// parsedLine is a record's customer and whatever else of it a line sets, and its ID if the line has one; or a customer
+// parsedLine is the customer of a record, its ID if the line has one, and the other properties that the line sets; or a customer
 // alone.
 type parsedLine struct {
 	id    *uuid.UUID
@@ -97,8 +97,8 @@ func decode(object validate.Checked) (*parsedLine, error) {
 	return parsed, nil
 }
 
-// deriveID returns a UUID of version 8 (RFC 9562, 5.8) that is derived from the organization and the values of a line, however they
-// are written and in whatever order.
+// deriveID returns a UUID of version 8 (RFC 9562, 5.8) that is derived from the organization and the values of a line, independent of
+// their order and notation.
 func deriveID(organization int64, patch *property.Patch) uuid.UUID {
 	values := patch.Values
 	for p := range values {
