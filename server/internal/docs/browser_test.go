@@ -36,6 +36,7 @@ func TestInBrowser(t *testing.T) {
 	ctx, problems := browsertest.New(t, server.URL)
 	err := chromedp.Do(ctx,
 		chromedp.Navigate(server.URL+prefix+"/docs"),
+		browsertest.Shows(".sections a[href='#authorization']", "API key"),
 		browsertest.Shows("#updateCustomerProvider", "The key needs the permission providers:write."),
 		browsertest.Shows(`#updateCustomerProvider\.command`, "'x-api-key: YOUR-KEY'"),
 		chromedp.SendKeys(chromedp.CSS("#updateCustomerProvider [name=key]"), "cc_test"),
