@@ -65,15 +65,20 @@ func TestDemo(t *testing.T) {
 	directory := t.TempDir()
 	serve := func() (demo process, address, command string) {
 		demo = start(t, directory, "serve", "--demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
-		demo.stdout.waitFor(t, "Ctrl-C stops it.")
+		demo.stdout.waitFor(t, "Ctrl-C stops the demo.")
 		demo.stderr.waitFor(t, `"listening"`)
-		_, text, _ := strings.Cut(demo.stdout.String(), "The demo is served at http://")
-		address, text, _ = strings.Cut(text, ",")
+		text := demo.stdout.String()
+		_, address, _ = strings.Cut(text, "http://")
+		address, _, _ = strings.Cut(address, "/")
 		_, command, _ = strings.Cut(text, "\n\ncurl ")
-		command, _, _ = strings.Cut(command, "\nCtrl-C")
+		command, _, _ = strings.Cut(command, "\nThe change")
 		link := regexp.MustCompile(`http://\S+/dashboard/links/\w+`).FindString(text)
 		if got := get(t, link); !strings.Contains(got, "Open the dashboard") {
 			t.Errorf("the page of the link %s:\n%s", link, got)
+		}
+		page := regexp.MustCompile(`The change is then at (http://\S+)`).FindStringSubmatch(text)
+		if page == nil || !strings.HasSuffix(page[1], "/customers/"+exampleID+"/providers/"+exampleID) {
+			t.Errorf("the page of the change is missing:\n%s", text)
 		}
 		return demo, address, "curl " + command
 	}

@@ -215,6 +215,10 @@ func TestFailure(t *testing.T) {
 			}
 		})
 	}
+	elsewhere := " serve --demo --addr 127.0.0.1:0 --admin-addr 127.0.0.1:0\n"
+	if _, stderr, code := run("", "serve", "--demo", "--addr", taken.Addr().String()); code != 1 || !strings.Contains(stderr, inUse+"; for example: ") || !strings.HasSuffix(stderr, elsewhere) {
+		t.Errorf("the address of the demo in use: exit code %d, standard error\n%s", code, stderr)
+	}
 	if _, err := os.Stat(none); err == nil {
 		t.Error("a command that only reads has created a database")
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -29,9 +31,13 @@ const (
 // demoID is the customer and the provider of the documented example.
 var demoID = uuid.MustParse("3c90c3cc-0d44-4b50-8888-8dd25736052a")
 
-// demo ensures the example records, creates a key, and prints a command that uses it, and a link to the dashboard. The API is at the URL
-// with the prefix.
-func demo(ctx context.Context, s store, url, prefix string, out io.Writer) error {
+// demoElsewhere starts the demo on ports that are free.
+const demoElsewhere = "serve --demo --addr 127.0.0.1:0 --admin-addr 127.0.0.1:0"
+
+// demo ensures the example records, creates a key, and prints a command that uses it, and a link to the dashboard. The API is at the
+// address with the prefix.
+func demo(ctx context.Context, s store, address, prefix string, out io.Writer) error {
+	url := "http://" + address
 	organization, _, err := s.EnsureOrganization(ctx, demoOrganization)
 	if err != nil {
 		return err
@@ -57,7 +63,8 @@ func demo(ctx context.Context, s store, url, prefix string, out io.Writer) error
 		Method: http.MethodPatch, URL: fmt.Sprintf("%s/v2/customers/%s/providers/%[2]s", url+prefix, demoID),
 		Headers: []string{"Content-Type: application/json", "x-api-key: " + secret}, Body: "\n" + body + "\n",
 	}
-	_, err = fmt.Fprintf(out, demoText, url+prefix, link, key.ExpiresAt.Format(time.DateOnly), update)
+	page := fmt.Sprintf("%s/dashboard/organizations/%d/customers/%s/providers/%[3]s", url, organization, demoID)
+	_, err = fmt.Fprintf(out, demoText, url+prefix, link+forwarding(address), key.ExpiresAt.Format(time.DateOnly), update, page, demoDatabase)
 	return err
 }
 
@@ -116,18 +123,29 @@ func example(customer uuid.UUID, kind gen.ProviderType, name, practice string) p
 	}}
 }
 
-// demoText is filled with the URL, a link to the dashboard, the last day of the key, and a command.
+// forwarding says how a browser on another machine reaches the demo, to a person who is here over SSH.
+func forwarding(address string) string {
+	if os.Getenv("SSH_CONNECTION") == "" {
+		return ""
+	}
+	_, port, _ := net.SplitHostPort(address)
+	return fmt.Sprintf("\n\nIf your browser is on another machine, run this there first, with the name of this machine as HOST:\n\nssh -N -L %s:%s HOST", port, address)
+}
+
+// demoText is filled with the URL, the link, the last day of the key, the command, the page of the provider and the file.
 var demoText = strings.TrimLeft(`
-The demo is served at %[1]s, its reference at %[1]s/docs.
-Open the dashboard, where people get keys and look at records, with this link, which works once:
+The demo is running. To change a provider in the browser, open this link, which works once:
 
 %[2]s
 
-A key that works until %[3]s is in this command. Paste it to update a provider:
+To change a provider with curl, paste this command into another terminal. Its key works until %[3]s.
 
 %[4]s
 
-Ctrl-C stops it.
+The change is then at %[7]s
+The reference of the API is at %[1]s/docs
+
+Ctrl-C stops the demo. Its records and keys stay in %[6]s.
 `, "\n")
 
 // exampleBody returns the documented example of a change, a property on each line.

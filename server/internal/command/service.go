@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,11 @@ func (v *service) openTrail(io streams) (err error) {
 }
 
 func (v *service) listen() (err error) {
+	defer func() {
+		if err != nil && v.Demo {
+			err = fmt.Errorf("%w; for example: %s %s", err, os.Args[0], demoElsewhere)
+		}
+	}()
 	if v.public, err = listen("--addr", v.Addr); err != nil {
 		return err
 	}
@@ -135,7 +141,7 @@ func (v *service) storeOptions() storeOptions {
 // serve serves the API and the dashboard of a store until ctx is done.
 func (v *service) serve(ctx context.Context, st store) error {
 	if v.Demo {
-		if err := demo(ctx, st, "http://"+v.public.Addr().String(), string(v.PathPrefix), v.out); err != nil {
+		if err := demo(ctx, st, v.public.Addr().String(), string(v.PathPrefix), v.out); err != nil {
 			return fmt.Errorf("prepare the demo: %w", err)
 		}
 	}
