@@ -142,7 +142,7 @@ To change a provider with curl, paste this command into another terminal. Its ke
 
 %[4]s
 
-The change is then at %[7]s
+The change is then at %[5]s
 The reference of the API is at %[1]s/docs
 
 Ctrl-C stops the demo. Its records and keys stay in %[6]s.

@@ -95,13 +95,12 @@ type linkForm struct {
 	Email   string
 	Min     int
 	Problem string
-	Demo    bool
 }
 
 func (d *Dashboard) showLink(r *request) error {
 	u, err := d.Store.UserByLink(r.Context(), account.HashOf(r.PathValue("token")))
 	if errors.Is(err, account.ErrInvalidLink) {
-		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
+		return r.refuseLink()
 	}
 	if err != nil {
 		return err
@@ -110,10 +109,17 @@ func (d *Dashboard) showLink(r *request) error {
 	if d.Demo {
 		title = "Welcome to the demo"
 	}
-	return r.render(http.StatusOK, "link.html", title, linkForm{u.Email, account.MinPassword, "", d.Demo})
+	return r.render(http.StatusOK, "link.html", title, linkForm{u.Email, account.MinPassword, ""})
 }
 
-var invalidLink = failure{Title: "This link does not work", Advice: "It was used, has expired, or is not complete. If you have a password, sign in with it; or ask for a new link."}
+// refuseLink says how to get a link that works.
+func (r *request) refuseLink() error {
+	page := failure{Title: "This link does not work", Advice: "It was used, has expired, or is not complete. If you have a password, sign in with it; or ask for a new link."}
+	if r.dashboard.Demo {
+		page.Advice = "It was used, or the demo has been started again since. If you are signed in, go on to the dashboard. Otherwise stop the demo, start it again, and open the link that it prints."
+	}
+	return r.render(http.StatusNotFound, "error.html", page.Title, page)
+}
 
 // useLink sets the password of a link's user, and signs the user in. A link replaces a password, but not a code.
 func (d *Dashboard) useLink(r *request) error {
@@ -125,7 +131,7 @@ func (d *Dashboard) useLink(r *request) error {
 			password, err = account.HashPassword(r.Context(), &u, r.PostFormValue("password"))
 		}
 		if errors.Is(err, account.ErrPassword) {
-			form := linkForm{u.Email, account.MinPassword, passwordProblem, d.Demo}
+			form := linkForm{u.Email, account.MinPassword, passwordProblem}
 			return r.render(http.StatusUnprocessableEntity, "link.html", "Choose a password", form)
 		}
 		if err == nil {
@@ -134,7 +140,7 @@ func (d *Dashboard) useLink(r *request) error {
 	}
 	switch {
 	case errors.Is(err, account.ErrInvalidLink):
-		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
+		return r.refuseLink()
 	case err != nil:
 		return err
 	case u.TwoStep:

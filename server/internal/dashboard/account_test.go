@@ -305,6 +305,27 @@ func TestLink(t *testing.T) {
 	}
 }
 
+// TestDemo looks at the pages that tell a person without a password how to sign in.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite", withDemo)
+	token, _, err := account.Invite(t.Context(), s.store, account.User{Email: "demo@example.com", Operator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.visitor().get("/dashboard/sign-in"); !strings.Contains(got.body, "open the link that it printed") {
+		t.Errorf("the sign-in does not name the link:\n%s", got.body)
+	}
+	path := "/dashboard/links/" + token
+	v := s.visitor()
+	if got := v.submit(path, url.Values{}); got.location != "/dashboard/" || !v.isSignedIn() {
+		t.Errorf("the link does not sign in: got %d\n%s", got.status, got.body)
+	}
+	if got := v.get(path); got.status != http.StatusNotFound || !strings.Contains(got.body, "start it again, and open the link that it prints") {
+		t.Errorf("the link again: got %d\n%s", got.status, got.body)
+	}
+}
+
 // TestTooManySignIns tries passwords from one address.
 func TestTooManySignIns(t *testing.T) {
 	t.Parallel()

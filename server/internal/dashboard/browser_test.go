@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -143,6 +144,53 @@ func testInBrowser(t *testing.T, kind string) {
 	if kind == "SQLite" { // once is enough
 		testGenerateKey(t, ctx, s.url)
 		t.Run("pages are accessible", func(t *testing.T) { testAccessible(t, ctx, s, number, customer, id) })
+	}
+}
+
+// TestDemoInBrowser goes the way of a person who has started the demo: from the link to a provider that curl has changed, and then the form.
+func TestDemoInBrowser(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI must have curl: the page of a new key shows a command that uses it")
+		}
+		t.Skip("curl is not installed; the command of the page of a new key is not tried")
+	}
+	s := newSite(t, "SQLite", withDemo)
+	s.organization("Clinic")
+	token, _, err := account.Invite(t.Context(), s.store, account.User{Email: "demo@example.com", Operator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, problems := browsertest.New(t, s.url)
+	do := func(actions ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		if err := chromedp.Do(ctx, actions...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(chromedp.Navigate(s.url+"/dashboard/links/"+token), browsertest.Shows("h1", "Welcome to the demo"))
+	look(t, ctx, "demo")
+	do(
+		browsertest.Click("main button"),
+		browsertest.Shows("h1", "API keys"),
+		browsertest.Click("a.button"),
+		chromedp.SendKeys(chromedp.CSS("#name"), "trial"),
+		browsertest.Click("main form button"),
+		browsertest.Shows("h1", "Your new key"),
+	)
+	command, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#command")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, command, out)
+	}
+	do(browsertest.Click("main p a:not(.button)"), browsertest.Shows(".timeline", "the key trial updated it"), browsertest.Shows("main", "changed with my first key"))
+	do(browsertest.Click(".head .button"), chromedp.SendKeys(chromedp.CSS("#phone"), "+1 555 0199"))
+	do(browsertest.Click("form.stack button"), browsertest.Shows(".done", "The change is saved"), browsertest.Shows(".timeline", "demo@example.com updated it"))
+	if got := problems(); got != nil {
+		t.Errorf("console errors, failed requests and requests elsewhere: %q", got)
 	}
 }
 

@@ -106,6 +106,9 @@ func withIssuer(url string) option {
 	}
 }
 
+// withDemo makes the site a demo.
+func withDemo(_ *api.Config, config *dashboard.Config) { config.Demo = true }
+
 // newSite serves a dashboard on a store of that kind.
 func newSite(t *testing.T, kind string, options ...option) *site {
 	t.Helper()

@@ -142,10 +142,10 @@ func (d *Dashboard) createKey(r *request) error {
 // secretPage shows a new key, once.
 type secretPage struct {
 	keyLine
-	Secret  string
-	Command string // that uses the key
-	Example bool   // the command's IDs are not of a record
-	Write   bool   // the command changes the record
+	Secret   string
+	Command  string // that uses the key
+	Provider string // the path of the page of the command's provider, or ""
+	Write    bool   // the command changes the provider
 }
 
 // renderSecret delivers a key. It responds to the form itself, without a redirect, so the secret is not stored for a
@@ -160,11 +160,12 @@ func (r *request) renderSecret(secret string, key apikey.Key) error {
 	if err != nil {
 		return err
 	}
-	content := secretPage{keyLine: lineOf(key), Secret: secret, Example: true, Write: key.Allows(apikey.ProvidersWrite)}
+	content := secretPage{keyLine: lineOf(key), Secret: secret, Write: key.Allows(apikey.ProvidersWrite)}
 	for _, record := range records {
 		customer = record.CustomerID.String()
 		if record.Record != nil {
-			id, content.Example = record.Record.ID.String(), false
+			id = record.Record.ID.String()
+			content.Provider = r.path("customers", customer, "providers", id)
 		}
 	}
 	content.Command = commandFor(r.dashboard.APIURL(r.Request), customer, id, secret, content.Write)

@@ -152,7 +152,7 @@ func (d *Dashboard) showInvitation(r *request) error { return r.renderInvitation
 func (r *request) renderInvitation(status int, problem string) error {
 	invitation, err := r.dashboard.Store.FindInvitation(r.Context(), account.HashOf(r.PathValue("token")))
 	if errors.Is(err, account.ErrInvalidLink) {
-		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
+		return r.refuseLink()
 	}
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (d *Dashboard) acceptInvitation(r *request) error {
 	case errors.Is(err, account.ErrCodeNeeded): // then the person comes back, signed in
 		return r.askForCode(&u, r.URL.Path, "")
 	case errors.Is(err, account.ErrInvalidLink), errors.Is(err, account.ErrEmailTaken):
-		return r.render(http.StatusNotFound, "error.html", invalidLink.Title, invalidLink)
+		return r.refuseLink()
 	case errors.Is(err, account.ErrPassword):
 		return r.renderInvitation(http.StatusUnprocessableEntity, passwordProblem)
 	case errors.Is(err, account.ErrSignIn):

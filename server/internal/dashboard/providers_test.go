@@ -113,7 +113,17 @@ func TestEdit(t *testing.T) {
 				t.Errorf("the history lacks %s:\n%s", want, shown.body)
 			}
 		}
-		if events := s.events(organization, id); events[0].By.KeyID != u.ID {
+		operator := s.signedIn(s.user(account.User{Email: "operator@example.com", Operator: true}))
+		form := operator.get(page + "/edit").form()
+		form.Set("phone", "+1 555 0100")
+		operator.submit(page+"/edit", form)
+		for who, by := range map[string]string{"operator": "operator@example.com", "member": "the operator"} {
+			reader := map[string]*visitor{"operator": operator, "member": v}[who]
+			if got := reader.get(page); !strings.Contains(got.body, "<strong>"+by+"</strong> updated it") {
+				t.Errorf("for the %s, the change is not by %s:\n%s", who, by, got.body)
+			}
+		}
+		if events := s.events(organization, id); events[1].By.KeyID != u.ID {
 			t.Errorf("the event is of %q, want %q", events[0].By.KeyID, u.ID)
 		}
 	})

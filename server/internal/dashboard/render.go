@@ -143,6 +143,7 @@ type page struct {
 	Organization  account.Membership
 	Organizations bool // the user may see more than one
 	Docs          string
+	Demo          bool
 	OpenID        *OpenID
 	Token         string // of the forms
 	Done          string // what the last form did
@@ -173,7 +174,7 @@ func organizationPath(organization int64, parts ...string) string {
 
 // page returns a page with the data of the layout.
 func (r *request) page(name, title string, content any) page {
-	p := page{Title: title, User: r.user, Organization: r.organization, Docs: r.dashboard.Docs, OpenID: r.dashboard.OpenID, Token: nosurf.Token(r.Request), Content: content}
+	p := page{Title: title, User: r.user, Organization: r.organization, Docs: r.dashboard.Docs, Demo: r.dashboard.Demo, OpenID: r.dashboard.OpenID, Token: nosurf.Token(r.Request), Content: content}
 	p.Section, _, _ = strings.Cut(name, "-")
 	p.Section = strings.TrimSuffix(p.Section, ".html")
 	p.Done = done[r.URL.Query().Get("done")]

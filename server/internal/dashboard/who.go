@@ -9,7 +9,7 @@ import (
 )
 
 // who returns the name to show for the ID of a key or a user in the history. It caches what it finds in names. On a page of an organization
-// it names only its members and keys; the other pages that call it are for operators.
+// it names only its members and keys, except to operators.
 func (r *request) who(names map[string]string, id *string) (string, error) {
 	switch {
 	case id == nil:
@@ -30,7 +30,7 @@ func (r *request) nameOf(id string) (string, error) {
 			return id, nil
 		case err != nil:
 			return "", err
-		case r.organization.Role == "":
+		case r.user.Operator:
 			return u.Email, nil
 		case u.Operator:
 			return "the operator", nil
