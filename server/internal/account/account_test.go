@@ -122,8 +122,12 @@ func TestHashPassword(t *testing.T) {
 		strings.Repeat("x", 1<<20):   account.ErrPassword,
 		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00": nil,
 	} {
-		if hash, err := account.HashPassword(t.Context(), &u, text); !errors.Is(err, want) || strings.Contains(hash, text) {
+		hash, err := account.HashPassword(t.Context(), &u, text)
+		if !errors.Is(err, want) || strings.Contains(hash, text) {
 			t.Errorf("%.20q: error %v, want %v", text, err, want)
+		}
+		if err == nil && !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
+			t.Errorf("%.20q: the hash is %s, want argon2id with OWASP's parameters", text, hash)
 		}
 	}
 }

@@ -7,10 +7,79 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
+	"github.com/carecycle/provider-api/server/internal/dashboard"
 )
+
+var newSecret = regexp.MustCompile(`id="secret"[^>]* value="(cc_[^"]+)"`)
+
+// TestSecretIsShownOnce creates and replaces keys, and looks for their secrets on every other page.
+func TestSecretIsShownOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "SQLite")
+	number, _, _ := s.organization("Clinic")
+	v := s.signedIn(s.member("ada@example.com", number, account.Owner))
+	keys := fmt.Sprintf("/dashboard/organizations/%d/keys", number)
+	var secrets []string
+	create := func(path string, form url.Values) {
+		t.Helper()
+		got := v.submit(path, form)
+		found := newSecret.FindStringSubmatch(got.body)
+		if found == nil || got.header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("%s: got %d, Cache-Control %q\n%s", path, got.status, got.header.Get("Cache-Control"), got.body)
+		}
+		secrets = append(secrets, found[1])
+	}
+	create(keys, url.Values{"name": {"billing"}, "access": {"write"}, "days": {"14"}, "rate_limit": {"60"}})
+	link := regexp.MustCompile(keys + `/key_\w+`).FindString(v.get(keys).body)
+	create(link+"/rotate", url.Values{"overlap": {"1"}})
+	create(fmt.Sprintf("/dashboard/organizations/%d/test-key", number), nil)
+	paths := regexp.MustCompile(keys+`/key_\w+`).FindAllString(v.get(keys).body, -1)
+	if len(paths) != 3 {
+		t.Fatalf("the list has the keys %v, want 3", paths)
+	}
+	for _, route := range dashboard.Routes() {
+		if method, path := request(route, number); method == http.MethodGet {
+			paths = append(paths, path)
+		}
+	}
+	for _, path := range paths {
+		body := v.get(path).body
+		for _, secret := range secrets {
+			if strings.Contains(body, secret) {
+				t.Errorf("%s shows a key again", path)
+			}
+		}
+	}
+}
+
+// TestTestKey creates a key for the reference page, which works for 14 days.
+func TestTestKey(t *testing.T) {
+	t.Parallel()
+	for kind := range openers {
+		s := newSite(t, kind)
+		number, _, _ := s.organization("Clinic")
+		v := s.signedIn(s.member("ada@example.com", number, account.Developer))
+		if got := v.get(dashboard.TestKeys); !strings.Contains(got.body, "works for 14 days") {
+			t.Errorf("%s: the page does not say how long the key works:\n%s", kind, got.body)
+		}
+		found := newSecret.FindStringSubmatch(v.submit(fmt.Sprintf("/dashboard/organizations/%d/test-key", number), nil).body)
+		if found == nil {
+			t.Fatalf("%s: no key", kind)
+		}
+		for after, want := range map[time.Duration]apikey.State{14*24*time.Hour - time.Minute: apikey.Active, 14*24*time.Hour + time.Minute: apikey.Expired} {
+			s.ahead.Store(int64(after))
+			hash, ok := apikey.HashOf(found[1])
+			key, err := s.store.KeyByHash(t.Context(), hash)
+			if !ok || err != nil || key.State() != want {
+				t.Errorf("%s: after %v the key is %s, error %v, want %s", kind, after, key.State(), err, want)
+			}
+		}
+	}
+}
 
 // TestNewKey creates a key with the shortest lifetime, whose page warns of what its command replaces.
 func TestNewKey(t *testing.T) {
