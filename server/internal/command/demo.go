@@ -138,7 +138,8 @@ The demo is running. To change a provider in the browser, open this link, which 
 
 %[2]s
 
-To change a provider with curl, paste this command into another terminal. Its key works until %[3]s.
+To change a provider with curl, paste this command into another terminal. It sets every property to an example value;
+its key works until %[3]s.
 
 %[4]s
 
