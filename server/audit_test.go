@@ -18,7 +18,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -58,7 +58,7 @@ func TestAudit(t *testing.T) {
 	t.Parallel()
 	for name, database := range map[string]func(*testing.T) string{
 		"SQLite":     func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") },
-		"PostgreSQL": func(t *testing.T) string { return pgtest.New(t) },
+		"PostgreSQL": func(t *testing.T) string { return postgrestest.New(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 )
 
 // TestActivityCommand asks what a key did, what happened to a customer, and in an organization.
 func TestActivityCommand(t *testing.T) {
 	t.Parallel()
-	for name, database := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "test.db"), "PostgreSQL": pgtest.New(t)} {
+	for name, database := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "test.db"), "PostgreSQL": postgrestest.New(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, database)

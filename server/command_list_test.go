@@ -4,14 +4,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/google/uuid"
 )
 
 // TestLists lists organizations, customers and keys, on both stores.
 func TestLists(t *testing.T) {
 	t.Parallel()
-	for name, database := range map[string]string{"SQLite": t.TempDir() + "/test.db", "PostgreSQL": pgtest.New(t)} {
+	for name, database := range map[string]string{"SQLite": t.TempDir() + "/test.db", "PostgreSQL": postgrestest.New(t)} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, database)
 			first, second := uuid.MustParse("11111111-1111-4111-8111-111111111111"), uuid.MustParse("22222222-2222-4222-8222-222222222222")

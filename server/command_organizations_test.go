@@ -8,13 +8,13 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 )
 
 // TestSuspension suspends an organization under two servers, and resumes it.
 func TestSuspension(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t)
+	database := postgrestest.New(t)
 	first, second := serve(t, database), serve(t, database)
 	a, other := first.account("acme"), first.account("other")
 	kept := a.newRecord()

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -131,7 +131,7 @@ func (a account) erasable() (living, deleted record) {
 // TestPurgeCustomer purges a customer while the server runs, and looks for the values in what it responds, and in its files.
 func TestPurgeCustomer(t *testing.T) {
 	t.Parallel()
-	for name, database := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "test.db"), "PostgreSQL": pgtest.New(t)} {
+	for name, database := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "test.db"), "PostgreSQL": postgrestest.New(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, database)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -220,7 +220,7 @@ var postgresDamages = []damage{
 // TestVerifyPostgreSQL damages a record in each way, and finds every one of them.
 func TestVerifyPostgreSQL(t *testing.T) {
 	t.Parallel()
-	s := serve(t, pgtest.New(t))
+	s := serve(t, postgrestest.New(t))
 	a := s.account("acme")
 	records := a.newHistories(len(postgresDamages))
 	other := s.account("umbrella").newRecord()

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/transfer"
 	"github.com/google/uuid"
@@ -87,7 +87,7 @@ func TestExportRestores(t *testing.T) {
 // import. What the others export is the same, byte for byte.
 func TestExportIsLossless(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	other, err := postgres.Open(t.Context(), dsn, postgres.Options{})
 	if err != nil {
 		t.Fatal(err)

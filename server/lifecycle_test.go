@@ -15,6 +15,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -22,7 +23,7 @@ import (
 // TestStarting serves while another process migrates the database: the server is alive, not ready, and says what it waits for.
 func TestStarting(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t)
+	database := postgrestest.New(t)
 	holder, err := pgx.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)

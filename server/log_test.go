@@ -12,6 +12,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 )
@@ -35,7 +36,7 @@ func TestListening(t *testing.T) {
 		t.Errorf("got %v, settings (-want +got):\n%s", got, diff)
 	}
 
-	dsn, err := url.Parse(pgtest.New(t))
+	dsn, err := url.Parse(postgrestest.New(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestCauseOfAnError(t *testing.T) {
 		expectCause(t, a, map[string]any{"database_code": "SQLITE_CONSTRAINT_TRIGGER"})
 	})
 	t.Run("postgres", func(t *testing.T) {
-		a := serve(t, pgtest.New(t)).account("acme")
+		a := serve(t, postgrestest.New(t)).account("acme")
 		c, err := pgx.Connect(t.Context(), a.database)
 		if err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -74,7 +74,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("no %s", name)
 		}
 	}
-	if got := metricsOf(t, serve(t, pgtest.New(t))); strings.Contains(got, "carecycle_store_database_bytes") || !strings.Contains(got, "\ncarecycle_store_connections_in_use ") {
+	if got := metricsOf(t, serve(t, postgrestest.New(t))); strings.Contains(got, "carecycle_store_database_bytes") || !strings.Contains(got, "\ncarecycle_store_connections_in_use ") {
 		t.Error("PostgreSQL's metrics are not what they should be")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 )
 
 // replica starts the program on a database that others use as well.
@@ -128,7 +129,7 @@ func TestReplicas(t *testing.T) {
 func TestFleetRateLimit(t *testing.T) {
 	t.Parallel()
 	const limit, requests, callers = 240, 600, 12
-	database := pgtest.New(t)
+	database := postgrestest.New(t)
 	fleet := []*server{serve(t, database), serve(t, database), serve(t, database)}
 	key := strings.TrimSpace(fleet[0].mustRun("", "keys", "create", "--organization", "acme", "--name", "test", "--rate-limit", strconv.Itoa(limit)))
 	var allowed, rejected atomic.Int64

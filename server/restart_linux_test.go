@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/proxytest"
 )
 
@@ -30,7 +30,7 @@ func TestRestartBehindNginx(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		restartBehindNginx(t, pgtest.New(t))
+		restartBehindNginx(t, postgrestest.New(t))
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/google/go-cmp/cmp"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -105,7 +105,7 @@ func TestTraces(t *testing.T) {
 	const route = "PATCH /v2/customers/{id}/providers/{providerId} http.request.method=PATCH http.route=/v2/customers/{id}/providers/{providerId} http.response.status_code="
 	c := newCollector(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.url)
-	for i, database := range []string{filepath.Join(t.TempDir(), "test.db"), pgtest.New(t)} {
+	for i, database := range []string{filepath.Join(t.TempDir(), "test.db"), postgrestest.New(t)} {
 		a := serve(t, database).account("acme")
 		r := a.newRecord()
 		send := func(n int, body string, status int) (trace string) {

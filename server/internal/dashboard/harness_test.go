@@ -28,8 +28,8 @@ import (
 	"github.com/carecycle/provider-api/server/internal/design"
 	"github.com/carecycle/provider-api/server/internal/docs"
 	"github.com/carecycle/provider-api/server/internal/metrics"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/sqlite"
 	"github.com/carecycle/provider-api/server/internal/sqlitetest"
@@ -62,7 +62,7 @@ var openers = map[string]func(t *testing.T, now func() time.Time) func() dashboa
 		}
 	},
 	"PostgreSQL": func(t *testing.T, now func() time.Time) func() dashboard.Store {
-		dsn := pgtest.New(t)
+		dsn := postgrestest.New(t)
 		return func() dashboard.Store {
 			store, err := postgres.Open(t.Context(), dsn, postgres.Options{Now: now})
 			if err != nil {

@@ -11,10 +11,11 @@ import (
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 )
 
-// shared is the server of New.
-var shared struct {
+// shared is the server of New and NewCopy, and template the database that NewCopy copies.
+var shared, template struct {
 	sync.Once
 	server *pgserver.Server
+	url    string
 	err    error
 }
 
@@ -22,9 +23,31 @@ var shared struct {
 // wait for the disk.
 func New(t testing.TB) string {
 	t.Helper()
+	return sharedServer(t).Database(t)
+}
+
+func sharedServer(t testing.TB) *Server {
+	t.Helper()
 	shared.Do(func() { shared.server, shared.err = pgserver.Start(pgserver.Options{}) })
 	check(t, shared.err)
-	return (&Server{shared.server}).Database(t)
+	return &Server{shared.server}
+}
+
+// NewCopy returns the URL of a copy of a database for this test alone, on the server of New. fill fills the original, once in a process; it
+// leaves no connection to it.
+func NewCopy(t testing.TB, fill func(url string) error) string {
+	t.Helper()
+	s := sharedServer(t)
+	template.Do(func() {
+		if template.url, template.err = s.server.CreateDatabase(); template.err == nil {
+			template.err = fill(template.url)
+		}
+	})
+	database, err := "", template.err
+	if err == nil {
+		database, err = s.server.CloneDatabase(template.url)
+	}
+	return s.untilEnd(t, database, err)
 }
 
 // Main runs the tests of a package and then removes the server of New:
@@ -56,6 +79,12 @@ func Start(t testing.TB, o pgserver.Options) *Server {
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	database, err := s.server.CreateDatabase()
+	return s.untilEnd(t, database, err)
+}
+
+// untilEnd removes a new database when the test ends.
+func (s *Server) untilEnd(t testing.TB, database string, err error) string {
+	t.Helper()
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/batch"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/carecycle/provider-api/server/internal/usage"
@@ -43,7 +43,7 @@ func TestCollisions(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.state, " ", c.raised, " times"), func(t *testing.T) {
 			t.Parallel()
-			dsn := pgtest.New(t)
+			dsn := postgrestest.New(t)
 			org := newFixture(t, dsn, postgres.Options{})
 			execute(t, connect(t, dsn), `CREATE SEQUENCE raised; CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				IF nextval('raised') <= `+fmt.Sprint(c.raised)+` THEN
@@ -82,7 +82,7 @@ func TestCollisions(t *testing.T) {
 // TestABadCallFailsAlone puts a call that the database refuses among good ones.
 func TestABadCallFailsAlone(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	var sizes []int // of the batches
 	observe := func(r batch.Run) { sizes = append(sizes, r.Size) }
 	org := newFixture(t, dsn, postgres.Options{InFlight: 1, Batch: writes.Options{Options: batch.Options{Observe: observe, MaxWait: time.Hour}}})
@@ -147,7 +147,7 @@ func (a *announcing) Done() <-chan struct{} {
 // A caller waits for a connection if all are in use, but not forever.
 func TestNoFreeConnectionIsBusy(t *testing.T) {
 	t.Parallel()
-	direct := pgtest.New(t)
+	direct := postgrestest.New(t)
 	org := newFixture(t, with(t, direct, func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" }), postgres.Options{})
 	holder := connect(t, direct)
 	execute(t, holder, `CREATE TABLE gate (); CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
@@ -170,7 +170,7 @@ func TestNoFreeConnectionIsBusy(t *testing.T) {
 
 func TestALockedRecordIsBusy(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	holder := connect(t, dsn)
 	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
@@ -185,7 +185,7 @@ func TestALockedRecordIsBusy(t *testing.T) {
 // Another session's lock delays nobody but the writes that need the row.
 func TestALockDelaysNobodyElse(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{InFlight: 1})
 	locked, other := org.another(), org.another()
 	locked.record.CustomerID = uuid.New()
@@ -233,7 +233,7 @@ func TestALockDelaysNobodyElse(t *testing.T) {
 // A row that stays locked delays no write to another one, however many are locked for a moment.
 func TestALongLockDelaysNoShortOnes(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	long, short := org.another(), make([]*fixture, 12)
 	for i := range short {
@@ -283,7 +283,7 @@ func TestALongLockDelaysNoShortOnes(t *testing.T) {
 // A change is made after its record was locked, whoever had locked it.
 func TestTimeIsThatOfTheLock(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	holder, observer := connect(t, dsn), connect(t, dsn)
 	execute(t, holder, "BEGIN; SELECT 1 FROM providers FOR UPDATE")
@@ -309,7 +309,7 @@ func TestTimeIsThatOfTheLock(t *testing.T) {
 // Lists that wait leave connections to other reads.
 func TestListsLeaveConnections(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	secret, key, err := apikey.Create(t.Context(), org, apikey.Key{Organization: org.organization}, 0)
 	if err != nil {
@@ -360,7 +360,7 @@ func TestListsLeaveConnections(t *testing.T) {
 // An import that waits for a deletion of one of its records sees that it was deleted, and does not have to try again.
 func TestAnImportWaitsForADeletion(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	holder, observer := connect(t, dsn), connect(t, dsn)
 	const gate = "pg_advisory_xact_lock(1)" // which the deletion passes last

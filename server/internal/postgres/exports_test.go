@@ -5,8 +5,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/google/uuid"
 )
@@ -18,7 +18,7 @@ const exported = 4000
 // holds no connection and no snapshot while its reader works, and goes on where it was.
 func TestExportHoldsNothing(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	org.fill(exported)
 	c := connect(t, dsn)
@@ -44,7 +44,7 @@ func TestExportHoldsNothing(t *testing.T) {
 // TestAnExportThatEndsEarly sees to it that nobody reads, or waits for, what is left.
 func TestAnExportThatEndsEarly(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	org.fill(exported)
 	full := errors.New("the disk is full")

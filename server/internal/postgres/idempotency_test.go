@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
@@ -36,7 +36,7 @@ func TestKeyBeingSaved(t *testing.T) {
 	for _, end := range []string{"COMMIT", "ROLLBACK"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
-			dsn := pgtest.New(t)
+			dsn := postgrestest.New(t)
 			org := newFixture(t, dsn, postgres.Options{})
 			w := org.onceOf("a key")
 			other := connect(t, dsn)
@@ -84,7 +84,7 @@ func insert(t *testing.T, c *pgx.Conn, org *fixture, i *provider.Idempotency) {
 // some of them all the time, which delays nothing.
 func TestKeysAreBounded(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	clock := storetest.NewClock(time.Now())
 	org := newFixture(t, dsn, postgres.Options{Now: clock.Now})
 	admin, holder := connect(t, dsn), connect(t, dsn)
@@ -109,7 +109,7 @@ func TestKeysAreBounded(t *testing.T) {
 // TestKeysReplaced has two stores create records under keys that have expired, in different orders.
 func TestKeysReplaced(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	clock := storetest.NewClock(time.Now())
 	org := newFixture(t, dsn, postgres.Options{Now: clock.Now})
 	stores := []*postgres.Store{org.Store, open(t, dsn, postgres.Options{Now: clock.Now})}

@@ -14,6 +14,7 @@ import (
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
@@ -66,7 +67,7 @@ func TestOutage(t *testing.T) {
 // TestLostConnections has the server end every connection, as it does when it is started again. Nobody notices.
 func TestLostConnections(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{InFlight: 8})
 	all := []*fixture{org}
 	for range 30 {
@@ -93,7 +94,7 @@ func TestLostConnections(t *testing.T) {
 
 func TestUnknownOutcome(t *testing.T) {
 	t.Run("the connection is lost before the commit", func(t *testing.T) {
-		dsn := pgtest.New(t)
+		dsn := postgrestest.New(t)
 		org := newFixture(t, dsn, postgres.Options{})
 		execute(t, connect(t, dsn), `CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			PERFORM pg_terminate_backend(pg_backend_pid());
@@ -107,7 +108,7 @@ func TestUnknownOutcome(t *testing.T) {
 	})
 
 	t.Run("the response to the commit is lost", func(t *testing.T) {
-		p := newProxy(t, pgtest.New(t))
+		p := newProxy(t, postgrestest.New(t))
 		org := newFixture(t, p.dsn, postgres.Options{})
 		if _, err := org.update(text("before")); err != nil { // prepares the statements
 			t.Fatal(err)
@@ -120,7 +121,7 @@ func TestUnknownOutcome(t *testing.T) {
 	})
 
 	t.Run("the response before the commit is lost", func(t *testing.T) {
-		p := newProxy(t, pgtest.New(t))
+		p := newProxy(t, postgrestest.New(t))
 		org := newFixture(t, p.dsn, postgres.Options{})
 		p.loseResponse(1)
 		if record, err := org.update(text("not lost")); err != nil || record.Version != 2 {

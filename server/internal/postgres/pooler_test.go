@@ -8,15 +8,15 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/proxytest"
 )
 
 // A pooler that gives each session a connection of its own is as good as the server.
 func TestSessionPooling(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	pooled := proxytest.PgBouncer(t, dsn, "session")
 	for start := range 2 {
 		org := newFixture(t, pooled, postgres.Options{InFlight: 4})
@@ -50,7 +50,7 @@ func TestOtherPooling(t *testing.T) {
 	for _, mode := range []string{"transaction", "statement"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			dsn := pgtest.New(t)
+			dsn := postgrestest.New(t)
 			pooled := proxytest.PgBouncer(t, dsn, mode)
 			open(t, dsn, postgres.Options{}).Close()
 			busy, stop := context.WithCancel(t.Context())

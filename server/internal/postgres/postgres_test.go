@@ -7,6 +7,7 @@ import (
 
 	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 )
 
@@ -22,6 +23,6 @@ func TestMain(m *testing.M) {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Store {
-		return open(t, pgtest.New(t), postgres.Options{Now: now})
+		return open(t, postgrestest.New(t), postgres.Options{Now: now})
 	}, "Concurrency", "Cancel", "Model", "Close")
 }

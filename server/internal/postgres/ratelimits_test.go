@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"github.com/carecycle/provider-api/server/internal/apikey"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 )
 
 // TestDrawTokens draws from buckets by two stores at once: no token is granted twice.
 func TestDrawTokens(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	stores := []*postgres.Store{open(t, dsn, postgres.Options{}), open(t, dsn, postgres.Options{})}
 	draw := func(s *postgres.Store, draws ...apikey.Draw) map[string]apikey.Grant {
 		t.Helper()

@@ -10,8 +10,8 @@ import (
 	"github.com/carecycle/provider-api/server/internal/account"
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/provider"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/carecycle/provider-api/server/internal/usage"
@@ -22,7 +22,7 @@ import (
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Store {
-		dsn := pgtest.New(t)
+		dsn := postgrestest.New(t)
 		r := &replicas{t: t, dsn: dsn}
 		for range 2 {
 			r.stores = append(r.stores, open(t, dsn, postgres.Options{Now: now}))

@@ -7,8 +7,8 @@ import (
 
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/await"
-	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
+	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/storetest"
 	"github.com/google/uuid"
 )
@@ -16,7 +16,7 @@ import (
 const countWritten = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'providers'"
 
 func TestRoundTrips(t *testing.T) {
-	p := newProxy(t, pgtest.New(t))
+	p := newProxy(t, postgrestest.New(t))
 	org := newFixture(t, p.dsn, postgres.Options{InFlight: 1})
 	for range 2 { // the second prepares the statements of a repeated creation
 		if _, err := org.once("a key"); err != nil {
@@ -52,7 +52,7 @@ func TestRoundTrips(t *testing.T) {
 
 // TestCommitsWaitForTheDisk looks at the setting from inside of an update, in a database that has it off.
 func TestCommitsWaitForTheDisk(t *testing.T) {
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	execute(t, connect(t, dsn), "ALTER DATABASE "+database(t, dsn)+" SET synchronous_commit = off")
 	for name, dsn := range map[string]string{
 		"set for the database": dsn,
@@ -78,7 +78,7 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 // there are many.
 func TestPlansHoldWhenTablesGrow(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, with(t, dsn, func(u *url.URL) { u.RawQuery += "&pool_max_conns=1" }), postgres.Options{InFlight: 1})
 	elsewhere := org.another()
 	admin := connect(t, dsn)
@@ -124,7 +124,7 @@ func TestPlansHoldWhenTablesGrow(t *testing.T) {
 // TestAChangeLeavesIndexesAlone sees to it that PostgreSQL can keep a record's new row next to its old one.
 func TestAChangeLeavesIndexesAlone(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t)
+	dsn := postgrestest.New(t)
 	org := newFixture(t, dsn, postgres.Options{})
 	const changes = 10 // fit in a page
 	for range changes {
