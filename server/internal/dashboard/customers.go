@@ -21,9 +21,19 @@ const pageSize = 25
 
 // customersPage is the customers of an organization, in the order of their IDs.
 type customersPage struct {
-	Customers []uuid.UUID
+	Customers []customerRow
 	More      string // the path of the next page, or ""
 }
+
+// customerRow is a customer, and the newest of its providers, by whose names people know it: the API has no name of a customer.
+type customerRow struct {
+	ID        uuid.UUID
+	Providers []provider.Provider
+	Others    bool // there are more
+}
+
+// maxNames is how many providers of a customer are named.
+const maxNames = 2
 
 func (d *Dashboard) listCustomers(r *request) error {
 	after, _ := uuid.Parse(r.FormValue("after")) // the first page, if it is none
@@ -31,10 +41,29 @@ func (d *Dashboard) listCustomers(r *request) error {
 	if err != nil {
 		return err
 	}
-	content := customersPage{Customers: customers}
+	var content customersPage
 	if len(customers) > pageSize {
-		content.Customers = customers[:pageSize]
+		customers = customers[:pageSize]
 		content.More = r.path("customers") + "?after=" + customers[pageSize-1].String()
+	}
+	var shown audit.Entry
+	for _, customer := range customers {
+		row := customerRow{ID: customer}
+		row.Providers, err = d.Store.List(r.Context(), provider.List{Organization: r.organization.Organization, CustomerID: customer, Limit: maxNames + 1})
+		if err != nil && provider.CodeOf(err) != provider.CodeNoCustomer { // it was purged in the meantime
+			return err
+		}
+		if row.Others = len(row.Providers) > maxNames; row.Others {
+			row.Providers = row.Providers[:maxNames]
+		}
+		for _, p := range row.Providers {
+			shown.Records = append(shown.Records, p.ID)
+		}
+		content.Customers = append(content.Customers, row)
+	}
+	shown.Count = len(shown.Records)
+	if err := r.record("dashboard customers", shown); err != nil {
+		return err
 	}
 	return r.render(http.StatusOK, "customers.html", "Customers", content)
 }

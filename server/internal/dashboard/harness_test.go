@@ -39,7 +39,7 @@ import (
 
 // site is a server with an API and a dashboard, on a new store.
 type site struct {
-	t       *testing.T
+	t       testing.TB
 	store   dashboard.Store
 	handler http.Handler
 	url     string
@@ -49,8 +49,8 @@ type site struct {
 }
 
 // openers create a database of each kind, and return what opens it as a server does.
-var openers = map[string]func(t *testing.T, now func() time.Time) func() dashboard.Store{
-	"SQLite": func(t *testing.T, now func() time.Time) func() dashboard.Store {
+var openers = map[string]func(t testing.TB, now func() time.Time) func() dashboard.Store{
+	"SQLite": func(t testing.TB, now func() time.Time) func() dashboard.Store {
 		path := sqlitetest.New(t, filepath.Join(t.TempDir(), "test.db"))
 		return func() dashboard.Store {
 			store, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: now})
@@ -61,7 +61,7 @@ var openers = map[string]func(t *testing.T, now func() time.Time) func() dashboa
 			return store
 		}
 	},
-	"PostgreSQL": func(t *testing.T, now func() time.Time) func() dashboard.Store {
+	"PostgreSQL": func(t testing.TB, now func() time.Time) func() dashboard.Store {
 		dsn := postgrestest.New(t)
 		return func() dashboard.Store {
 			store, err := postgres.Open(t.Context(), dsn, postgres.Options{Now: now})
@@ -110,7 +110,7 @@ func withIssuer(url string) option {
 func withDemo(_ *api.Config, config *dashboard.Config) { config.Demo = true }
 
 // newSite serves a dashboard on a store of that kind.
-func newSite(t *testing.T, kind string, options ...option) *site {
+func newSite(t testing.TB, kind string, options ...option) *site {
 	t.Helper()
 	ahead := new(atomic.Int64)
 	store := openers[kind](t, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })()
@@ -124,7 +124,7 @@ var referencePages = sync.OnceValues(func() (docs.Pages, error) {
 })
 
 // serve is newSite on a store that is open.
-func serve(t *testing.T, store dashboard.Store, options ...option) *site {
+func serve(t testing.TB, store dashboard.Store, options ...option) *site {
 	t.Helper()
 	doc, err := gen.ReadContract(providerapi.Contract)
 	if err != nil {
@@ -294,7 +294,7 @@ func (v *visitor) do(method, path string, form url.Values) reply {
 }
 
 // assetsSize returns the size of the files that a page loads.
-func assetsSize(t *testing.T) (total int) {
+func assetsSize(t testing.TB) (total int) {
 	t.Helper()
 	for _, name := range []string{"style.css", "site.js", "icon.svg"} {
 		content, err := design.Files.ReadFile(name)

@@ -35,10 +35,13 @@ func (f field) IsLong() bool { return f.MaxLength >= longText }
 
 const longText = 1000
 
-// label returns the name of a property for people: "Postal code" for postalCode.
+// label returns the name of a property for people: "Postal code" for postalCode, "Active" for isActive.
 func label(name string) string {
 	if name == "npi" {
 		return "NPI"
+	}
+	if rest, isFlag := strings.CutPrefix(name, "is"); isFlag && rest != "" && unicode.IsUpper(rune(rest[0])) {
+		name = rest
 	}
 	var words strings.Builder
 	for i, r := range name {

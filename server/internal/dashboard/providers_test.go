@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carecycle/provider-api/gen/property"
 	"github.com/carecycle/provider-api/server/internal/account"
@@ -76,7 +77,7 @@ func TestEdit(t *testing.T) {
 
 	t.Run("labels are words", func(t *testing.T) {
 		form := v.get(page + "/edit").body
-		for _, want := range []string{"NPI", "Postal code", "Address 2"} {
+		for _, want := range []string{"NPI", "Postal code", "Address 2", "Primary provider", "Active"} {
 			if !strings.Contains(form, ">"+want+"<") {
 				t.Errorf("the form has no label %q:\n%s", want, form)
 			}
@@ -260,6 +261,44 @@ func TestAddProvider(t *testing.T) {
 	}
 	if got := v.get(path + "?type=Hospital&active=yes"); !strings.Contains(got.body, "No provider of this customer has that type and state") {
 		t.Errorf("filtered:\n%s", got.body)
+	}
+}
+
+// TestCustomers lists customers by the names of their newest providers.
+func TestCustomers(t *testing.T) {
+	t.Parallel()
+	for kind := range openers {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s, organization, customer, _, _ := records(t, kind)
+			s.organization("Hospital")
+			v := s.signedIn(s.member("ada@example.com", organization, account.Viewer))
+			empty := uuid.New()
+			for _, names := range [][2]string{{"Dr. One", ""}, {"", "Practice Two"}, {"", ""}} {
+				patch := property.Patch{CustomerID: &customer, Values: property.Values{property.ProviderType: property.Text("Hospital")}}
+				for p, name := range map[property.ID]string{property.ProviderName: names[0], property.PracticeName: names[1]} {
+					if name != "" {
+						patch.Values[p] = property.Text(name)
+					}
+				}
+				if _, err := s.store.Import(t.Context(), organization, []provider.Import{{ID: uuid.New(), Patch: patch}}, []uuid.UUID{empty}); err != nil {
+					t.Fatal(err)
+				}
+				s.ahead.Add(int64(time.Second))
+			}
+			got := v.get(fmt.Sprintf("/dashboard/organizations/%d/customers", organization))
+			for _, want := range []string{
+				customer.String() + `</code></a></td>` + "\n    " + `<td class="wrap" data-label="Providers">without a name, Practice Two and others</td>`,
+				empty.String() + `</code></a></td>` + "\n    " + `<td class="wrap" data-label="Providers"><span class="muted">none</span></td>`,
+			} {
+				if !strings.Contains(got.body, want) {
+					t.Errorf("no %q in\n%s", want, got.body)
+				}
+			}
+			if strings.Contains(got.body, "Hospital") {
+				t.Errorf("another organization's provider, or a type, is listed:\n%s", got.body)
+			}
+		})
 	}
 }
 

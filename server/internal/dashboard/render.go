@@ -77,6 +77,7 @@ var functions = template.FuncMap{
 		}
 		return *text
 	},
+	"isFalse": func(flag *bool) bool { return flag != nil && !*flag },
 	"timestamp": func(text string) (template.HTML, error) {
 		t, err := time.Parse(time.RFC3339, text)
 		return formatTime(t), err
