@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"github.com/carecycle/provider-api/server/internal/apikey"
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/batch"
+	"github.com/carecycle/provider-api/server/internal/pgserver"
+	"github.com/carecycle/provider-api/server/internal/pgtest"
 	"github.com/carecycle/provider-api/server/internal/postgres"
 	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/carecycle/provider-api/server/internal/provider"
@@ -404,5 +407,38 @@ func wantBusy(t *testing.T, err error, cause string) {
 	var domain *provider.Error
 	if !errors.As(err, &domain) || domain.Code != provider.CodeUnavailable || !strings.Contains(domain.Cause.Error(), cause) {
 		t.Errorf("error %v, want one of code %s, because of %s", err, provider.CodeUnavailable, cause)
+	}
+}
+
+// TestNoChangeWaitsForNoDisk has a database whose commits wait for a standby, as they do for the disk, and there is none.
+func TestNoChangeWaitsForNoDisk(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Start(t, pgserver.Options{}).Database(t)
+	org := newFixture(t, dsn, postgres.Options{})
+	other, direct := org.another(), connect(t, dsn)
+	other.Store = open(t, dsn, postgres.Options{}) // the transactions of a store take turns
+	reload := func(change string) {
+		execute(t, direct, "ALTER SYSTEM "+change)
+		execute(t, direct, "SELECT pg_reload_conf()")
+	}
+	var (
+		changes sync.WaitGroup
+		done    atomic.Bool
+	)
+	changes.Go(func() {
+		for n := 0; !done.Load(); n++ { // the first ones do not wait yet
+			if _, err := other.update(text(fmt.Sprint(n))); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	defer changes.Wait()
+	defer reload("RESET synchronous_standby_names")
+	defer done.Store(true)
+	reload("SET synchronous_standby_names = 'none'")
+	await.State(t, "a commit waits", func() bool { return queryInt(t, direct, "SELECT count(*) "+others+" AND wait_event = 'SyncRep'") > 0 })
+	if record, err := org.update(property.Patch{}); err != nil || record.Version != 1 {
+		t.Errorf("a change of nothing: version %d, error %v", record.Version, err)
 	}
 }

@@ -208,7 +208,8 @@ func (t *transaction) findLocked(ctx context.Context, c *pgx.Conn) error {
 	return c.SendBatch(ctx, b).Close()
 }
 
-// commit saves the changed records and their events, and commits: one round trip.
+// commit saves the changed records and their events, and commits: one round trip. A transaction that has nothing to save is rolled back, as a
+// commit would wait for the disk because of the locks.
 func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 	b, clear, numbers := new(pgx.Batch), clearOthers(t.columns), t.numbers.Load()
 	for _, r := range t.organizations {
@@ -231,8 +232,17 @@ func (t *transaction) commit(ctx context.Context, c *pgx.Conn) error {
 		r.saveCreations(b)
 	}
 	t.removeExpired(b)
+	if b.Len() == 0 && !t.createsCustomers() {
+		_, err := c.Exec(ctx, "ROLLBACK")
+		return err
+	}
 	b.Queue("COMMIT")
 	return toCommitError(c, c.SendBatch(ctx, b).Close())
+}
+
+// createsCustomers reports whether begin has created customers.
+func (t *transaction) createsCustomers() bool {
+	return slices.ContainsFunc(t.organizations, func(r *records) bool { return len(r.created) > 0 })
 }
 
 // inOrder returns the keys of a map in the order in which all transactions lock and create them.
