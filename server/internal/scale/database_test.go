@@ -48,9 +48,6 @@ type database struct {
 	deleted      []provider.Provider
 	emptied      uuid.UUID // the customer with 20 records
 	moved        provider.Provider
-
-	bytes          int64 // of all
-	bytesPerRecord int64 // with its indexes and its first event
 }
 
 const (
@@ -59,13 +56,10 @@ const (
 	smallSize        = 100
 )
 
-// fill fills an empty database. bytes returns its size.
-func fill(t testing.TB, s storetest.Store, size int, bytes func() int64) *database {
+func fill(t testing.TB, s storetest.Store, size int) *database {
 	d := &database{Store: s, t: t, size: size}
 	d.organization = d.newOrganization(organizationName)
-	empty := bytes()
 	d.records = d.create(d.organization, size, 2, nil)
-	d.bytesPerRecord = (bytes() - empty) / int64(size)
 	for n := range max(1, size/10/smallSize) {
 		organization := d.newOrganization(fmt.Sprint("small ", n))
 		d.smaller = append(d.smaller, organization)
@@ -108,7 +102,6 @@ func fill(t testing.TB, s storetest.Store, size int, bytes func() int64) *databa
 		hash, _ := apikey.HashOf(secret)
 		d.hashes, d.keys = append(d.hashes, hash), append(d.keys, key)
 	}
-	d.bytes = bytes()
 	return d
 }
 
