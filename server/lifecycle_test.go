@@ -15,7 +15,6 @@ import (
 	"github.com/carecycle/provider-api/server/internal/await"
 	"github.com/carecycle/provider-api/server/internal/pgserver"
 	"github.com/carecycle/provider-api/server/internal/pgtest"
-	"github.com/carecycle/provider-api/server/internal/postgrestest"
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -23,7 +22,7 @@ import (
 // TestStarting serves while another process migrates the database: the server is alive, not ready, and says what it waits for.
 func TestStarting(t *testing.T) {
 	t.Parallel()
-	database := postgrestest.New(t)
+	database := pgtest.New(t) // which needs a migration
 	holder, err := pgx.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
