@@ -176,7 +176,7 @@ func nextToCallers(t *testing.T, what string, records int, prepare, run func(d *
 			other := *d
 			other.Store = kind.open(t, url)
 			const pause = 20 * time.Millisecond // of a caller: a thousand or three changes in a second
-			alone := d.callers(pause, func() { time.Sleep(2 * time.Second) })
+			alone := d.callers(pause, func() { time.Sleep(min(2*time.Second, time.Duration(records)*50*time.Microsecond)) })
 			begin := time.Now()
 			next := d.callers(pause, func() { run(&other, records) })
 			t.Logf("an update alone: p50 %s, p99 %s, longest %s; next to %s of %.1f s: p50 %s, p99 %s, longest %s",
@@ -246,11 +246,11 @@ func createSQLite(t *testing.T) (path string, bytes func() int64) {
 }
 
 func createPostgreSQL(t *testing.T) (url string, bytes func() int64) {
-	var options pgserver.Options
-	if os.Getenv("SCALE") != "" {
-		options = pgserver.Options{Durable: true, Settings: []string{"shared_buffers=4GB", "max_wal_size=16GB"}} // see docs/operations.md
+	if os.Getenv("SCALE") == "" {
+		url = pgtest.New(t)
+	} else {
+		url = pgtest.Start(t, pgserver.Options{Durable: true, Settings: []string{"shared_buffers=4GB", "max_wal_size=16GB"}}).Database(t) // see docs/operations.md
 	}
-	url = pgtest.Start(t, options).Database(t)
 	return url, func() int64 { return databaseSize(t, url) }
 }
 
